@@ -1,0 +1,1 @@
+//! What is proven and how: integer networks, layout, circuit, prover, verifier.

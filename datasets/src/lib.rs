@@ -1,0 +1,1 @@
+//! Labelled image test sets: IDX, CIFAR binary, image folders.

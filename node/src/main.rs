@@ -1,0 +1,2 @@
+//! The zknode program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! End to end, soundness, shared vectors, tidy.
