@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {IModelRegistry} from "./IModelRegistry.sol";
+
 /// @title Holds both sides' money and pays by proof or by deadline, never by trust.
 /// @notice One agreement: a buyer pays `price` to learn whether a registered model classifies at least `threshold`
 /// of `samples` committed samples correctly; the seller answers with one proof per shard, or loses its bond.
@@ -62,14 +64,14 @@ interface IEscrow {
         Terms terms;
         address buyer;
         State state;
-        /// Shards proven so far.
-        uint32 proven;
         /// Payee of every proof; the seller of the model.
         address seller;
-        /// Sum of the valid samples of the proven shards.
-        uint64 valid;
-        /// Sum of the correct answers (by the agreed metric) of the proven shards.
-        uint64 correct;
+        /// Shards proven so far.
+        uint32 proven;
+        /// Valid samples in the proven shards, never above `terms.samples`.
+        uint32 valid;
+        /// Correct answers in the proven shards by the agreed metric.
+        uint32 correct;
         /// Hash of the ciphertext the seller acknowledged.
         bytes32 ciphertextHash;
     }
@@ -130,7 +132,8 @@ interface IEscrow {
     error VerifierChanged(bytes32 expected, bytes32 found);
     /// @notice The verifier reverted, ran out of gas, or did not return exactly one word 1.
     error ProofRejected(uint32 index);
-    /// @notice Every shard is proven but the dataset does not hold the agreed number of samples.
+    /// @notice The proven shards hold more samples than agreed, or all of them are proven and hold fewer. The seller
+    /// looks for this before it acknowledges.
     error SamplesMismatch(uint32 expected, uint256 found);
 
     /// @notice Opens an agreement and deposits the price.
@@ -176,6 +179,9 @@ interface IEscrow {
 
     /// @notice The stored agreement; all zero when unknown.
     function agreement(bytes32 id) external view returns (Agreement memory);
+
+    /// @notice Where the models are.
+    function registry() external view returns (IModelRegistry);
 
     /// @notice Whether a shard is already counted.
     function isProven(bytes32 id, uint32 index) external view returns (bool);
