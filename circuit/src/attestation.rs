@@ -6,9 +6,9 @@
 
 use crate::{
     gadget::{Columns, Shape},
-    layout::{CellRef, GLUE_START, Layout},
+    layout::{CellRef, Layout, GLUE_START},
     witness::{
-        claims::{ChallengeValues, Claims, Committed, data_chain, lane_chain, table},
+        claims::{data_chain, lane_chain, table, ChallengeValues, Claims, Committed},
         field,
         lanes::{Counts, Lanes},
     },

@@ -19,7 +19,7 @@
 //!
 //! Cost: four columns, degree 3, whatever the network.
 
-use super::{Columns, at, fixed, next, polynomial, power};
+use super::{at, fixed, next, polynomial, power, Columns};
 use halo2_proofs::{
     halo2curves::bn256::Fr,
     plonk::{ConstraintSystem, Expression},
@@ -55,28 +55,31 @@ pub fn configure(cs: &mut ConstraintSystem<Fr>, columns: &Columns) {
             )]
         });
     }
-    cs.create_gate("claim = sum_j cell_j zeta^j + chain * zeta^m * claim_next", |cells| {
-        let lane = fixed(cells, columns.fixed.lane);
-        let chain = fixed(cells, columns.fixed.lane_chain);
-        let zeta = cells.query_challenge(columns.challenges.zeta);
-        let jump = chain * power(&zeta, columns.shape.lanes);
-        let y: Vec<_> = columns.y.iter().map(|&c| at(cells, c)).collect();
-        let scale = Fr::from(1 << columns.shape.fraction_bits);
-        let z: Vec<Expression<Fr>> = columns
-            .q
-            .iter()
-            .zip(&columns.r)
-            .map(|(&q, &r)| at(cells, q) * scale + at(cells, r))
-            .collect();
-        [
-            ("claim of activations", columns.y_claim, y),
-            ("claim of accumulators", columns.z_claim, z),
-        ]
-        .into_iter()
-        .map(|(name, claim, lanes)| {
-            let folded = polynomial(&lanes, &zeta) + jump.clone() * next(cells, claim);
-            (name, lane.clone() * (at(cells, claim) - folded))
-        })
-        .collect::<Vec<_>>()
-    });
+    cs.create_gate(
+        "claim = sum_j cell_j zeta^j + chain * zeta^m * claim_next",
+        |cells| {
+            let lane = fixed(cells, columns.fixed.lane);
+            let chain = fixed(cells, columns.fixed.lane_chain);
+            let zeta = cells.query_challenge(columns.challenges.zeta);
+            let jump = chain * power(&zeta, columns.shape.lanes);
+            let y: Vec<_> = columns.y.iter().map(|&c| at(cells, c)).collect();
+            let scale = Fr::from(1 << columns.shape.fraction_bits);
+            let z: Vec<Expression<Fr>> = columns
+                .q
+                .iter()
+                .zip(&columns.r)
+                .map(|(&q, &r)| at(cells, q) * scale + at(cells, r))
+                .collect();
+            [
+                ("claim of activations", columns.y_claim, y),
+                ("claim of accumulators", columns.z_claim, z),
+            ]
+            .into_iter()
+            .map(|(name, claim, lanes)| {
+                let folded = polynomial(&lanes, &zeta) + jump.clone() * next(cells, claim);
+                (name, lane.clone() * (at(cells, claim) - folded))
+            })
+            .collect::<Vec<_>>()
+        },
+    );
 }

@@ -18,7 +18,7 @@
 //!
 //! Cost: three phase-2 columns, seven columns in the permutation, one row per claim read.
 
-use super::{Columns, at, fixed, gated, next};
+use super::{at, fixed, gated, next, Columns};
 use halo2_proofs::{halo2curves::bn256::Fr, plonk::ConstraintSystem};
 
 /// Makes the gates.

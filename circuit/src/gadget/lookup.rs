@@ -26,7 +26,7 @@
 //!
 //! Cost: one column per three lookups, `3/2` lookups per lane, degree 5.
 
-use super::{Columns, at, constant, fixed, next};
+use super::{at, constant, fixed, next, Columns};
 use halo2_proofs::{
     halo2curves::bn256::Fr,
     plonk::{Advice, Column, ConstraintSystem, Expression, VirtualCells},

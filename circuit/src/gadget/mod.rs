@@ -17,7 +17,7 @@ pub mod glue;
 pub mod lookup;
 pub mod score;
 
-use crate::layout::{Layout, compare_limbs};
+use crate::layout::{compare_limbs, Layout};
 use halo2_proofs::{
     halo2curves::bn256::Fr,
     plonk::{
@@ -157,9 +157,8 @@ impl Columns {
         let model = cs.instance_column();
         let data = cs.instance_column();
         let statement = cs.instance_column();
-        let mut first = |n: usize| -> Vec<_> {
-            (0..n).map(|_| cs.advice_column_in(FirstPhase)).collect()
-        };
+        let mut first =
+            |n: usize| -> Vec<_> { (0..n).map(|_| cs.advice_column_in(FirstPhase)).collect() };
         let (q, r, y) = (first(shape.lanes), first(shape.lanes), first(shape.lanes));
         let multiplicity = cs.advice_column_in(FirstPhase);
         let challenges = Challenges {

@@ -32,7 +32,7 @@
 //!
 //! Cost: classes + 1 rows per sample, no column, degree 4.
 
-use super::{Columns, at, constant, double, fixed, gated, next, polynomial};
+use super::{at, constant, double, fixed, gated, next, polynomial, Columns};
 use halo2_proofs::{
     halo2curves::bn256::Fr,
     plonk::{Advice, Column, ConstraintSystem, Expression, VirtualCells},
@@ -149,8 +149,14 @@ fn configure_classes(cs: &mut ConstraintSystem<Fr>, columns: &Columns, score: &C
                 "label logit stays",
                 next(cells, score.label_logit) - label_logit,
             ),
-            ("seen counts hot", next(cells, score.seen) - seen - hot.clone()),
-            ("label sums up", next(cells, score.label) - label - hot * index),
+            (
+                "seen counts hot",
+                next(cells, score.seen) - seen - hot.clone(),
+            ),
+            (
+                "label sums up",
+                next(cells, score.label) - label - hot * index,
+            ),
             ("beats is a bit", boolean(&beats)),
             ("beats is exact", size - magnitude(&beats, &lead)),
             ("rank counts beats", next(cells, score.rank) - rank - beats),
@@ -194,11 +200,7 @@ fn configure_summaries(cs: &mut ConstraintSystem<Fr>, columns: &Columns, score: 
                 size_within - magnitude(&within, &not_within),
             ),
         ];
-        let gains = [
-            valid.clone(),
-            valid.clone() * first,
-            valid * within,
-        ];
+        let gains = [valid.clone(), valid.clone() * first, valid * within];
         for (total, gain) in score.totals.into_iter().zip(gains) {
             constraints.push((
                 "total grows by this sample",

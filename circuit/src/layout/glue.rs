@@ -235,16 +235,18 @@ impl<'a> Builder<'a> {
     }
 
     fn sum_pool(&mut self, tensor: usize, pool: &SumPool) -> Vec<CellRef> {
-        let (from, to) = (self.layout.shapes()[pool.input.0], self.layout.shapes()[tensor]);
+        let (from, to) = (
+            self.layout.shapes()[pool.input.0],
+            self.layout.shapes()[tensor],
+        );
         let mut cells = Vec::with_capacity(to.cells());
         for c in 0..to.channels {
             for (y, x) in (0..to.height).flat_map(|y| (0..to.width).map(move |x| (y, x))) {
                 let mut window = Vec::with_capacity(pool.kernel.0 * pool.kernel.1);
                 for (dy, dx) in taps(pool.kernel) {
                     let (iy, ix) = (y * pool.stride.0 + dy, x * pool.stride.1 + dx);
-                    window.push(
-                        self.tensors[pool.input.0][(c * from.height + iy) * from.width + ix],
-                    );
+                    window
+                        .push(self.tensors[pool.input.0][(c * from.height + iy) * from.width + ix]);
                 }
                 cells.push(self.horner(self.one, &window));
             }
@@ -333,10 +335,7 @@ impl<'a> Builder<'a> {
         let layout = self.layout;
         if linear.output == Output::Logits {
             // The score region folds its logits over classes and samples by itself.
-            return (
-                cell(ClaimColumn::Accumulator, layout.score().start),
-                vec![],
-            );
+            return (cell(ClaimColumn::Accumulator, layout.score().start), vec![]);
         }
         let start = layout.activation_start(tensor).unwrap_or_default();
         let at = |column, index: usize| cell(column, start + index * layout.rows_per_cell());

@@ -18,7 +18,7 @@
 
 mod glue;
 
-pub use glue::{CellRef, ClaimColumn, FIRST_ROW as GLUE_START, Glue, GlueRow};
+pub use glue::{CellRef, ClaimColumn, Glue, GlueRow, FIRST_ROW as GLUE_START};
 
 use crate::network::{Architecture, ArchitectureError, Layer, Output, Shape};
 use serde::{Deserialize, Serialize};

@@ -133,7 +133,7 @@ pub enum Layer {
 pub struct Architecture {
     /// Shape of an input image, a byte a cell.
     pub input: Shape,
-    /// Fraction bits `s` of every weight, 1 to 8.
+    /// Fraction bits `s` of every weight, 4 to 8.
     pub fraction_bits: u32,
     /// Requantized values before the clip lie in `[-2^(range_bits-1), 2^(range_bits-1))`.
     pub range_bits: u32,
@@ -232,7 +232,7 @@ impl Architecture {
 
     /// Shapes of all tensors, input first; checks every rule on the way.
     pub fn shapes(&self) -> Result<Vec<Shape>, ArchitectureError> {
-        check_format("fraction_bits", self.fraction_bits, 1, 8)?;
+        check_format("fraction_bits", self.fraction_bits, 4, 8)?;
         check_format("range_bits", self.range_bits, 2, 20)?;
         let mut shapes = vec![check_size(self.input)?];
         for (index, layer) in self.layers.iter().enumerate() {

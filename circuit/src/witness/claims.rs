@@ -3,7 +3,7 @@
 
 use super::{field, lanes::Lanes};
 use crate::{
-    gadget::lookup::{Groups, Tuple, groups},
+    gadget::lookup::{groups, Groups, Tuple},
     layout::{CellRef, ClaimColumn, Layout},
 };
 use halo2_proofs::halo2curves::bn256::Fr;
@@ -216,9 +216,7 @@ fn lookups(
     let Groups { columns, rest } = groups(layout.options().lanes);
     let tuple = |tuple: Tuple, row: usize| match tuple {
         Tuple::Clip(j) => {
-            challenges.alpha
-                + field(lanes.q[j][row])
-                + challenges.theta * field(lanes.y[j][row])
+            challenges.alpha + field(lanes.q[j][row]) + challenges.theta * field(lanes.y[j][row])
         }
         Tuple::Remainders(i) => {
             challenges.alpha
@@ -285,8 +283,8 @@ fn lookups(
 /// copies of the first clip row.
 pub(crate) fn table(layout: &Layout) -> Vec<[u64; 3]> {
     let side = 1u64 << layout.architecture().fraction_bits;
-    let clips = (0..layout.clip_rows() as u64)
-        .map(|q| [0, q, super::lanes::clip(layout, q as i64) as u64]);
+    let clips =
+        (0..layout.clip_rows() as u64).map(|q| [0, q, super::lanes::clip(layout, q as i64) as u64]);
     let pairs = (0..side * side).map(|row| [1, row % side, row / side]);
     let mut rows: Vec<_> = clips.chain(pairs).collect();
     rows.resize(layout.usable(), [0, 0, 0]);

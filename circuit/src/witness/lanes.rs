@@ -1,6 +1,6 @@
 //! Phase 1: the lanes, the score rows and the multiplicities, as small integers.
 
-use super::instance::{Sample, ShardError, bias_offset, check_shard, linear_layers};
+use super::instance::{bias_offset, check_shard, linear_layers, Sample, ShardError};
 use crate::{
     layout::Layout,
     network::{Network, Output, Trace},
@@ -90,14 +90,12 @@ impl Lanes {
         }
     }
 
-    fn fill_scores(
-        &mut self,
-        layout: &Layout,
-        samples: &[Sample<'_>],
-        traces: &[Trace],
-    ) -> Counts {
+    fn fill_scores(&mut self, layout: &Layout, samples: &[Sample<'_>], traces: &[Trace]) -> Counts {
         let score = layout.score();
-        let (bits, top_k) = (layout.architecture().fraction_bits, layout.options().top_k as i64);
+        let (bits, top_k) = (
+            layout.architecture().fraction_bits,
+            layout.options().top_k as i64,
+        );
         let mut totals = [0i64; 3];
         for (n, trace) in traces.iter().enumerate() {
             let label = samples.get(n).map(|sample| usize::from(sample.label));
@@ -192,5 +190,9 @@ pub(crate) fn clip(layout: &Layout, q: i64) -> i64 {
 
 /// `value` if it is not negative, `-value - 1` if it is.
 fn magnitude(value: i64) -> i64 {
-    if value >= 0 { value } else { -value - 1 }
+    if value >= 0 {
+        value
+    } else {
+        -value - 1
+    }
 }

@@ -13,5 +13,9 @@ use halo2_proofs::halo2curves::bn256::Fr;
 /// A signed integer as a field element.
 pub(crate) fn field(value: i64) -> Fr {
     let magnitude = Fr::from(value.unsigned_abs());
-    if value < 0 { -magnitude } else { magnitude }
+    if value < 0 {
+        -magnitude
+    } else {
+        magnitude
+    }
 }
