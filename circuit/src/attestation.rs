@@ -80,7 +80,13 @@ pub struct Witness {
     pub model: Arc<Vec<Fr>>,
     /// The salted data column.
     pub data: Arc<Vec<Fr>>,
+    /// Changes phase 2 after it is computed: what a cheating prover could do. Honest provers
+    /// leave it `None`.
+    pub alter: Option<Alter>,
 }
+
+/// A change of phase 2, for soundness tests.
+pub type Alter = Arc<dyn Fn(&mut Claims) + Send + Sync>;
 
 /// The circuit of a layout, with a witness when proving.
 #[derive(Clone)]
@@ -264,8 +270,11 @@ impl Circuit<Fr> for AttestationCircuit {
                         model: &witness.model,
                         data: &witness.data,
                     };
-                    let claims =
+                    let mut claims =
                         Claims::compute(&self.layout, committed, &witness.lanes, &challenges);
+                    if let Some(alter) = &witness.alter {
+                        alter(&mut claims);
+                    }
                     assign_claims(&columns, &mut region, &claims);
                 }
                 Ok(())

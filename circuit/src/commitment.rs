@@ -192,8 +192,8 @@ impl SaltedColumn {
     pub fn commitment(&self) -> Commitment {
         self.commitment
     }
-    /// Values and salt, one per usable row.
-    pub(crate) fn values(&self) -> &Arc<Vec<Fr>> {
+    /// Values and salt, one per usable row: the opening itself.
+    pub fn values(&self) -> &Arc<Vec<Fr>> {
         &self.values
     }
     /// How many proofs may open this commitment.

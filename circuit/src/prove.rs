@@ -2,7 +2,7 @@
 
 use crate::{
     attestation::{AttestationCircuit, Context, Statement, Witness},
-    commitment::{CommitError, Commitment, CommittedModel, CommittedShard},
+    commitment::{CommitError, CommittedModel, CommittedShard},
     layout::Layout,
     network::Network,
     plonk::{create_proof, KzgVerifierKey, ProveError},
@@ -146,6 +146,7 @@ impl Prover {
             lanes,
             model: model.column().values().clone(),
             data: shard.column().values().clone(),
+            alter: None,
         };
         let proof = self.prove_witness(witness, &statement, rng, &on_stage)?;
         let attestation = Attestation {
@@ -218,9 +219,3 @@ fn statement_basis(srs: &Srs, layout: &Layout) -> [G1Affine; 4] {
     })
 }
 
-/// Names a commitment for a message.
-impl From<&CommittedModel> for Commitment {
-    fn from(model: &CommittedModel) -> Self {
-        model.column().commitment()
-    }
-}
