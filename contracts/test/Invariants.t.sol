@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {IEscrow} from "../src/IEscrow.sol";
+import {Crowd} from "./Crowd.sol";
+import {Shim} from "./Shim.sol";
+
+/// @title Whatever the crowd does, the money is where the rules put it.
+contract InvariantsTest is Shim {
+    Crowd private _crowd;
+
+    function setUp() public {
+        _crowd = new Crowd();
+        _crowd.register(0, 10);
+        _crowd.register(1, 20);
+        _crowd.pass(1);
+        _target(address(_crowd));
+    }
+
+    /// @dev One campaign for all of them: each is looked at after every call.
+    function invariant_theMoneyIsWhereTheRulesPutIt() public view {
+        _everybodyOwnsWhatTheRulesGave();
+        _fundsAreConserved();
+        _lockedIsTheLiveDeposits();
+        _terminalStatesAbsorb();
+        _stakesOutliveAgreements();
+    }
+
+    /// @dev Wallets and credits are what the book says: nobody but the rules moved money.
+    function _everybodyOwnsWhatTheRulesGave() private view {
+        for (uint256 p = 0; p < _crowd.PEOPLE(); ++p) {
+            address who = _crowd.person(p);
+            _eq(who.balance, _crowd.wallet(who, address(0)), "ether in the wallet");
+            _eq(_crowd.token().balanceOf(who), _crowd.wallet(who, address(_crowd.token())), "tokens in the wallet");
+            for (uint256 k = 0; k < 2; ++k) {
+                address money = _money(k);
+                _eq(_crowd.escrow().credit(who, money), _crowd.credit(who, money), "credit");
+            }
+        }
+    }
+
+    /// @dev held = locked + credits = balance, but for what was given away.
+    function _fundsAreConserved() private view {
+        for (uint256 k = 0; k < 2; ++k) {
+            address money = _money(k);
+            address escrow = address(_crowd.escrow());
+            uint256 owed = _crowd.locked(money);
+            for (uint256 p = 0; p < _crowd.PEOPLE(); ++p) {
+                owed += _crowd.escrow().credit(_crowd.person(p), money);
+            }
+            uint256 balance = money == address(0) ? escrow.balance : _crowd.token().balanceOf(escrow);
+            _eq(_crowd.escrow().held(money), owed, "held");
+            _eq(balance, owed + _crowd.given(money), "balance");
+        }
+        _eq(address(_crowd.registry()).balance, _crowd.stakes(), "stakes");
+    }
+
+    /// @dev What is locked is the deposits of the agreements still alive, one by one.
+    function _lockedIsTheLiveDeposits() private view {
+        uint256[2] memory live;
+        for (uint256 i = 0; i < _crowd.numberOfAgreements(); ++i) {
+            IEscrow.Agreement memory a = _crowd.escrow().agreement(_crowd.agreements(i));
+            uint256 k = a.terms.token == address(0) ? 0 : 1;
+            if (a.state == IEscrow.State.Open) live[k] += a.terms.price;
+            if (a.state == IEscrow.State.Accepted || a.state == IEscrow.State.Delivered) {
+                live[k] += uint256(a.terms.price) + a.terms.bond;
+            }
+        }
+        for (uint256 k = 0; k < 2; ++k) _eq(_crowd.locked(_money(k)), live[k], "locked");
+    }
+
+    /// @dev An agreement that ended never changes again, in any field.
+    function _terminalStatesAbsorb() private view {
+        for (uint256 i = 0; i < _crowd.numberOfAgreements(); ++i) {
+            bytes32 id = _crowd.agreements(i);
+            if (_crowd.ended(id) == 0) continue;
+            _eq(keccak256(abi.encode(_crowd.escrow().agreement(id))), _crowd.ended(id), "agreement");
+        }
+    }
+
+    /// @dev The stake of a model is there as long as an agreement of it can still be proven.
+    function _stakesOutliveAgreements() private view {
+        for (uint256 i = 0; i < _crowd.numberOfAgreements(); ++i) {
+            IEscrow.Agreement memory a = _crowd.escrow().agreement(_crowd.agreements(i));
+            if (a.state >= IEscrow.State.Cancelled || block.timestamp > a.terms.proveBy) continue;
+            _isTrue(_crowd.registry().model(a.terms.modelId).stake != 0, "stake");
+        }
+    }
+
+    /// @dev The crowd is not idle: a fixed walk goes through every state, and all of the above holds at its end.
+    function test_theCrowdReachesEveryState() public {
+        for (uint256 n = 0; n < 1500; ++n) {
+            uint256 dice = uint256(keccak256(abi.encode("walk", n)));
+            _turn(dice % 14, dice >> 8);
+        }
+        for (uint256 s = 1; s < 8; ++s) _isTrue(_crowd.entered(s) >= 5, "state reached");
+        _isTrue(_crowd.calls() > 400, "calls");
+        invariant_theMoneyIsWhereTheRulesPutIt();
+    }
+
+    function _turn(uint256 what, uint256 dice) private {
+        (uint256 p, uint256 i, uint8 flaw) = (dice % 4, (dice >> 8) % 64, uint8(dice >> 16));
+        if (what == 0) _crowd.pass(uint16(dice >> 24));
+        else if (what == 1) _crowd.register(p, uint64(dice));
+        else if (what == 2) _crowd.retire(dice % 64, i);
+        else if (what == 3) _crowd.withdrawStake(p, i, dice >> 24 & 31 == 0);
+        else if (what == 4) _crowd.cancel(p, i);
+        else if (what == 5) _crowd.accept(p, i, flaw);
+        else if (what == 6) _crowd.decline(p, i);
+        else if (what == 7) _crowd.acknowledge(p, i, flaw);
+        else if (what == 8) _crowd.acknowledgeBySignature(p, i, dice >> 24);
+        else if (what <= 10) _crowd.proveShard(p, i, uint32(dice >> 24), uint32(dice >> 32), flaw);
+        else if (what == 11) _crowd.slash(p, i);
+        else if (what == 12) _crowd.withdraw(p, flaw % 2 == 0);
+        else _crowd.open(p, i, uint96(dice >> 24), uint8(dice >> 120), uint8(dice >> 128), dice >> 136);
+    }
+
+    function _money(uint256 k) private view returns (address) {
+        return k == 0 ? address(0) : address(_crowd.token());
+    }
+}
