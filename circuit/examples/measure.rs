@@ -62,7 +62,7 @@ fn main() {
         layout.lane_rows(),
         layout.glue().end(),
         layout.score().expose(),
-        layout.weight_rows()
+        layout.weight_end()
     );
     let shapes = a.shapes().unwrap();
     let mut layers = vec![];

@@ -5,8 +5,8 @@
 //! > and below `top_k` for exactly `topk`, of the `valid` samples.
 
 use crate::{
-    gadget::{Columns, Shape},
-    layout::{CellRef, Layout, GLUE_START},
+    gadget::{glue::opcode, Columns, Shape},
+    layout::{CellRef, Layout, Step, PROGRAM_START},
     witness::{
         claims::{data_chain, lane_chain, table, ChallengeValues, Claims, Committed},
         field,
@@ -120,7 +120,6 @@ impl AttestationCircuit {
             region.assign_fixed(column, row, Fr::from(value));
         };
         for row in 0..layout.last() {
-            set(fixed.active, row, 1);
             if !score_rows.contains(&row) {
                 set(fixed.lane, row, 1);
             }
@@ -131,19 +130,13 @@ impl AttestationCircuit {
                 set(fixed.data_chain, row, 1);
             }
         }
-        for &(start, length) in layout.weight_runs() {
-            for row in start..start + length - 1 {
-                set(fixed.weight_chain, row, 1);
-            }
-        }
         for (row, [tag, first, second]) in table(layout).into_iter().enumerate() {
             set(fixed.table_tag, row, tag);
             set(fixed.table_first, row, first);
             set(fixed.table_second, row, second);
         }
-        for (index, step) in layout.glue().rows().iter().enumerate() {
-            let kind = if step.horner { fixed.horner } else { fixed.dot };
-            set(kind, GLUE_START + index, 1);
+        for (index, &step) in layout.glue().steps().iter().enumerate() {
+            set(fixed.opcode, PROGRAM_START + index, opcode(step));
         }
         for (row, constant) in [(0, 0), (layout.last(), 1)] {
             set(fixed.load, row, 1);
@@ -169,13 +162,15 @@ impl AttestationCircuit {
             column: claims[cell.column as usize].into(),
         };
         let glue = self.layout.glue();
-        for (index, step) in glue.rows().iter().enumerate() {
+        for (index, &step) in glue.steps().iter().enumerate() {
             let here = |column: Column<Advice>| Cell {
-                row_offset: GLUE_START + index,
+                row_offset: PROGRAM_START + index,
                 column: column.into(),
             };
-            region.constrain_equal(cell(step.a), here(columns.a));
-            region.constrain_equal(cell(step.b), here(columns.b));
+            if let Step::Horner(a, b) | Step::Dot(a, b) = step {
+                region.constrain_equal(cell(a), here(columns.a));
+                region.constrain_equal(cell(b), here(columns.b));
+            }
         }
         for &(left, right) in glue.equal() {
             region.constrain_equal(cell(left), cell(right));

@@ -218,4 +218,3 @@ fn statement_basis(srs: &Srs, layout: &Layout) -> [G1Affine; 4] {
             .to_affine()
     })
 }
-

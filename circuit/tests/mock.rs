@@ -106,7 +106,7 @@ fn accepts() {
     println!(
         "lane rows {} weights {} glue {} score {:?}",
         layout.lane_rows(),
-        layout.weight_rows(),
+        layout.weight_end(),
         layout.glue().end(),
         layout.score()
     );
@@ -137,6 +137,7 @@ fn accepts() {
             lanes,
             model: model.clone(),
             data: data.clone(),
+            alter: None,
         }),
     );
     let mock = MockProver::run(12, &circuit, vec![model.to_vec(), data.to_vec(), public]).unwrap();

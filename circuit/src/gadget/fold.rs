@@ -1,25 +1,23 @@
 //! Claims: every committed cell folded over the batch, from the bottom of a cell's rows up.
 //!
-//! Statement: with `zeta`, `eta` drawn after every committed column is absorbed,
+//! Statement: with `zeta` drawn after every committed column is absorbed,
 //!
 //! ```text
 //! data_claim   = pixel              + chain * zeta   * data_claim_next
-//! weight_claim = weight             + chain * eta    * weight_claim_next
 //! y_claim      = sum_j y_j zeta^j   + chain * zeta^m * y_claim_next
 //! z_claim      = sum_j z_j zeta^j   + chain * zeta^m * z_claim_next,   z = 2^s q + r
 //! ```
 //!
-//! so on the first row of a cell stands `sum_n cell[n] zeta^n`, on the first row of a run of
-//! weights `sum_o w[o] eta^o`.
+//! so on the first row of a cell stands `sum_n cell[n] zeta^n`. (Weights are folded by the glue.)
 //!
 //! Pinned by: each claim by its gate on every active row; score rows have gates of their own for
 //! the two lane claims ([`super::score`]). Salt rows fold like any other and are never copied.
 //!
 //! Preconditions: `chain` is 0 on the last row of every cell and outside of cells.
 //!
-//! Cost: four columns, degree 3, whatever the network.
+//! Cost: three columns, degree 3, whatever the network.
 
-use super::{at, fixed, next, polynomial, power, Columns};
+use super::{active, at, fixed, next, polynomial, power, Columns};
 use halo2_proofs::{
     halo2curves::bn256::Fr,
     plonk::{ConstraintSystem, Expression},
@@ -28,33 +26,18 @@ use halo2_proofs::{
 
 /// Makes the gates.
 pub fn configure(cs: &mut ConstraintSystem<Fr>, columns: &Columns) {
-    let singles = [
-        (
-            columns.data,
-            columns.data_claim,
-            columns.fixed.data_chain,
-            columns.challenges.zeta,
-        ),
-        (
-            columns.model,
-            columns.weight_claim,
-            columns.fixed.weight_chain,
-            columns.challenges.eta,
-        ),
-    ];
-    for (instance, claim, chain, challenge) in singles {
-        cs.create_gate("claim = cell + chain * challenge * claim_next", |cells| {
-            let active = fixed(cells, columns.fixed.active);
-            let chain = fixed(cells, chain);
-            let challenge = cells.query_challenge(challenge);
-            let cell = cells.query_instance(instance, Rotation::cur());
-            let (claim, after) = (at(cells, claim), next(cells, claim));
-            vec![(
-                "claim of a committed cell",
-                active * (claim - cell - chain * challenge * after),
-            )]
-        });
-    }
+    cs.create_gate("claim = cell + chain * zeta * claim_next", |cells| {
+        let active = active(cells, columns);
+        let chain = fixed(cells, columns.fixed.data_chain);
+        let zeta = cells.query_challenge(columns.challenges.zeta);
+        let cell = cells.query_instance(columns.data, Rotation::cur());
+        let claim = at(cells, columns.data_claim);
+        let after = next(cells, columns.data_claim);
+        vec![(
+            "claim of pixels",
+            active * (claim - cell - chain * zeta * after),
+        )]
+    });
     cs.create_gate(
         "claim = sum_j cell_j zeta^j + chain * zeta^m * claim_next",
         |cells| {

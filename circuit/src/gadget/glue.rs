@@ -1,39 +1,67 @@
 //! The machine that runs the glue program ([`crate::layout::Glue`]).
 //!
-//! Statement: every row of the program holds, its operands are copies of the cells the program
+//! Statement: every step of the program holds, its operands are copies of the cells the program
 //! names, and both sides of every linear layer are equal.
 //!
 //! ```text
-//! row                a           b           e
-//! 0      load        0           t           eta
-//! 1      -           -           -           zeta
-//! i      horner      copy        copy        a + b * e_next
-//! i      dot         copy        copy        a * b + e_next
-//! last   load        1           t           eta
-//! last+1 -           -           -           zeta
+//! row    step       a       b       e
+//! 0      load       0       t       eta
+//! i      weight     -       -       weight + eta * e_next
+//! i      horner     copy    copy    a + b * e_next
+//! i      dot        copy    copy    a * b + e_next
+//! last   load       1       zeta    eta
 //! ```
 //!
-//! Pinned by: `a`, `b` copies (or the load gate), `e` its row's gate; free cells outside the
-//! program are copied by nothing.
+//! The claim of a run of weights, `sum_o w[o] eta^o`, stands on the run's first row; the horner
+//! step with operands zero that follows every run ends it.
 //!
-//! Cost: three phase-2 columns, seven columns in the permutation, one row per claim read.
+//! Pinned by: `a`, `b` copies (or the load gate), `e` its row's gate. `a` and `b` of weight rows,
+//! and all three outside the program, are copied by nothing.
+//!
+//! Cost: three phase-2 columns, six columns in the permutation, one row per weight and per claim
+//! read, degree 5.
 
-use super::{at, fixed, gated, next, Columns};
-use halo2_proofs::{halo2curves::bn256::Fr, plonk::ConstraintSystem};
+use super::{at, constant, fixed, gated, next, Columns};
+use crate::layout::Step;
+use halo2_proofs::{
+    halo2curves::bn256::Fr,
+    plonk::{ConstraintSystem, Expression},
+    poly::Rotation,
+};
+
+/// The value of the opcode column for a step; 0 is no step.
+pub fn opcode(step: Step) -> u64 {
+    match step {
+        Step::Weight => 1,
+        Step::Horner(..) => 2,
+        Step::Dot(..) => 3,
+    }
+}
+
+/// Nonzero exactly on rows with this opcode, among opcodes 0 to 3: a selector up to a factor.
+fn selector(opcode: &Expression<Fr>, code: u64) -> Expression<Fr> {
+    (0..4u64)
+        .filter(|&other| other != code)
+        .map(|other| opcode.clone() - constant(other))
+        .reduce(|a, b| a * b)
+        .unwrap_or(constant(0))
+}
 
 /// Makes the gates.
 pub fn configure(cs: &mut ConstraintSystem<Fr>, columns: &Columns) {
-    cs.create_gate("glue: e = a + b e_next, e = a b + e_next", |cells| {
-        let horner = fixed(cells, columns.fixed.horner);
-        let dot = fixed(cells, columns.fixed.dot);
+    cs.create_gate("glue: one step of the program", |cells| {
+        let opcode = fixed(cells, columns.fixed.opcode);
+        let eta = cells.query_challenge(columns.challenges.eta);
+        let weight = cells.query_instance(columns.model, Rotation::cur());
         let (a, b) = (at(cells, columns.a), at(cells, columns.b));
         let (e, after) = (at(cells, columns.e), next(cells, columns.e));
+        let weigh = e.clone() - weight - eta * after.clone();
+        let horner = e.clone() - a.clone() - b.clone() * after.clone();
+        let dot = e - a * b - after;
         vec![
-            (
-                "horner step",
-                horner * (e.clone() - a.clone() - b.clone() * after.clone()),
-            ),
-            ("dot step", dot * (e - a * b - after)),
+            ("weight step", selector(&opcode, 1) * weigh),
+            ("horner step", selector(&opcode, 2) * horner),
+            ("dot step", selector(&opcode, 3) * dot),
         ]
     });
     cs.create_gate("glue: constants", |cells| {
@@ -42,13 +70,13 @@ pub fn configure(cs: &mut ConstraintSystem<Fr>, columns: &Columns) {
         let t = cells.query_challenge(columns.challenges.t);
         let eta = cells.query_challenge(columns.challenges.eta);
         let zeta = cells.query_challenge(columns.challenges.zeta);
+        let challenge = t.clone() + value.clone() * (zeta - t);
         gated(
             load,
             [
                 ("a is the constant", at(cells, columns.a) - value),
-                ("b is t", at(cells, columns.b) - t),
+                ("b is t or zeta", at(cells, columns.b) - challenge),
                 ("e is eta", at(cells, columns.e) - eta),
-                ("e_next is zeta", next(cells, columns.e) - zeta),
             ],
         )
     });

@@ -26,7 +26,7 @@
 //!
 //! Cost: one column per three lookups, `3/2` lookups per lane, degree 5.
 
-use super::{at, constant, fixed, next, Columns};
+use super::{active, at, constant, fixed, next, Columns};
 use halo2_proofs::{
     halo2curves::bn256::Fr,
     plonk::{Advice, Column, ConstraintSystem, Expression, VirtualCells},
@@ -116,7 +116,7 @@ pub fn configure(cs: &mut ConstraintSystem<Fr>, columns: &Columns) {
     let groups = groups(columns.shape.lanes);
     for (group, &column) in groups.columns.iter().zip(&columns.fractions) {
         cs.create_gate("fractions * f1 f2 f3 = f1 f2 + f1 f3 + f2 f3", |cells| {
-            let active = fixed(cells, columns.fixed.active);
+            let active = active(cells, columns);
             let selector = match group.first() {
                 Some(Tuple::Clip(_)) => fixed(cells, columns.fixed.lane),
                 _ => constant(1),
@@ -146,7 +146,7 @@ pub fn configure(cs: &mut ConstraintSystem<Fr>, columns: &Columns) {
         });
     }
     cs.create_gate("sum_next - sum = fractions - m / f_table", |cells| {
-        let active = fixed(cells, columns.fixed.active);
+        let active = active(cells, columns);
         let load = fixed(cells, columns.fixed.load);
         let first = fixed(cells, columns.fixed.table_first);
         let second = fixed(cells, columns.fixed.table_second);

@@ -95,8 +95,6 @@ pub struct Columns {
     pub sum: Column<Advice>,
     /// Claims of the data column.
     pub data_claim: Column<Advice>,
-    /// Claims of the weight column.
-    pub weight_claim: Column<Advice>,
     /// Claims of the activations.
     pub y_claim: Column<Advice>,
     /// Claims of the accumulators.
@@ -105,7 +103,7 @@ pub struct Columns {
     pub a: Column<Advice>,
     /// Second operand.
     pub b: Column<Advice>,
-    /// Result.
+    /// Result; on the weight rows, claims of the weight column.
     pub e: Column<Advice>,
     /// Selectors and tables.
     pub fixed: FixedColumns,
@@ -117,20 +115,15 @@ pub struct Columns {
 /// the back of the verifier generator.
 #[derive(Clone, Copy, Debug)]
 pub struct FixedColumns {
-    /// 1 on every row before [`Layout::last`].
-    pub active: Column<Fixed>,
-    /// 1 where the lanes hold activations: active and not a score row.
+    /// 1 on every row before [`Layout::last`] that is not a score row. Lane and score rows
+    /// together are the *active* rows.
     pub lane: Column<Fixed>,
     /// 1 where a lane claim takes in the next row, 0 on the last row of a cell.
     pub lane_chain: Column<Fixed>,
     /// The same for the data column.
     pub data_chain: Column<Fixed>,
-    /// The same for the weight column.
-    pub weight_chain: Column<Fixed>,
-    /// Glue rows `e = a + b*e_next`.
-    pub horner: Column<Fixed>,
-    /// Glue rows `e = a*b + e_next`.
-    pub dot: Column<Fixed>,
+    /// Step of the glue program: see [`glue::opcode`].
+    pub opcode: Column<Fixed>,
     /// The two rows that load constants and pin the ends of the running sum.
     pub load: Column<Fixed>,
     /// On load rows a constant; on class rows the class index plus one.
@@ -173,17 +166,14 @@ impl Columns {
             .collect();
         let mut second = || cs.advice_column_in(SecondPhase);
         let sum = second();
-        let [data_claim, weight_claim, y_claim, z_claim] = [(); 4].map(|()| second());
+        let [data_claim, y_claim, z_claim] = [(); 3].map(|()| second());
         let [a, b, e] = [(); 3].map(|()| second());
         let mut fixed = || cs.fixed_column();
         let fixed = FixedColumns {
-            active: fixed(),
             lane: fixed(),
             lane_chain: fixed(),
             data_chain: fixed(),
-            weight_chain: fixed(),
-            horner: fixed(),
-            dot: fixed(),
+            opcode: fixed(),
             load: fixed(),
             constant: fixed(),
             table_tag: fixed(),
@@ -206,7 +196,6 @@ impl Columns {
             fractions,
             sum,
             data_claim,
-            weight_claim,
             y_claim,
             z_claim,
             a,
@@ -227,12 +216,11 @@ impl Columns {
 
     /// The columns that glue cells are copied from, in the order of
     /// [`crate::layout::ClaimColumn`].
-    pub fn claims(&self) -> [Column<Advice>; 7] {
+    pub fn claims(&self) -> [Column<Advice>; 6] {
         [
             self.data_claim,
             self.y_claim,
             self.z_claim,
-            self.weight_claim,
             self.a,
             self.b,
             self.e,
@@ -253,6 +241,14 @@ fn next(cells: &mut VirtualCells<'_, Fr>, column: Column<Advice>) -> Expression<
 /// A fixed column's cell on this row.
 fn fixed(cells: &mut VirtualCells<'_, Fr>, column: Column<Fixed>) -> Expression<Fr> {
     cells.query_fixed(column, Rotation::cur())
+}
+
+/// 1 on every active row.
+fn active(cells: &mut VirtualCells<'_, Fr>, columns: &Columns) -> Expression<Fr> {
+    let f = &columns.fixed;
+    [f.start, f.class, f.summary, f.expose]
+        .into_iter()
+        .fold(fixed(cells, f.lane), |sum, kind| sum + fixed(cells, kind))
 }
 
 /// A constant.

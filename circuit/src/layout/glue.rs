@@ -15,7 +15,8 @@
 //! Nothing here grows with the batch. Strides, paddings, windows and groups are only a matter
 //! of which cell a row copies; no cell outside the output is ever computed.
 //!
-//! Rows: `horner` is `e = a + b*e_next`, `dot` is `e = a*b + e_next`; `a` and `b` are copies.
+//! Steps, one a row: `Weight` is `e = weight + eta*e_next`, `Horner` is `e = a + b*e_next`, `Dot` is
+//! `e = a*b + e_next`; `a` and `b` are copies. A run of steps is evaluated from its end.
 
 use super::Layout;
 use crate::network::{Layer, Linear, Output, SumPool, Term};
@@ -30,13 +31,11 @@ pub enum ClaimColumn {
     Activation,
     /// Folded accumulators, and the folded logits.
     Accumulator,
-    /// Folded weights.
-    Weight,
     /// First glue operand.
     A,
     /// Second glue operand.
     B,
-    /// Glue result.
+    /// Glue result; folded weights on the weight rows.
     E,
 }
 
@@ -49,24 +48,24 @@ pub struct CellRef {
     pub row: u32,
 }
 
-/// One row of the program.
-#[derive(Clone, Copy, Debug)]
-pub struct GlueRow {
-    /// `e = a + b*e_next` if true, `e = a*b + e_next` if not.
-    pub horner: bool,
-    /// Source of `a`.
-    pub a: CellRef,
-    /// Source of `b`.
-    pub b: CellRef,
+/// One row of the program; operands are named by the cells they are copies of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `e = weight + eta * e_next`.
+    Weight,
+    /// `e = a + b * e_next`.
+    Horner(CellRef, CellRef),
+    /// `e = a * b + e_next`.
+    Dot(CellRef, CellRef),
 }
 
-/// First row of the program: row 0 holds constants, and `zeta` stands on row 1.
-pub const FIRST_ROW: usize = 2;
+/// First row of the program: row 0 holds constants.
+pub const PROGRAM_START: usize = 1;
 
 /// The program.
 #[derive(Clone, Debug, Default)]
 pub struct Glue {
-    rows: Vec<GlueRow>,
+    steps: Vec<Step>,
     /// Lengths of the runs, in order; each run is evaluated from its end.
     runs: Vec<usize>,
     /// Left and right side of every linear layer.
@@ -74,13 +73,13 @@ pub struct Glue {
 }
 
 impl Glue {
-    /// Rows, the first one at [`FIRST_ROW`].
-    pub fn rows(&self) -> &[GlueRow] {
-        &self.rows
+    /// Steps, the first one on row [`PROGRAM_START`].
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
     }
     /// Row after the last one.
     pub fn end(&self) -> usize {
-        FIRST_ROW + self.rows.len()
+        PROGRAM_START + self.steps.len()
     }
     /// Lengths of the runs in order.
     pub fn runs(&self) -> &[usize] {
@@ -137,10 +136,6 @@ const ETA: CellRef = CellRef {
     column: ClaimColumn::E,
     row: 0,
 };
-const ZETA: CellRef = CellRef {
-    column: ClaimColumn::E,
-    row: 1,
-};
 
 impl<'a> Builder<'a> {
     fn new(layout: &'a Layout) -> Self {
@@ -157,7 +152,13 @@ impl<'a> Builder<'a> {
             ones_by_positions: BTreeMap::new(),
             borders: BTreeMap::from([(0, ZERO)]),
         };
-        builder.ones = builder.horner(ZETA, &vec![one; layout.options().samples]);
+        for &length in layout.weight_runs() {
+            builder.glue.steps.extend(vec![Step::Weight; length]);
+            builder.glue.steps.push(Step::Horner(ZERO, ZERO));
+            builder.glue.runs.push(length + 1);
+        }
+        let zeta = cell(ClaimColumn::B, layout.last());
+        builder.ones = builder.horner(zeta, &vec![one; layout.options().samples]);
         builder
     }
 
@@ -166,7 +167,7 @@ impl<'a> Builder<'a> {
         let start = self.glue.end();
         for (i, &a) in terms.iter().enumerate() {
             let b = if i + 1 < terms.len() { step } else { ZERO };
-            self.glue.rows.push(GlueRow { horner: true, a, b });
+            self.glue.steps.push(Step::Horner(a, b));
         }
         self.glue.runs.push(terms.len());
         cell(ClaimColumn::E, start)
@@ -176,17 +177,9 @@ impl<'a> Builder<'a> {
     fn dot(&mut self, pairs: &[(CellRef, CellRef)]) -> CellRef {
         let start = self.glue.end();
         for &(a, b) in pairs {
-            self.glue.rows.push(GlueRow {
-                horner: false,
-                a,
-                b,
-            });
+            self.glue.steps.push(Step::Dot(a, b));
         }
-        self.glue.rows.push(GlueRow {
-            horner: true,
-            a: ZERO,
-            b: ZERO,
-        });
+        self.glue.steps.push(Step::Horner(ZERO, ZERO));
         self.glue.runs.push(pairs.len() + 1);
         cell(ClaimColumn::E, start)
     }
@@ -260,10 +253,7 @@ impl<'a> Builder<'a> {
             return vec![];
         };
         let positions = linear.shape.positions();
-        let bias = (
-            cell(ClaimColumn::Weight, rows.bias),
-            self.ones_over(positions),
-        );
+        let bias = (cell(ClaimColumn::E, rows.bias), self.ones_over(positions));
         let plain = linear.terms.iter().all(|term| term.groups == 1);
         let right = if plain {
             let mut pairs = vec![];
@@ -306,7 +296,7 @@ impl<'a> Builder<'a> {
         } else {
             self.border(term.padding.value)
         };
-        let mut row = start + group * channels * term.kernel.0 * term.kernel.1 * outputs;
+        let mut row = start + group * channels * term.kernel.0 * term.kernel.1 * (outputs + 1);
         let mut pairs = vec![];
         for c in group * channels..(group + 1) * channels {
             for (ky, kx) in taps(term.kernel) {
@@ -323,8 +313,8 @@ impl<'a> Builder<'a> {
                     });
                 }
                 let evaluation = self.over_positions(&reads);
-                pairs.push((cell(ClaimColumn::Weight, row), evaluation));
-                row += outputs;
+                pairs.push((cell(ClaimColumn::E, row), evaluation));
+                row += outputs + 1;
             }
         }
         pairs

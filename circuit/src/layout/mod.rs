@@ -3,22 +3,23 @@
 //! Pure arithmetic, no halo2 types. One proof covers a *shard* of `samples` samples.
 //!
 //! ```text
-//! row          lanes (q, r, y) x m            data column        weight column      glue (a, b, e)
-//! 0            activation cells, cell major,  pixel 0, all n     weights of layer   constants
-//! ...          samples across the m lanes     pixel 1, all n     1, 2, ...          one program for
-//!              and R = N/m rows               ...                biases             all linear layers
-//! score.start  score rows, one per sample     labels
+//! row          lanes (q, r, y) x m            data column        weight column   glue (a, b, e)
+//! 0            activation cells, cell major,  pixel 0, all n     -               constants
+//! 1            samples across the m lanes     pixel 1, all n     weights and     claims of the weights
+//! ...          and R = N/m rows               ...                biases, by run  (e only), then one
+//! ...                                                                            program for all
+//! score.start  score rows, one per sample     labels                             linear layers
 //!              and class, a summary each
 //! score.expose totals against the statement
 //! usable - S   unused                         salt               salt
-//! last         -                              salt               salt               constants
+//! last         -                              salt               salt            constants
 //! ```
 //!
 //! A cell of a tensor takes `R` consecutive rows; row `j` lane `i` holds sample `j*m + i`.
 
 mod glue;
 
-pub use glue::{CellRef, ClaimColumn, Glue, GlueRow, FIRST_ROW as GLUE_START};
+pub use glue::{CellRef, ClaimColumn, Glue, Step, PROGRAM_START};
 
 use crate::network::{Architecture, ArchitectureError, Layer, Output, Shape};
 use serde::{Deserialize, Serialize};
@@ -125,7 +126,9 @@ impl ScoreRows {
     }
 }
 
-/// Weight rows of one linear layer: first rows of its terms, then of its biases.
+/// Weight rows of one linear layer: first rows of its terms, then of its biases. A *run* is the
+/// weights of one input channel and tap, over the output channels of its group, or the biases; a
+/// run is followed by one row of zero, where its claim ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightRows {
     /// First row of each term's weights.
@@ -142,8 +145,8 @@ pub struct Layout {
     shapes: Vec<Shape>,
     activations: Vec<Option<usize>>,
     weights: Vec<Option<WeightRows>>,
-    weight_runs: Vec<(usize, usize)>,
-    weight_rows: usize,
+    weight_runs: Vec<usize>,
+    weight_end: usize,
     lane_rows: usize,
     score: ScoreRows,
     glue: Glue,
@@ -159,7 +162,7 @@ impl Layout {
             activations: vec![None; shapes.len()],
             weights: vec![None; shapes.len()],
             weight_runs: vec![],
-            weight_rows: 0,
+            weight_end: PROGRAM_START,
             lane_rows: 0,
             score: ScoreRows {
                 start: 0,
@@ -185,20 +188,18 @@ impl Layout {
                 bias: 0,
             };
             for term in &linear.terms {
-                rows.terms.push(layout.weight_rows);
+                rows.terms.push(layout.weight_end);
                 let outputs = linear.shape.channels / term.groups;
                 let weights =
                     term.weights(layout.shapes[term.input.0].channels, linear.shape.channels);
                 for _ in 0..weights / outputs {
-                    layout.weight_runs.push((layout.weight_rows, outputs));
-                    layout.weight_rows += outputs;
+                    layout.weight_runs.push(outputs);
+                    layout.weight_end += outputs + 1;
                 }
             }
-            rows.bias = layout.weight_rows;
-            layout
-                .weight_runs
-                .push((layout.weight_rows, linear.shape.channels));
-            layout.weight_rows += linear.shape.channels;
+            rows.bias = layout.weight_end;
+            layout.weight_runs.push(linear.shape.channels);
+            layout.weight_end += linear.shape.channels + 1;
             layout.weights[index + 1] = Some(rows);
         }
         layout.score.start = layout
@@ -206,7 +207,7 @@ impl Layout {
             .max(layout.architecture.input.cells() * layout.options.samples);
         layout.check_rows()?;
         layout.glue = Glue::build(&layout);
-        layout.fits("the glue program", layout.glue.end(), layout.last() - 1)?;
+        layout.fits("the glue program", layout.glue.end(), layout.last())?;
         Ok(layout)
     }
 
@@ -258,7 +259,7 @@ impl Layout {
         self.fits("the lookup table", self.table_rows(), self.last())?;
         self.fits(
             "the weight column with its salt",
-            self.weight_rows + least_salt,
+            self.weight_end + least_salt,
             self.usable(),
         )?;
         self.fits(
@@ -308,13 +309,13 @@ impl Layout {
     pub fn weight_rows_of(&self, tensor: usize) -> Option<&WeightRows> {
         self.weights.get(tensor).and_then(Option::as_ref)
     }
-    /// `(first row, length)` of every run of weights that is folded into one claim.
-    pub fn weight_runs(&self) -> &[(usize, usize)] {
+    /// Lengths of the runs of weights, in order; the first starts at [`PROGRAM_START`].
+    pub fn weight_runs(&self) -> &[usize] {
         &self.weight_runs
     }
-    /// Rows of the weight column before the salt.
-    pub fn weight_rows(&self) -> usize {
-        self.weight_rows
+    /// Row after the last weight of the weight column.
+    pub fn weight_end(&self) -> usize {
+        self.weight_end
     }
     /// The score region.
     pub fn score(&self) -> &ScoreRows {
@@ -346,7 +347,7 @@ impl Layout {
     }
     /// Salt rows of the weight column, at its end.
     pub fn weight_salt(&self) -> Range<usize> {
-        self.salt(self.weight_rows)
+        self.salt(self.weight_end)
     }
     fn salt(&self, used: usize) -> Range<usize> {
         let rows = (self.usable() - used).min(SALT_ROWS.end);

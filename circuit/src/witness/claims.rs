@@ -4,7 +4,7 @@
 use super::{field, lanes::Lanes};
 use crate::{
     gadget::lookup::{groups, Groups, Tuple},
-    layout::{CellRef, ClaimColumn, Layout},
+    layout::{CellRef, ClaimColumn, Layout, Step, PROGRAM_START},
 };
 use halo2_proofs::halo2curves::bn256::Fr;
 use halo2curves::ff::BatchInvert;
@@ -32,7 +32,7 @@ pub struct Claims {
     /// Running sum of all fractions.
     pub sum: Vec<Fr>,
     /// Claims and glue cells, in the order of [`ClaimColumn`].
-    pub columns: [Vec<Fr>; 7],
+    pub columns: [Vec<Fr>; 6],
 }
 
 /// The salted instance columns that are folded.
@@ -53,27 +53,15 @@ impl Claims {
         challenges: &ChallengeValues,
     ) -> Self {
         let (fractions, sum) = lookups(layout, lanes, challenges);
-        let (data, weights) = rayon::join(
-            || {
-                let chain = |row| data_chain(layout, row);
-                fold_column(layout, committed.data, challenges.zeta, chain)
-            },
-            || {
-                let mut chain = vec![false; layout.usable()];
-                for &(start, length) in layout.weight_runs() {
-                    chain[start..start + length - 1].fill(true);
-                }
-                fold_column(layout, committed.model, challenges.eta, |row| chain[row])
-            },
-        );
+        let data = fold_pixels(layout, committed.data, challenges.zeta);
         let (y, z) = fold_lanes(layout, lanes, challenges);
         let zero = || vec![Fr::zero(); layout.usable()];
         let mut claims = Self {
             fractions,
             sum,
-            columns: [data, y, z, weights, zero(), zero(), zero()],
+            columns: [data, y, z, zero(), zero(), zero()],
         };
-        claims.run_glue(layout, challenges);
+        claims.run_glue(layout, committed.model, challenges);
         claims
     }
 
@@ -81,27 +69,34 @@ impl Claims {
         self.columns[cell.column as usize][cell.row as usize]
     }
 
-    fn run_glue(&mut self, layout: &Layout, challenges: &ChallengeValues) {
+    fn run_glue(&mut self, layout: &Layout, model: &[Fr], challenges: &ChallengeValues) {
         let [a, b, e] = [ClaimColumn::A, ClaimColumn::B, ClaimColumn::E].map(|c| c as usize);
-        for (row, constant) in [(0, Fr::zero()), (layout.last(), Fr::one())] {
+        let loads = [
+            (0, Fr::zero(), challenges.t),
+            (layout.last(), Fr::one(), challenges.zeta),
+        ];
+        for (row, constant, challenge) in loads {
             self.columns[a][row] = constant;
-            self.columns[b][row] = challenges.t;
+            self.columns[b][row] = challenge;
             self.columns[e][row] = challenges.eta;
-            self.columns[e][row + 1] = challenges.zeta;
         }
         let mut start = 0;
         for &length in layout.glue().runs() {
             for index in (start..start + length).rev() {
-                let step = layout.glue().rows()[index];
-                let row = crate::layout::GLUE_START + index;
-                let (left, right) = (self.cell(step.a), self.cell(step.b));
+                let row = PROGRAM_START + index;
                 let after = self.columns[e][row + 1];
-                self.columns[a][row] = left;
-                self.columns[b][row] = right;
-                self.columns[e][row] = if step.horner {
-                    left + right * after
-                } else {
-                    left * right + after
+                self.columns[e][row] = match layout.glue().steps()[index] {
+                    Step::Weight => model[row] + challenges.eta * after,
+                    Step::Horner(left, right) => {
+                        let (left, right) = (self.cell(left), self.cell(right));
+                        (self.columns[a][row], self.columns[b][row]) = (left, right);
+                        left + right * after
+                    }
+                    Step::Dot(left, right) => {
+                        let (left, right) = (self.cell(left), self.cell(right));
+                        (self.columns[a][row], self.columns[b][row]) = (left, right);
+                        left * right + after
+                    }
                 };
             }
             start += length;
@@ -120,18 +115,13 @@ pub(crate) fn lane_chain(layout: &Layout, row: usize) -> bool {
     row < layout.lane_rows() && (row + 1) % layout.rows_per_cell() != 0
 }
 
-fn fold_column(
-    layout: &Layout,
-    cells: &[Fr],
-    challenge: Fr,
-    chain: impl Fn(usize) -> bool,
-) -> Vec<Fr> {
+fn fold_pixels(layout: &Layout, cells: &[Fr], zeta: Fr) -> Vec<Fr> {
     let mut claims = vec![Fr::zero(); layout.usable()];
     for row in (0..layout.last()).rev() {
         claims[row] = cells[row];
-        if chain(row) {
+        if data_chain(layout, row) {
             let after = claims[row + 1];
-            claims[row] += challenge * after;
+            claims[row] += zeta * after;
         }
     }
     claims

@@ -2,7 +2,7 @@
 
 use super::field;
 use crate::{
-    layout::Layout,
+    layout::{Layout, PROGRAM_START},
     network::{Layer, Linear, Network, Output},
 };
 use halo2_proofs::halo2curves::bn256::Fr;
@@ -56,21 +56,26 @@ pub enum ShardError {
     OtherArchitecture,
 }
 
-/// The weight column of `network`, salt not included: weights in their documented order, then
-/// the biases, layer by layer. A requantizing layer's bias carries the clip offset, which makes
-/// every stored `q` non-negative.
+/// The weight column of `network`, salt not included: on row 0 nothing, then run by run the
+/// weights in their documented order, layer by layer, biases last, a zero after each run. A
+/// requantizing layer's bias carries the clip offset, which makes every stored `q` non-negative.
 pub fn weight_column(layout: &Layout, network: &Network) -> Result<Vec<Fr>, ShardError> {
     if network.architecture() != layout.architecture() {
         return Err(ShardError::OtherArchitecture);
     }
-    let mut column = Vec::with_capacity(layout.weight_rows());
-    let linears = linear_layers(layout);
-    for (linear, weights) in linears.zip(&network.weights().layers) {
-        for term in &weights.terms {
-            column.extend(term.iter().map(|&w| field(w)));
+    let mut column = vec![Fr::zero(); PROGRAM_START];
+    let mut push_runs = |weights: &[i64], length: usize, offset: i64| {
+        for run in weights.chunks(length) {
+            column.extend(run.iter().map(|&w| field(w) + field(offset)));
+            column.push(Fr::zero());
+        }
+    };
+    for (linear, weights) in linear_layers(layout).zip(&network.weights().layers) {
+        for (term, values) in linear.terms.iter().zip(&weights.terms) {
+            push_runs(values, linear.shape.channels / term.groups, 0);
         }
         let offset = bias_offset(layout, linear);
-        column.extend(weights.bias.iter().map(|&b| field(b) + field(offset)));
+        push_runs(&weights.bias, linear.shape.channels, offset);
     }
     Ok(column)
 }

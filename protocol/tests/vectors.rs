@@ -1,0 +1,407 @@
+//! The vectors the contracts are tested with, judged by this crate: same hashes, same rules, same money.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use zknode_protocol::{
+    agreement::{step, Action, Agreement, Effect, Event, Ledger, Metric, ModelFacts, Moment, RuleError, ShardCount},
+    agreement::{Terms, Verdict, NOTICE_PERIOD},
+    chain::key::{recover, Key},
+    dataset_root::{verify_path, DatasetTree, ShardLeaf},
+    digest::{agreement_id, keccak, model_id, points_digest, proof_context, ModelKey},
+    message::Domain,
+    value::{Address, AgreementId, Amount, Bytes, Hash, ModelId, Point, Signature},
+};
+
+const HASHES: &str = include_str!("../../contracts/vectors/hashes.json");
+const AGREEMENT: &str = include_str!("../../contracts/vectors/agreement.json");
+
+fn points(hex_text: &str) -> Vec<Point> {
+    let bytes = hex::decode(hex_text.strip_prefix("0x").unwrap()).unwrap();
+    bytes.chunks(64).map(|chunk| Bytes(chunk.try_into().unwrap())).collect()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Hashes {
+    chain_id: u64,
+    registry: Address,
+    escrow: Address,
+    model: HashedModel,
+    trees: Vec<HashedTree>,
+    agreement: HashedAgreement,
+    contexts: Vec<HashedContext>,
+    receipt: HashedReceipt,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HashedModel {
+    seller: Address,
+    nonce: u64,
+    architecture: Hash,
+    verifier: Address,
+    model_points: String,
+    model_points_hash: Hash,
+    model_id: ModelId,
+}
+
+#[derive(Deserialize)]
+struct HashedTree {
+    root: Hash,
+    shards: Vec<HashedShard>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HashedShard {
+    index: u32,
+    valid: u32,
+    shard_points: String,
+    leaf: Hash,
+    merkle_proof: Vec<Hash>,
+}
+
+#[derive(Deserialize)]
+struct HashedAgreement {
+    buyer: Address,
+    nonce: u64,
+    terms: HashedTerms,
+    id: AgreementId,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HashedTerms {
+    model_id: ModelId,
+    dataset_root: Hash,
+    token: Address,
+    shards: u32,
+    samples: u32,
+    threshold: u32,
+    price: Amount,
+    bond: Amount,
+    penalty: Amount,
+    accept_by: u64,
+    deliver_by: u64,
+    prove_by: u64,
+    metric: u8,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HashedContext {
+    shard_index: u32,
+    payee: Address,
+    context: Hash,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HashedReceipt {
+    domain_separator: Hash,
+    ciphertext_hash: Hash,
+    digest: Hash,
+    signer_key: Bytes<32>,
+    signature: Signature,
+}
+
+fn hashes() -> Hashes {
+    serde_json::from_str(HASHES).unwrap()
+}
+
+#[test]
+fn model_and_agreement_ids_are_the_contracts() {
+    let vectors = hashes();
+    let model = vectors.model;
+    let key = ModelKey {
+        chain_id: vectors.chain_id,
+        registry: vectors.registry,
+        seller: model.seller,
+        nonce: model.nonce,
+        architecture: model.architecture,
+        verifier: model.verifier,
+        points: points_digest(&points(&model.model_points)),
+    };
+    assert_eq!(key.points, model.model_points_hash);
+    assert_eq!(model_id(&key), model.model_id);
+
+    let HashedAgreement { buyer, nonce, terms, id } = vectors.agreement;
+    let terms = Terms {
+        model: terms.model_id,
+        dataset_root: terms.dataset_root,
+        token: terms.token,
+        shards: terms.shards,
+        samples: terms.samples,
+        threshold: terms.threshold,
+        price: terms.price,
+        bond: terms.bond,
+        penalty: terms.penalty,
+        accept_by: terms.accept_by,
+        deliver_by: terms.deliver_by,
+        prove_by: terms.prove_by,
+        metric: [Metric::Top1, Metric::TopK][usize::from(terms.metric)],
+    };
+    assert_eq!(agreement_id(vectors.chain_id, vectors.escrow, buyer, nonce, &terms), id);
+    assert_ne!(agreement_id(vectors.chain_id, vectors.escrow, buyer, nonce + 1, &terms), id);
+
+    assert!(!vectors.contexts.is_empty());
+    for HashedContext { shard_index, payee, context } in vectors.contexts {
+        let got = proof_context(vectors.chain_id, vectors.escrow, id, shard_index, payee);
+        assert_eq!(Bytes(got), context);
+    }
+}
+
+#[test]
+fn trees_and_paths_are_the_contracts() {
+    let vectors = hashes();
+    assert!(vectors.trees.len() >= 6);
+    for tree in vectors.trees {
+        let leaf = |s: &HashedShard| ShardLeaf::new(s.index, s.valid, &points(&s.shard_points));
+        let ours = DatasetTree::new(tree.shards.iter().map(leaf).collect()).unwrap();
+        assert_eq!(ours.root(), tree.root);
+        for shard in &tree.shards {
+            assert_eq!(leaf(shard).hash(), shard.leaf);
+            assert_eq!(ours.path(shard.index).unwrap(), shard.merkle_proof);
+            let count = tree.shards.len() as u32;
+            assert_eq!(verify_path(tree.root, count, &leaf(shard), &shard.merkle_proof), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn receipts_are_the_contracts() {
+    let vectors = hashes();
+    let receipt = vectors.receipt;
+    let domain = Domain {
+        chain_id: vectors.chain_id,
+        escrow: vectors.escrow,
+    };
+    assert_eq!(domain.separator(), receipt.domain_separator);
+    let digest = domain.receipt_digest(vectors.agreement.id, receipt.ciphertext_hash);
+    assert_eq!(digest, receipt.digest);
+    let key = Key::from_secret(&receipt.signer_key.0).unwrap();
+    assert_eq!(key.address(), vectors.model.seller);
+    assert_eq!(key.sign(digest).unwrap(), receipt.signature);
+    assert_eq!(recover(digest, &receipt.signature).unwrap(), vectors.model.seller);
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stories {
+    notice_period: u64,
+    scenarios: Vec<Story>,
+}
+
+#[derive(Deserialize)]
+struct Story {
+    name: String,
+    model: StoryModel,
+    terms: StoryTerms,
+    dataset: Vec<u32>,
+    steps: Vec<StoryStep>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoryModel {
+    registered: bool,
+    registered_block: u64,
+    retires_at: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoryTerms {
+    shards: u32,
+    samples: u32,
+    threshold: u32,
+    metric: Metric,
+    price: u128,
+    bond: u128,
+    penalty: u128,
+    accept_by: u64,
+    deliver_by: u64,
+    prove_by: u64,
+}
+
+#[derive(Deserialize)]
+struct StoryStep {
+    time: u64,
+    block: u64,
+    actor: String,
+    event: String,
+    args: StoryArgs,
+    expect: Expectation,
+    deltas: BTreeMap<String, Money>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct StoryArgs {
+    value: u128,
+    signer: String,
+    index: u32,
+    valid: u32,
+    top1: u32,
+    topk: u32,
+    accepted: bool,
+}
+
+#[derive(Deserialize)]
+struct Expectation {
+    state: String,
+    error: String,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy, Default, PartialEq)]
+struct Money {
+    wallet: i128,
+    credit: i128,
+}
+
+fn party(name: &str) -> Address {
+    let number = ["buyer", "seller", "stranger"].iter().position(|who| *who == name).unwrap();
+    Bytes([number as u8 + 1; 20])
+}
+
+fn shard_points(index: u32) -> Vec<Point> {
+    vec![Bytes(keccak(&index.to_be_bytes()).0.repeat(2).try_into().unwrap())]
+}
+
+/// One story, told to the rules and the books.
+struct Stage {
+    tree: DatasetTree,
+    terms: Terms,
+    model: Option<ModelFacts>,
+    agreement: Option<Agreement>,
+    ledger: Ledger,
+}
+
+impl Stage {
+    fn new(story: &Story) -> Self {
+        let leaf = |(index, valid): (u32, &u32)| ShardLeaf::new(index, *valid, &shard_points(index));
+        let tree = DatasetTree::new((0..).zip(&story.dataset).map(leaf).collect()).unwrap();
+        let t = &story.terms;
+        let terms = Terms {
+            model: ModelId(Bytes([1; 32])),
+            dataset_root: tree.root(),
+            token: Address::ZERO,
+            shards: t.shards,
+            samples: t.samples,
+            threshold: t.threshold,
+            price: Amount(t.price),
+            bond: Amount(t.bond),
+            penalty: Amount(t.penalty),
+            accept_by: t.accept_by,
+            deliver_by: t.deliver_by,
+            prove_by: t.prove_by,
+            metric: t.metric,
+        };
+        let model = story.model.registered.then_some(ModelFacts {
+            seller: party("seller"),
+            registered_block: story.model.registered_block,
+            retires_at: story.model.retires_at,
+            points: Hash::ZERO,
+        });
+        Self {
+            tree,
+            terms,
+            model,
+            agreement: None,
+            ledger: Ledger::default(),
+        }
+    }
+
+    fn action(&self, event: &str, args: &StoryArgs) -> Action {
+        let value = Amount(args.value);
+        let ciphertext = keccak(b"ciphertext");
+        match event {
+            "open" => Action::Open {
+                terms: self.terms.clone(),
+                model: self.model,
+                token_has_code: false,
+                value,
+            },
+            "cancel" => Action::Cancel,
+            "accept" => Action::Accept { value },
+            "decline" => Action::Decline,
+            "acknowledge" => Action::Acknowledge { ciphertext },
+            "acknowledgeBySignature" => Action::AcknowledgeBySignature {
+                ciphertext,
+                signer: Some(party(&args.signer)),
+            },
+            "slash" => Action::Slash,
+            "proveShard" => Action::ProveShard {
+                shard: ShardCount {
+                    index: args.index,
+                    valid: args.valid,
+                    top1: args.top1,
+                    topk: args.topk,
+                },
+                registered_points: Hash::ZERO,
+                model_points: Hash::ZERO,
+                shard_points: points_digest(&shard_points(args.index)),
+                path: self.tree.path(args.index).unwrap_or_default(),
+                verdict: if args.accepted { Verdict::Accepted } else { Verdict::Rejected },
+            },
+            other => panic!("unknown event {other}"),
+        }
+    }
+
+    /// Runs one step; returns what entered or left each wallet.
+    fn run(&mut self, told: &StoryStep) -> Result<Vec<(Address, i128)>, RuleError> {
+        let by = party(&told.actor);
+        if told.event == "withdraw" {
+            let amount = self.ledger.withdraw(by, Address::ZERO)?;
+            return Ok(vec![(by, amount.0 as i128)]);
+        }
+        let event = Event {
+            by,
+            action: self.action(&told.event, &told.args),
+        };
+        let now = Moment {
+            block: told.block,
+            time: told.time,
+        };
+        let (after, effects) = step(self.agreement.as_ref(), &event, now)?;
+        self.ledger.apply(&effects)?;
+        self.agreement = Some(after);
+        let out = effects.iter().filter_map(|effect| match effect {
+            Effect::Deposit { from, amount, .. } => Some((*from, -(amount.0 as i128))),
+            Effect::Credit { .. } => None,
+        });
+        Ok(out.collect())
+    }
+
+    fn state(&self) -> String {
+        let state = self.agreement.as_ref().map(|agreement| agreement.state);
+        state.map_or("None".into(), |state| format!("{state:?}"))
+    }
+}
+
+#[test]
+fn stories_end_the_same_way_as_in_the_contract() {
+    let stories: Stories = serde_json::from_str(AGREEMENT).unwrap();
+    assert_eq!(stories.notice_period, NOTICE_PERIOD);
+    assert!(stories.scenarios.len() >= 40);
+    for story in stories.scenarios {
+        let mut stage = Stage::new(&story);
+        for (number, told) in story.steps.iter().enumerate() {
+            let place = format!("{}, step {number} ({} by {})", story.name, told.event, told.actor);
+            let credit = |stage: &Stage, who: &str| stage.ledger.credit(party(who), Address::ZERO).0 as i128;
+            let before: Vec<i128> = told.deltas.keys().map(|who| credit(&stage, who)).collect();
+            let outcome = stage.run(told);
+            let error = outcome.as_ref().err().map(RuleError::name).unwrap_or_default();
+            assert_eq!(error, told.expect.error, "{place}");
+            assert_eq!(stage.state(), told.expect.state, "{place}");
+            let wallets = outcome.unwrap_or_default();
+            for ((who, expected), before) in told.deltas.iter().zip(before) {
+                let wallet = wallets.iter().filter(|(whose, _)| *whose == party(who)).map(|(_, sum)| sum).sum();
+                let credit = credit(&stage, who) - before;
+                assert_eq!(Money { wallet, credit }, *expected, "{place}: money of {who}");
+            }
+        }
+    }
+}
