@@ -1,1 +1,3 @@
 //! What is proven and how: integer networks, layout, circuit, prover, verifier.
+
+pub mod srs;
