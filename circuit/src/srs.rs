@@ -13,13 +13,14 @@ mod development;
 mod digest;
 mod error;
 mod points;
+mod ptau;
 
 pub use development::insecure_development_secret;
 pub use digest::FileDigest;
 pub use error::SrsError;
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 
 use halo2_proofs::arithmetic::g_to_lagrange;
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
@@ -87,6 +88,21 @@ impl Srs {
     /// is public ([`insecure_development_secret`]). `progress` is told `(points done, points in all)`.
     pub fn development(k: u32, progress: impl Fn(u64, u64) + Sync) -> Result<Self, SrsError> {
         development::build(k, &progress)
+    }
+
+    /// Reads the first `2^k` powers of a powers-of-tau file (`.ptau`, BN254) as snarkjs writes it.
+    ///
+    /// `expected` pins the file: without it, only the file's consistency is known, not who took part. Everything is
+    /// checked, [`Srs::audit`] included. A file prepared for phase 2 brings its Lagrange basis along; for any other the
+    /// basis is computed by a Fourier transform in the group, minutes at large `k`. `progress` is told
+    /// `(bytes read, bytes in all)`; the checks come after the last byte.
+    pub fn from_ptau(
+        reader: impl Read + Seek,
+        k: u32,
+        expected: Option<FileDigest>,
+        progress: impl Fn(u64, u64),
+    ) -> Result<Self, SrsError> {
+        ptau::read(reader, k, expected, &progress)
     }
 
     /// Reads what [`Srs::write`] wrote.
@@ -176,8 +192,9 @@ impl Srs {
         provenance: Provenance,
     ) -> Result<Self, SrsError> {
         check_k(k)?;
+        audit::secret(&s_g2, provenance)?;
         audit::bases(k, &g, &g_lagrange)?;
-        audit::secret(&g, &s_g2, provenance)?;
+        audit::first_power(&g, &s_g2)?;
         Ok(Self {
             params: assemble(k, g, g_lagrange, G2Affine::generator(), s_g2),
             provenance,
