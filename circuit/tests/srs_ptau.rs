@@ -147,7 +147,7 @@ fn the_digest_is_pinned_and_remembered() {
     let mut other = prepared(tau());
     other[4].1[0] ^= 1;
     let other = Srs::from_ptau(Cursor::new(file(&other)), 3, Some(digest), |_, _| ());
-    assert!(matches!(other, Err(SrsError::WrongDigest { expected, .. }) if expected == digest));
+    assert!(matches!(other, Err(SrsError::WrongDigest { expected, .. }) if *expected == digest));
     for text in [
         "",
         "00",
@@ -335,7 +335,7 @@ fn truncated_files_are_refused_everywhere() {
 fn flipped_bytes_never_panic_and_used_ones_are_refused() {
     let bytes = file(&prepared(tau()));
     let second = 12 + 12 + 44 + 12;
-    for at in (0..bytes.len()).step_by(7).chain(0..second) {
+    for at in (0..bytes.len()).step_by(29).chain(0..second) {
         let mut flipped = bytes.clone();
         flipped[at] ^= 0x10;
         let read = read(&flipped, POWER);

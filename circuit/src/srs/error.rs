@@ -170,9 +170,9 @@ pub enum SrsError {
     #[error("another file than the pinned one: expected BLAKE2b-512 {expected}, got {got}")]
     WrongDigest {
         /// The digest pinned by the caller.
-        expected: FileDigest,
+        expected: Box<FileDigest>,
         /// The digest of the file.
-        got: FileDigest,
+        got: Box<FileDigest>,
     },
 
     /// The magic of a cached string is missing.

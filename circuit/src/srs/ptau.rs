@@ -51,8 +51,8 @@ pub(super) fn read(
     let (digest, captured) = capture(&mut reader, sections.end, &wanted, progress)?;
     if let Some(expected) = expected.filter(|expected| *expected != digest) {
         return Err(SrsError::WrongDigest {
-            expected,
-            got: digest,
+            expected: Box::new(expected),
+            got: Box::new(digest),
         });
     }
     let [powers, powers_g2, prepared] = captured;
