@@ -1,3 +1,13 @@
 //! What is proven and how: integer networks, layout, circuit, prover, verifier.
 
+pub mod attestation;
+pub mod commitment;
+pub mod gadget;
+pub mod layout;
+pub mod network;
+pub mod plonk;
+pub mod prove;
 pub mod srs;
+pub mod transcript;
+pub mod verify;
+pub mod witness;

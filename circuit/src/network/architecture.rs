@@ -1,0 +1,378 @@
+//! The public half of a model: layer kinds and shapes. It fixes the circuit, so every model of
+//! one architecture shares one verifying key; the weights stay private.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Shape of one sample's tensor, channels first as in ONNX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shape {
+    /// Number of channels.
+    pub channels: usize,
+    /// Rows of a channel.
+    pub height: usize,
+    /// Columns of a channel.
+    pub width: usize,
+}
+
+impl Shape {
+    /// A shape of `channels x height x width`.
+    pub const fn new(channels: usize, height: usize, width: usize) -> Self {
+        Self {
+            channels,
+            height,
+            width,
+        }
+    }
+    /// Positions in one channel.
+    pub const fn positions(&self) -> usize {
+        self.height * self.width
+    }
+    /// Cells of one sample.
+    pub const fn cells(&self) -> usize {
+        self.channels * self.positions()
+    }
+}
+
+/// Index of a tensor: 0 is the input image, `i + 1` is the output of layer `i`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TensorId(pub usize);
+
+impl TensorId {
+    /// The input image.
+    pub const INPUT: Self = Self(0);
+}
+
+/// Border of a convolution's input, in positions, and the byte it is filled with (the zero
+/// point of the input tensor).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Padding {
+    /// Rows added above.
+    pub top: usize,
+    /// Columns added on the left.
+    pub left: usize,
+    /// Rows added below.
+    pub bottom: usize,
+    /// Columns added on the right.
+    pub right: usize,
+    /// The byte the border holds.
+    pub value: u8,
+}
+
+/// One linear read of an input tensor: a convolution (dense is 1x1 over a flattened tensor,
+/// a residual addition is 1x1 with as many groups as channels).
+///
+/// Weights of a term are ordered `[group][input channel of the group][ky][kx][output channel of
+/// the group]`: output channel fastest, the order of the committed column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Term {
+    /// The tensor that is read.
+    pub input: TensorId,
+    /// Kernel height and width.
+    pub kernel: (usize, usize),
+    /// Vertical and horizontal stride.
+    pub stride: (usize, usize),
+    /// Border of the input.
+    pub padding: Padding,
+    /// Channel groups: 1 for a plain convolution, the number of channels for a depthwise one.
+    pub groups: usize,
+}
+
+/// What becomes of the accumulators of a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Output {
+    /// `clamp(acc >> fraction_bits, 0, 255)`.
+    Activation,
+    /// The accumulators themselves, one per class; only the last layer, with 1x1 positions.
+    Logits,
+}
+
+/// A sum of convolutions of earlier tensors plus a bias per output channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Linear {
+    /// Name in the source model, for messages.
+    pub name: String,
+    /// The tensors read, added up.
+    pub terms: Vec<Term>,
+    /// Output shape, equal for every term.
+    pub shape: Shape,
+    /// What becomes of the accumulators.
+    pub output: Output,
+}
+
+/// Sum over windows without padding, not requantized: average pooling, whose division the
+/// reader's weights absorb.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SumPool {
+    /// Name in the source model, for messages.
+    pub name: String,
+    /// The tensor that is read.
+    pub input: TensorId,
+    /// Window height and width.
+    pub kernel: (usize, usize),
+    /// Vertical and horizontal stride.
+    pub stride: (usize, usize),
+}
+
+/// One layer. Only [`Layer::Linear`] commits cells; the others are views of committed cells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Layer {
+    /// Convolution, dense, residual addition.
+    Linear(Linear),
+    /// Average or global pooling.
+    SumPool(SumPool),
+    /// `(c, h, w)` read as `(c*h*w, 1, 1)`.
+    Flatten {
+        /// The tensor that is read.
+        input: TensorId,
+    },
+}
+
+/// Layers, shapes and number formats of an integer network: everything but the weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Architecture {
+    /// Shape of an input image, a byte a cell.
+    pub input: Shape,
+    /// Fraction bits `s` of every weight, 4 to 8.
+    pub fraction_bits: u32,
+    /// Requantized values before the clip lie in `[-2^(range_bits-1), 2^(range_bits-1))`.
+    pub range_bits: u32,
+    /// Layers in evaluation order; the last one gives the logits.
+    pub layers: Vec<Layer>,
+}
+
+/// Why an architecture is refused.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ArchitectureError {
+    /// A layer reads a tensor that does not exist before it.
+    #[error("layer {layer} reads tensor {tensor}, but only tensors 0..={layer} exist before it")]
+    UnknownTensor {
+        /// Index of the layer.
+        layer: usize,
+        /// The tensor it names.
+        tensor: usize,
+    },
+    /// A shape does not follow from the layer's inputs.
+    #[error("layer {layer}: expected output {expected:?}, found {found:?}")]
+    ShapeMismatch {
+        /// Index of the layer.
+        layer: usize,
+        /// What its inputs give.
+        expected: Shape,
+        /// What it declares.
+        found: Shape,
+    },
+    /// A kernel, stride or group count that no tensor fits.
+    #[error("layer {layer}: {reason}")]
+    BadLayer {
+        /// Index of the layer.
+        layer: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The logits are missing, not last, or not one position.
+    #[error("the last layer, and only it, must give logits of shape classes x 1 x 1")]
+    BadLogits,
+    /// A number format outside what the tables hold.
+    #[error("{what} must be in {min}..={max}, found {found}")]
+    BadFormat {
+        /// The field.
+        what: &'static str,
+        /// Least value.
+        min: u32,
+        /// Greatest value.
+        max: u32,
+        /// What was found.
+        found: u32,
+    },
+    /// Larger than any circuit this program lays out.
+    #[error("the network is too large: {what} is {found}, at most {max} are supported")]
+    TooLarge {
+        /// What is counted.
+        what: &'static str,
+        /// The count.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// Cells of one sample's largest tensor, and weights of one layer, that are accepted.
+const MAX_CELLS: usize = 1 << 26;
+
+impl Term {
+    /// Output positions of this term for an input of `shape`, or `None` where the kernel does
+    /// not fit.
+    fn positions(&self, shape: Shape) -> Option<(usize, usize)> {
+        let span = |size: usize, before: usize, after: usize, kernel: usize, stride: usize| {
+            let room = size.checked_add(before)?.checked_add(after)?;
+            Some(room.checked_sub(kernel)? / stride + 1)
+        };
+        let p = &self.padding;
+        Some((
+            span(shape.height, p.top, p.bottom, self.kernel.0, self.stride.0)?,
+            span(shape.width, p.left, p.right, self.kernel.1, self.stride.1)?,
+        ))
+    }
+
+    /// Number of weights between `input` and `output` channels.
+    pub fn weights(&self, input: usize, output: usize) -> usize {
+        input / self.groups * output * self.kernel.0 * self.kernel.1
+    }
+}
+
+impl Architecture {
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        match self.layers.last() {
+            Some(Layer::Linear(linear)) => linear.shape.channels,
+            _ => 0,
+        }
+    }
+
+    /// Shapes of all tensors, input first; checks every rule on the way.
+    pub fn shapes(&self) -> Result<Vec<Shape>, ArchitectureError> {
+        check_format("fraction_bits", self.fraction_bits, 4, 8)?;
+        check_format("range_bits", self.range_bits, 2, 20)?;
+        let mut shapes = vec![check_size(self.input)?];
+        for (index, layer) in self.layers.iter().enumerate() {
+            let input = |id: TensorId| {
+                shapes
+                    .get(id.0)
+                    .copied()
+                    .ok_or(ArchitectureError::UnknownTensor {
+                        layer: index,
+                        tensor: id.0,
+                    })
+            };
+            let shape = match layer {
+                Layer::Linear(linear) => linear_shape(index, linear, &input)?,
+                Layer::SumPool(pool) => {
+                    let shape = input(pool.input)?;
+                    let window = Term {
+                        input: pool.input,
+                        kernel: pool.kernel,
+                        stride: pool.stride,
+                        padding: Padding::default(),
+                        groups: 1,
+                    };
+                    let (height, width) = window_positions(index, &window, shape)?;
+                    Shape::new(shape.channels, height, width)
+                }
+                Layer::Flatten { input: id } => Shape::new(input(*id)?.cells(), 1, 1),
+            };
+            shapes.push(check_size(shape)?);
+        }
+        self.check_logits(&shapes)?;
+        Ok(shapes)
+    }
+
+    fn check_logits(&self, shapes: &[Shape]) -> Result<(), ArchitectureError> {
+        let logits =
+            |layer: &Layer| matches!(layer, Layer::Linear(l) if l.output == Output::Logits);
+        let count = self.layers.iter().filter(|l| logits(l)).count();
+        let last = self.layers.last().is_some_and(logits);
+        let shape = shapes.last().copied().unwrap_or(self.input);
+        if count != 1 || !last || shape.positions() != 1 || shape.channels < 2 {
+            return Err(ArchitectureError::BadLogits);
+        }
+        if shape.channels > 1 << 14 {
+            return Err(ArchitectureError::TooLarge {
+                what: "the number of classes",
+                found: shape.channels,
+                max: 1 << 14,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn linear_shape(
+    layer: usize,
+    linear: &Linear,
+    input: &impl Fn(TensorId) -> Result<Shape, ArchitectureError>,
+) -> Result<Shape, ArchitectureError> {
+    let bad = |reason| ArchitectureError::BadLayer { layer, reason };
+    if linear.terms.is_empty() {
+        return Err(bad("a linear layer needs at least one input"));
+    }
+    for term in &linear.terms {
+        let shape = input(term.input)?;
+        if term.groups == 0
+            || shape.channels % term.groups != 0
+            || linear.shape.channels % term.groups != 0
+        {
+            return Err(bad("the groups must divide the channels on both sides"));
+        }
+        let (height, width) = window_positions(layer, term, shape)?;
+        let expected = Shape::new(linear.shape.channels, height, width);
+        if expected != linear.shape {
+            return Err(ArchitectureError::ShapeMismatch {
+                layer,
+                expected,
+                found: linear.shape,
+            });
+        }
+        let area = term.kernel.0.saturating_mul(term.kernel.1);
+        let weights = (shape.channels / term.groups)
+            .saturating_mul(linear.shape.channels)
+            .saturating_mul(area);
+        if weights > MAX_CELLS {
+            return Err(ArchitectureError::TooLarge {
+                what: "the number of weights of a layer",
+                found: weights,
+                max: MAX_CELLS,
+            });
+        }
+    }
+    Ok(linear.shape)
+}
+
+fn window_positions(
+    layer: usize,
+    term: &Term,
+    shape: Shape,
+) -> Result<(usize, usize), ArchitectureError> {
+    let bad = |reason| ArchitectureError::BadLayer { layer, reason };
+    let (kernel, stride, p) = (term.kernel, term.stride, &term.padding);
+    if kernel.0 == 0 || kernel.1 == 0 || stride.0 == 0 || stride.1 == 0 {
+        return Err(bad("kernel and stride must be at least 1"));
+    }
+    if p.top >= kernel.0 || p.bottom >= kernel.0 || p.left >= kernel.1 || p.right >= kernel.1 {
+        return Err(bad("padding must be smaller than the kernel"));
+    }
+    term.positions(shape)
+        .ok_or_else(|| bad("the kernel is larger than the padded input"))
+}
+
+fn check_size(shape: Shape) -> Result<Shape, ArchitectureError> {
+    let cells = shape
+        .channels
+        .saturating_mul(shape.height)
+        .saturating_mul(shape.width);
+    if cells == 0 || cells > MAX_CELLS {
+        return Err(ArchitectureError::TooLarge {
+            what: "the number of cells of a tensor",
+            found: cells,
+            max: MAX_CELLS,
+        });
+    }
+    Ok(shape)
+}
+
+fn check_format(
+    what: &'static str,
+    found: u32,
+    min: u32,
+    max: u32,
+) -> Result<(), ArchitectureError> {
+    if !(min..=max).contains(&found) {
+        return Err(ArchitectureError::BadFormat {
+            what,
+            min,
+            max,
+            found,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! The prover: keys of a layout, and attestations.
+
+use crate::{
+    attestation::{AttestationCircuit, Context, Statement, Witness},
+    commitment::{CommitError, CommittedModel, CommittedShard},
+    layout::Layout,
+    network::Network,
+    plonk::{create_proof, KzgVerifierKey, ProveError},
+    srs::Srs,
+    verify::{Attestation, AttestationError, Verifier},
+    witness::{
+        instance::{data_column, Sample, ShardError},
+        lanes::Lanes,
+    },
+};
+use halo2_proofs::{
+    plonk::{keygen_pk, keygen_vk, ProvingKey},
+    poly::{
+        commitment::{Blind, Params},
+        EvaluationDomain,
+    },
+};
+use halo2curves::{
+    bn256::{Fr, G1Affine},
+    group::Curve,
+};
+use rand_core::{CryptoRng, RngCore};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why no attestation is made.
+#[derive(Debug, Error)]
+pub enum ProverError {
+    /// Model, shard or reference string do not fit the layout.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The samples are not those of the commitment.
+    #[error("the samples are not the ones the shard commitment was made from")]
+    OtherSamples,
+    /// The weights are not those of the commitment.
+    #[error("the weights are not the ones the model commitment was made from")]
+    OtherWeights,
+    /// The context is not a scalar.
+    #[error("the context is not a canonical scalar; it must be below the BN254 scalar modulus")]
+    Context,
+    /// halo2 made no key.
+    #[error("key generation failed: {0}")]
+    Keys(halo2_proofs::plonk::Error),
+    /// halo2 made no proof.
+    #[error("proving failed: {0}")]
+    Prove(#[from] ProveError),
+    /// The proof does not verify: hardware or a defect, never the data.
+    #[error("the finished proof does not verify, it is not given out: {0}")]
+    SelfCheck(AttestationError),
+}
+
+impl From<ShardError> for ProverError {
+    fn from(error: ShardError) -> Self {
+        Self::Commit(error.into())
+    }
+}
+
+/// Where the prover stands; reported as each stage begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Network runs and phase-1 cells.
+    Witness,
+    /// Instance and phase-1 commitments.
+    Commitments,
+    /// Phase 2: fractions, claims, glue, and their commitments.
+    Lookups,
+    /// The copy argument.
+    LinearChecks,
+    /// The quotient polynomial.
+    Quotient,
+    /// Evaluations and the opening.
+    Opening,
+}
+
+/// Proving key of a layout.
+pub struct Prover {
+    layout: Arc<Layout>,
+    srs: Arc<Srs>,
+    key: ProvingKey<G1Affine>,
+    verifier: Verifier,
+}
+
+impl Prover {
+    /// Makes the keys. Deterministic: the same layout and reference string give the same keys.
+    pub fn new(srs: Arc<Srs>, layout: Arc<Layout>) -> Result<Self, ProverError> {
+        let k = layout.options().k;
+        if srs.k() != k {
+            return Err(ProverError::Commit(CommitError::Srs {
+                expected: k,
+                found: srs.k(),
+            }));
+        }
+        let circuit = AttestationCircuit::blank(layout.clone());
+        let key = keygen_vk(srs.params(), &circuit).map_err(ProverError::Keys)?;
+        let key = keygen_pk(srs.params(), key, &circuit).map_err(ProverError::Keys)?;
+        let verifier = Verifier::new(
+            &layout,
+            srs.is_development(),
+            KzgVerifierKey::from(srs.params()),
+            key.get_vk().clone(),
+            statement_basis(&srs, &layout),
+        );
+        Ok(Self {
+            layout,
+            srs,
+            key,
+            verifier,
+        })
+    }
+
+    /// The public half.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+    /// The layout.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+    /// The reference string.
+    pub fn srs(&self) -> &Arc<Srs> {
+        &self.srs
+    }
+
+    /// Proves how `network` does on `samples`, for this context only. Counts one opening of both
+    /// commitments: the caller spends their budgets first.
+    pub fn prove(
+        &self,
+        network: &Network,
+        model: &CommittedModel,
+        samples: &[Sample<'_>],
+        shard: &CommittedShard,
+        context: Context,
+        rng: impl RngCore + CryptoRng,
+        on_stage: impl Fn(Stage) + Sync,
+    ) -> Result<Attestation, ProverError> {
+        on_stage(Stage::Witness);
+        self.check_opening(network, model, samples, shard)?;
+        let (lanes, counts) = Lanes::run(&self.layout, network, samples)?;
+        let statement = Statement::new(counts, context);
+        let witness = Witness {
+            lanes,
+            model: model.column().values().clone(),
+            data: shard.column().values().clone(),
+            alter: None,
+        };
+        let proof = self.prove_witness(witness, &statement, rng, &on_stage)?;
+        let attestation = Attestation {
+            model: model.column().commitment(),
+            shard: shard.column().commitment(),
+            statement,
+            proof,
+        };
+        self.verifier
+            .verify(&attestation)
+            .map_err(ProverError::SelfCheck)?;
+        Ok(attestation)
+    }
+
+    /// Makes a proof from any witness and statement, true or not: what a cheating prover has.
+    /// Nothing is checked here; a false one does not verify.
+    pub fn prove_witness(
+        &self,
+        witness: Witness,
+        statement: &Statement,
+        rng: impl RngCore + CryptoRng,
+        on_stage: &(impl Fn(Stage) + Sync),
+    ) -> Result<Vec<u8>, ProverError> {
+        let scalars = statement.scalars().ok_or(ProverError::Context)?;
+        let mut public = vec![Fr::zero(); self.layout.score().expose()];
+        public.extend(scalars);
+        let (model, data) = (witness.model.clone(), witness.data.clone());
+        let circuit = AttestationCircuit::new(self.layout.clone(), Arc::new(witness));
+        on_stage(Stage::Commitments);
+        let proof = create_proof(
+            self.srs.params(),
+            &self.key,
+            circuit,
+            &[&model, &data, &public],
+            rng,
+        )?;
+        Ok(proof)
+    }
+
+    /// The columns must be the values': a proof over other ones would be about another model.
+    fn check_opening(
+        &self,
+        network: &Network,
+        model: &CommittedModel,
+        samples: &[Sample<'_>],
+        shard: &CommittedShard,
+    ) -> Result<(), ProverError> {
+        let weights = crate::witness::instance::weight_column(&self.layout, network)?;
+        if !model.column().values().starts_with(&weights) {
+            return Err(ProverError::OtherWeights);
+        }
+        let data = data_column(&self.layout, samples)?;
+        if !shard.column().values().starts_with(&data) {
+            return Err(ProverError::OtherSamples);
+        }
+        Ok(())
+    }
+}
+
+/// Lagrange points of the four rows that hold the statement.
+fn statement_basis(srs: &Srs, layout: &Layout) -> [G1Affine; 4] {
+    let domain = EvaluationDomain::<Fr>::new(1, layout.options().k);
+    [0, 1, 2, 3].map(|offset| {
+        let mut rows = vec![Fr::zero(); layout.rows()];
+        rows[layout.score().expose() + offset] = Fr::one();
+        let rows = domain.lagrange_from_vec(rows);
+        srs.params()
+            .commit_lagrange(&rows, Blind::default())
+            .to_affine()
+    })
+}
+
