@@ -66,16 +66,6 @@ pub struct VerifierKey {
     pub s_g2: G2Affine,
 }
 
-impl VerifierKey {
-    /// halo2's parameters for *verifying* with `2^k` rows, without the bases: a few hundred bytes instead of `2^(k+7)`.
-    ///
-    /// Committing or proving with the result panics inside halo2; verification never touches the bases.
-    pub fn verifier_params(&self, k: u32) -> Result<ParamsKZG<Bn256>, SrsError> {
-        check_k(k)?;
-        Ok(assemble(k, vec![self.g1], Vec::new(), self.g2, self.s_g2))
-    }
-}
-
 /// A structured reference string for circuits of `2^k` rows: monomial and Lagrange basis in G1, two points in G2.
 #[derive(Clone)]
 pub struct Srs {
@@ -196,7 +186,7 @@ impl Srs {
         audit::bases(k, &g, &g_lagrange)?;
         audit::first_power(&g, &s_g2)?;
         Ok(Self {
-            params: assemble(k, g, g_lagrange, G2Affine::generator(), s_g2),
+            params: assemble(k, g, g_lagrange, s_g2),
             provenance,
         })
     }
@@ -234,9 +224,8 @@ fn assemble(
     k: u32,
     g: Vec<G1Affine>,
     g_lagrange: Vec<G1Affine>,
-    g2: G2Affine,
     s_g2: G2Affine,
 ) -> ParamsKZG<Bn256> {
     let blank = ParamsKZG::<Bn256>::setup(0, StdRng::seed_from_u64(0));
-    blank.from_parts(k, g, Some(g_lagrange), g2, s_g2)
+    blank.from_parts(k, g, Some(g_lagrange), G2Affine::generator(), s_g2)
 }
