@@ -13,13 +13,14 @@ mod development;
 mod digest;
 mod error;
 mod points;
+mod ptau;
 
 pub use development::insecure_development_secret;
 pub use digest::FileDigest;
 pub use error::SrsError;
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 
 use halo2_proofs::arithmetic::g_to_lagrange;
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
@@ -65,16 +66,6 @@ pub struct VerifierKey {
     pub s_g2: G2Affine,
 }
 
-impl VerifierKey {
-    /// halo2's parameters for *verifying* with `2^k` rows, without the bases: a few hundred bytes instead of `2^(k+7)`.
-    ///
-    /// Committing or proving with the result panics inside halo2; verification never touches the bases.
-    pub fn verifier_params(&self, k: u32) -> Result<ParamsKZG<Bn256>, SrsError> {
-        check_k(k)?;
-        Ok(assemble(k, vec![self.g1], Vec::new(), self.g2, self.s_g2))
-    }
-}
-
 /// A structured reference string for circuits of `2^k` rows: monomial and Lagrange basis in G1, two points in G2.
 #[derive(Clone)]
 pub struct Srs {
@@ -87,6 +78,21 @@ impl Srs {
     /// is public ([`insecure_development_secret`]). `progress` is told `(points done, points in all)`.
     pub fn development(k: u32, progress: impl Fn(u64, u64) + Sync) -> Result<Self, SrsError> {
         development::build(k, &progress)
+    }
+
+    /// Reads the first `2^k` powers of a powers-of-tau file (`.ptau`, BN254) as snarkjs writes it.
+    ///
+    /// `expected` pins the file: without it, only the file's consistency is known, not who took part. Everything is
+    /// checked, [`Srs::audit`] included. A file prepared for phase 2 brings its Lagrange basis along; for any other the
+    /// basis is computed by a Fourier transform in the group (three minutes at `k` = 17 on two cores).
+    /// `progress` is told `(bytes read, bytes in all)`; the checks come after the last byte.
+    pub fn from_ptau(
+        reader: impl Read + Seek,
+        k: u32,
+        expected: Option<FileDigest>,
+        progress: impl Fn(u64, u64),
+    ) -> Result<Self, SrsError> {
+        ptau::read(reader, k, expected, &progress)
     }
 
     /// Reads what [`Srs::write`] wrote.
@@ -113,7 +119,7 @@ impl Srs {
     /// The same string for `2^k` rows, `k` not above the present one, with the Lagrange basis of the smaller domain.
     ///
     /// A development string is rebuilt (seconds). A ceremony string needs a Fourier transform in the group, slow
-    /// above `k` = 16 or so; reading the prepared `.ptau` again at the smaller `k` is faster.
+    /// above `k` = 14 (20 seconds on two cores); reading the prepared `.ptau` again at the smaller `k` is faster.
     pub fn downsize(&self, k: u32) -> Result<Self, SrsError> {
         check_k(k)?;
         if k > self.k() {
@@ -176,10 +182,11 @@ impl Srs {
         provenance: Provenance,
     ) -> Result<Self, SrsError> {
         check_k(k)?;
+        audit::secret(&s_g2, provenance)?;
         audit::bases(k, &g, &g_lagrange)?;
-        audit::secret(&g, &s_g2, provenance)?;
+        audit::first_power(&g, &s_g2)?;
         Ok(Self {
-            params: assemble(k, g, g_lagrange, G2Affine::generator(), s_g2),
+            params: assemble(k, g, g_lagrange, s_g2),
             provenance,
         })
     }
@@ -217,9 +224,8 @@ fn assemble(
     k: u32,
     g: Vec<G1Affine>,
     g_lagrange: Vec<G1Affine>,
-    g2: G2Affine,
     s_g2: G2Affine,
 ) -> ParamsKZG<Bn256> {
     let blank = ParamsKZG::<Bn256>::setup(0, StdRng::seed_from_u64(0));
-    blank.from_parts(k, g, Some(g_lagrange), g2, s_g2)
+    blank.from_parts(k, g, Some(g_lagrange), G2Affine::generator(), s_g2)
 }

@@ -35,12 +35,8 @@ pub(super) fn bases(k: u32, g: &[G1Affine], g_lagrange: &[G1Affine]) -> Result<(
     Ok(())
 }
 
-/// The G2 point is of the right order, somebody contributed, the first power fits it, and the label tells the truth.
-pub(super) fn secret(
-    g: &[G1Affine],
-    s_g2: &G2Affine,
-    provenance: Provenance,
-) -> Result<(), SrsError> {
+/// The G2 point is of the right order, somebody contributed, and the label tells the truth.
+pub(super) fn secret(s_g2: &G2Affine, provenance: Provenance) -> Result<(), SrsError> {
     if bool::from(s_g2.is_identity()) || !bool::from(s_g2.to_curve().is_torsion_free()) {
         return Err(SrsError::NotInSubgroup);
     }
@@ -51,11 +47,14 @@ pub(super) fn secret(
     match provenance {
         Provenance::Development if !is_development_secret => Err(SrsError::NotDevelopmentSecret),
         Provenance::Ceremony { .. } if is_development_secret => Err(SrsError::DevelopmentSecret),
-        _ => {
-            let first = g.get(1).copied().unwrap_or_default();
-            same_ratio(first.to_curve(), G1Affine::generator().to_curve(), s_g2)
-        }
+        _ => Ok(()),
     }
+}
+
+/// The first power in G1 belongs to the G2 point: two pairings.
+pub(super) fn first_power(g: &[G1Affine], s_g2: &G2Affine) -> Result<(), SrsError> {
+    let first = g.get(1).ok_or(SrsError::InconsistentPowers)?;
+    same_ratio(first.to_curve(), G1::generator(), s_g2)
 }
 
 /// The whole string; see [`Srs::audit`].

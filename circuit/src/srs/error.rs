@@ -151,11 +151,11 @@ pub enum SrsError {
         got: u64,
     },
     /// The file is for another curve.
-    #[error("the file is for another curve: the base field of BN254 has the modulus (little-endian) {expected}, got {got}")]
+    #[error("the file is for another curve: the header of BN254 (width, modulus) begins {expected}, got {got}")]
     WrongCurve {
-        /// BN254's modulus, hexadecimal.
+        /// Width and modulus of BN254's base field, little-endian, hexadecimal.
         expected: String,
-        /// The modulus found, hexadecimal.
+        /// The same bytes of the file, as many as it has.
         got: String,
     },
     /// The power in the header is not one a powers-of-tau file over BN254 can have.
@@ -170,9 +170,9 @@ pub enum SrsError {
     #[error("another file than the pinned one: expected BLAKE2b-512 {expected}, got {got}")]
     WrongDigest {
         /// The digest pinned by the caller.
-        expected: FileDigest,
+        expected: Box<FileDigest>,
         /// The digest of the file.
-        got: FileDigest,
+        got: Box<FileDigest>,
     },
 
     /// The magic of a cached string is missing.
