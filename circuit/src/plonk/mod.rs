@@ -1,0 +1,19 @@
+//! The proof system seen from outside halo2: one description of a proof's shape, a prover and a verifier on top.
+//!
+//! halo2 (PLONKish arithmetization, KZG on BN254, SHPLONK multi-opening, eprint 2020/081) makes the keys and the
+//! proofs. Every instance column is *committed*: its KZG commitment is part of the statement, absorbed before any
+//! challenge, and opened like an advice column, so a verifier never sees the values. [`ProofShape`] is derived once
+//! from a verifying key; the Rust verifier here and the contract generator in `evm` both read it, so the two
+//! cannot disagree about an order or a count.
+
+mod constraint;
+mod prover;
+mod shape;
+mod verifier;
+
+pub use constraint::{ConstraintGraph, Node};
+pub use prover::{create_proof, CommittedInstances, ProveError};
+pub use shape::{
+    Opening, PermutationShape, Poly, ProofShape, RotationSet, Round, ShapeError, SystemChallenge,
+};
+pub use verifier::{proof_length, scalar_commitment, verify_proof, KzgVerifierKey, VerifyError};
