@@ -2,7 +2,7 @@
 use rand::{rngs::StdRng, Rng, SeedableRng};
 use std::{sync::Arc, time::Instant};
 use zknode_circuit::{
-    attestation::Context, commitment::*, layout::*, network::execute::*, network::*, prove::*,
+    attestation::Context, commitment::*, layout::*, network::*, prove::*,
     srs::Srs, witness::instance::Sample,
 };
 fn main() {
@@ -84,10 +84,7 @@ fn main() {
             });
         }
     }
-    let network = Network {
-        architecture: a,
-        weights: Weights { layers },
-    };
+    let network = Network::new(a, Weights { layers }).unwrap();
     let images: Vec<Vec<u8>> = (0..layout.options().samples)
         .map(|_| (0..784).map(|_| rng.r#gen()).collect())
         .collect();

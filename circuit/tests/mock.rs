@@ -32,7 +32,7 @@ fn net(rng: &mut StdRng) -> Network {
     let architecture = Architecture {
         input: Shape::new(2, 5, 5),
         fraction_bits: 4,
-        range_bits: 10,
+        range_bits: 11,
         layers: vec![
             lin(
                 "c1",
@@ -81,10 +81,7 @@ fn net(rng: &mut StdRng) -> Network {
             });
         }
     }
-    Network {
-        architecture,
-        weights: Weights { layers },
-    }
+    Network::new(architecture, Weights { layers }).unwrap()
 }
 
 #[test]

@@ -91,7 +91,10 @@ fn upper_tail(correct: u64, samples: u64, p: f64, ways: f64) -> f64 {
     }
     let odds = p / (1.0 - p);
     let first = (ways + correct as f64 * p.ln() + (samples - correct) as f64 * (-p).ln_1p()).exp();
-    sum_falling(first, (correct..samples).map(|i| odds * (samples - i) as f64 / (i + 1) as f64))
+    sum_falling(
+        first,
+        (correct..samples).map(|i| odds * (samples - i) as f64 / (i + 1) as f64),
+    )
 }
 
 /// `P(X < correct)` at a rate at or above `correct / samples`, summed downward from `correct - 1`.
@@ -156,7 +159,13 @@ mod tests {
 
     #[test]
     fn audits_give_the_least_number() {
-        for (e, d) in [(0.05_f64, 0.05_f64), (0.025, 0.05), (0.02, 0.025), (0.01, 0.05), (0.9, 0.5)] {
+        for (e, d) in [
+            (0.05_f64, 0.05_f64),
+            (0.025, 0.05),
+            (0.02, 0.025),
+            (0.01, 0.05),
+            (0.9, 0.5),
+        ] {
             let n = audit_samples(e, d).unwrap();
             assert!((1.0 - e).powi(n as i32) <= d);
             assert!((1.0 - e).powi(n as i32 - 1) > d);
@@ -168,9 +177,15 @@ mod tests {
     fn clopper_pearson_agrees_with_the_closed_forms() {
         for n in [1_u64, 10, 600, 10_000] {
             let all = clopper_pearson_lower(n, n, 0.05).unwrap();
-            assert!((all - 0.05_f64.powf(1.0 / n as f64)).abs() < 1e-12, "{n}: {all}");
+            assert!(
+                (all - 0.05_f64.powf(1.0 / n as f64)).abs() < 1e-12,
+                "{n}: {all}"
+            );
             let one = clopper_pearson_lower(1, n, 0.05).unwrap();
-            assert!((one - -(0.95_f64.ln() / n as f64).exp_m1()).abs() < 1e-12, "{n}: {one}");
+            assert!(
+                (one - -(0.95_f64.ln() / n as f64).exp_m1()).abs() < 1e-12,
+                "{n}: {one}"
+            );
             assert_eq!(clopper_pearson_lower(0, n, 0.05), Ok(0.0));
         }
     }
@@ -192,7 +207,12 @@ mod tests {
 
     #[test]
     fn the_bound_is_tighter_than_hoeffding_and_below_the_rate() {
-        for (k, n) in [(570_u64, 600_u64), (2_350, 2_397), (9_000, 10_000), (300, 600)] {
+        for (k, n) in [
+            (570_u64, 600_u64),
+            (2_350, 2_397),
+            (9_000, 10_000),
+            (300, 600),
+        ] {
             let rate = k as f64 / n as f64;
             let bound = clopper_pearson_lower(k, n, 0.05).unwrap();
             assert!(bound < rate);
@@ -203,9 +223,18 @@ mod tests {
     #[test]
     fn numbers_that_describe_nothing_are_refused() {
         for bad in [0.0, 1.0, -0.1, 2.0, f64::NAN, f64::INFINITY] {
-            assert!(matches!(hoeffding_samples(bad, 0.05), Err(BoundError::Rate { .. })));
-            assert!(matches!(audit_samples(0.05, bad), Err(BoundError::Rate { .. })));
-            assert!(matches!(clopper_pearson_lower(1, 2, bad), Err(BoundError::Rate { .. })));
+            assert!(matches!(
+                hoeffding_samples(bad, 0.05),
+                Err(BoundError::Rate { .. })
+            ));
+            assert!(matches!(
+                audit_samples(0.05, bad),
+                Err(BoundError::Rate { .. })
+            ));
+            assert!(matches!(
+                clopper_pearson_lower(1, 2, bad),
+                Err(BoundError::Rate { .. })
+            ));
         }
         assert_eq!(hoeffding_samples(1e-300, 0.05), Err(BoundError::TooFine));
         for (correct, samples) in [(0, 0), (3, 2), (1, u64::MAX)] {
@@ -214,6 +243,9 @@ mod tests {
                 Err(BoundError::Count { correct, samples })
             );
         }
-        assert!(matches!(hoeffding_error(0, 0.05), Err(BoundError::Count { .. })));
+        assert!(matches!(
+            hoeffding_error(0, 0.05),
+            Err(BoundError::Count { .. })
+        ));
     }
 }

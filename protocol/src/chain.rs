@@ -236,20 +236,36 @@ pub trait Chain: Clone + Send + Sync + 'static {
     /// The block of this hash, `None` when unknown.
     fn block(&self, hash: Hash) -> impl Future<Output = Result<Option<Block>, ChainError>> + Send;
     /// The canonical block at this height, `None` above the head.
-    fn block_at(&self, number: u64) -> impl Future<Output = Result<Option<Block>, ChainError>> + Send;
+    fn block_at(
+        &self,
+        number: u64,
+    ) -> impl Future<Output = Result<Option<Block>, ChainError>> + Send;
     /// What registry and escrow logged in the block of this hash, in order.
-    fn events(&self, block: Hash) -> impl Future<Output = Result<Vec<ChainEvent>, ChainError>> + Send;
+    fn events(
+        &self,
+        block: Hash,
+    ) -> impl Future<Output = Result<Vec<ChainEvent>, ChainError>> + Send;
 
     /// Wei of an account.
     fn balance(&self, account: Address) -> impl Future<Output = Result<Amount, ChainError>> + Send;
     /// Keccak-256 of an account's code, `None` without code.
-    fn code_hash(&self, account: Address) -> impl Future<Output = Result<Option<Hash>, ChainError>> + Send;
+    fn code_hash(
+        &self,
+        account: Address,
+    ) -> impl Future<Output = Result<Option<Hash>, ChainError>> + Send;
     /// A model of the registry, `None` when unknown.
     fn model(&self, id: ModelId) -> impl Future<Output = Result<Option<Model>, ChainError>> + Send;
     /// An agreement of the escrow, `None` when unknown.
-    fn agreement(&self, id: AgreementId) -> impl Future<Output = Result<Option<Agreement>, ChainError>> + Send;
+    fn agreement(
+        &self,
+        id: AgreementId,
+    ) -> impl Future<Output = Result<Option<Agreement>, ChainError>> + Send;
     /// What `account` may withdraw in `token`.
-    fn credit(&self, account: Address, token: Address) -> impl Future<Output = Result<Amount, ChainError>> + Send;
+    fn credit(
+        &self,
+        account: Address,
+        token: Address,
+    ) -> impl Future<Output = Result<Amount, ChainError>> + Send;
     /// The escrow's registry; fails unless registry and escrow are deployed and belong together.
     fn check_contracts(&self) -> impl Future<Output = Result<(), ChainError>> + Send;
 
@@ -267,11 +283,17 @@ pub trait Chain: Clone + Send + Sync + 'static {
     /// Sends a signed transaction; sending it again is no error, whether it waits or is in a block.
     fn broadcast(&self, tx: &SignedTx) -> impl Future<Output = Result<(), ChainError>> + Send;
     /// The receipt of a transaction, `None` while it is in no block.
-    fn receipt(&self, tx: Hash) -> impl Future<Output = Result<Option<TxReceipt>, ChainError>> + Send;
+    fn receipt(
+        &self,
+        tx: Hash,
+    ) -> impl Future<Output = Result<Option<TxReceipt>, ChainError>> + Send;
 }
 
 /// The contract that a mined deployment created, checked to have code.
-pub async fn created_contract<C: Chain>(chain: &C, receipt: &TxReceipt) -> Result<Address, ChainError> {
+pub async fn created_contract<C: Chain>(
+    chain: &C,
+    receipt: &TxReceipt,
+) -> Result<Address, ChainError> {
     let address = receipt.created.ok_or_else(|| ChainError::Malformed {
         what: "eth_getTransactionReceipt".into(),
         reason: format!("{} created no contract", receipt.tx),

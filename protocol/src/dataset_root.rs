@@ -96,7 +96,9 @@ pub enum RootError {
         got: usize,
     },
     /// The path leads elsewhere.
-    #[error("shard {index} leads to root {got}, expected {expected}: the shard is not in this dataset")]
+    #[error(
+        "shard {index} leads to root {got}, expected {expected}: the shard is not in this dataset"
+    )]
     Mismatch {
         /// The shard.
         index: u32,
@@ -167,7 +169,12 @@ impl DatasetTree {
 }
 
 /// Checks that `leaf` is in the dataset of `shards` shards under `root`. Total on any input.
-pub fn verify_path(root: Hash, shards: u32, leaf: &ShardLeaf, path: &[Hash]) -> Result<(), RootError> {
+pub fn verify_path(
+    root: Hash,
+    shards: u32,
+    leaf: &ShardLeaf,
+    path: &[Hash],
+) -> Result<(), RootError> {
     let index = leaf.index;
     if index >= shards {
         return Err(RootError::Index { index, shards });

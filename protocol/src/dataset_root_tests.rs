@@ -44,15 +44,30 @@ fn lists_that_are_no_dataset_are_refused() {
 
     let mut swapped = shards(3);
     swapped.swap(1, 2);
-    assert_eq!(DatasetTree::new(swapped), Err(RootError::Order { expected: 1, got: 2 }));
+    assert_eq!(
+        DatasetTree::new(swapped),
+        Err(RootError::Order {
+            expected: 1,
+            got: 2
+        })
+    );
 
     let mut twice = shards(3);
     twice[2].points = twice[0].points;
-    assert_eq!(DatasetTree::new(twice), Err(RootError::Duplicate { first: 0, second: 2 }));
+    assert_eq!(
+        DatasetTree::new(twice),
+        Err(RootError::Duplicate {
+            first: 0,
+            second: 2
+        })
+    );
 
     let mut hollow = shards(3);
     hollow[1].valid = 0;
-    assert_eq!(DatasetTree::new(hollow), Err(RootError::NoSamples { index: 1 }));
+    assert_eq!(
+        DatasetTree::new(hollow),
+        Err(RootError::NoSamples { index: 1 })
+    );
 }
 
 #[test]
@@ -60,18 +75,34 @@ fn paths_of_the_wrong_shape_are_refused() {
     let leaves = shards(5);
     let tree = DatasetTree::new(leaves.clone()).unwrap();
     let root = tree.root();
-    assert_eq!(tree.path(5), Err(RootError::Index { index: 5, shards: 5 }));
+    assert_eq!(
+        tree.path(5),
+        Err(RootError::Index {
+            index: 5,
+            shards: 5
+        })
+    );
     let path = tree.path(4).unwrap();
     assert_eq!(
         verify_path(root, 4, &leaves[4], &path),
-        Err(RootError::Index { index: 4, shards: 4 })
+        Err(RootError::Index {
+            index: 4,
+            shards: 4
+        })
     );
     assert_eq!(
         verify_path(root, 5, &leaves[4], &path[..2]),
-        Err(RootError::PathLength { shards: 5, expected: 3, got: 2 })
+        Err(RootError::PathLength {
+            shards: 5,
+            expected: 3,
+            got: 2
+        })
     );
     // A padding leaf is not a shard, whatever its path.
-    let padding = ShardLeaf { index: 5, ..leaves[4] };
+    let padding = ShardLeaf {
+        index: 5,
+        ..leaves[4]
+    };
     assert!(verify_path(root, 5, &padding, &path).is_err());
 }
 

@@ -119,7 +119,13 @@ pub fn model_id(key: &ModelKey) -> ModelId {
 
 /// The agreement's id: `keccak256(abi.encode(chainid, escrow, buyer, nonce, terms))`, `nonce` the buyer's count of
 /// opened agreements.
-pub fn agreement_id(chain_id: u64, escrow: Address, buyer: Address, nonce: u64, terms: &Terms) -> AgreementId {
+pub fn agreement_id(
+    chain_id: u64,
+    escrow: Address,
+    buyer: Address,
+    nonce: u64,
+    terms: &Terms,
+) -> AgreementId {
     let metric = match terms.metric {
         Metric::Top1 => 0u32,
         Metric::TopK => 1,
@@ -147,13 +153,19 @@ pub fn agreement_id(chain_id: u64, escrow: Address, buyer: Address, nonce: u64, 
 
 /// Order of the BN254 scalar field, big-endian (EIP-196).
 pub const SCALAR_ORDER: [u8; 32] = [
-    0x30, 0x64, 0x4e, 0x72, 0xe1, 0x31, 0xa0, 0x29, 0xb8, 0x50, 0x45, 0xb6, 0x81, 0x81, 0x58, 0x5d, 0x28, 0x33, 0xe8,
-    0x48, 0x79, 0xb9, 0x70, 0x91, 0x43, 0xe1, 0xf5, 0x93, 0xf0, 0x00, 0x00, 0x01,
+    0x30, 0x64, 0x4e, 0x72, 0xe1, 0x31, 0xa0, 0x29, 0xb8, 0x50, 0x45, 0xb6, 0x81, 0x81, 0x58, 0x5d,
+    0x28, 0x33, 0xe8, 0x48, 0x79, 0xb9, 0x70, 0x91, 0x43, 0xe1, 0xf5, 0x93, 0xf0, 0x00, 0x00, 0x01,
 ];
 
 /// The number a shard's proof is bound to: chain, escrow, agreement, shard and payee, hashed and reduced to a scalar
 /// (big-endian). A proof made for one of them is worthless for any other.
-pub fn proof_context(chain_id: u64, escrow: Address, id: AgreementId, shard: u32, payee: Address) -> [u8; 32] {
+pub fn proof_context(
+    chain_id: u64,
+    escrow: Address,
+    id: AgreementId,
+    shard: u32,
+    payee: Address,
+) -> [u8; 32] {
     let mut value = hash_words(&[
         chain_id.into(),
         escrow.into(),

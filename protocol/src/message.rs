@@ -110,8 +110,9 @@ pub struct Domain {
 impl Domain {
     /// The EIP-712 domain separator.
     pub fn separator(&self) -> Hash {
-        let type_hash =
-            keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+        let type_hash = keccak(
+            b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)",
+        );
         hash_words(&[
             type_hash.into(),
             keccak(b"zknode Escrow").into(),
@@ -139,7 +140,10 @@ impl Domain {
 
     /// What the seller signs to say under which key it reads deliveries. Never sent to the chain.
     pub fn reading_key_digest(&self, seller: Address, key: Bytes<32>) -> Hash {
-        self.digest(b"ReadingKey(address seller,bytes32 key)", [seller.into(), key.into()])
+        self.digest(
+            b"ReadingKey(address seller,bytes32 key)",
+            [seller.into(), key.into()],
+        )
     }
 }
 
@@ -162,7 +166,9 @@ pub struct SellerCard {
 impl SellerCard {
     /// Checks that the owner of the model signed the key.
     pub fn check(&self) -> Result<(), MessageError> {
-        let digest = self.domain.reading_key_digest(self.seller, self.reading_key);
+        let digest = self
+            .domain
+            .reading_key_digest(self.seller, self.reading_key);
         signed_by(self.seller, digest, &self.signature)
     }
 }
@@ -279,7 +285,9 @@ pub struct Receipt {
 impl Receipt {
     /// Checks that `seller` signed it, as the escrow would (account keys; contract sellers are the escrow's to judge).
     pub fn check(&self, seller: Address) -> Result<(), MessageError> {
-        let digest = self.domain.receipt_digest(self.agreement, self.ciphertext_hash);
+        let digest = self
+            .domain
+            .receipt_digest(self.agreement, self.ciphertext_hash);
         signed_by(seller, digest, &self.signature)
     }
 }

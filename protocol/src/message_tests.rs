@@ -68,7 +68,10 @@ fn receipt() -> Receipt {
 fn a_receipt_binds_signer_chain_escrow_agreement_and_ciphertext() {
     let seller = key("seller").address();
     assert_eq!(receipt().check(seller), Ok(()));
-    assert!(matches!(receipt().check(key("buyer").address()), Err(MessageError::Signer { .. })));
+    assert!(matches!(
+        receipt().check(key("buyer").address()),
+        Err(MessageError::Signer { .. })
+    ));
     let changes: [fn(&mut Receipt); 4] = [
         |r| r.domain.chain_id += 1,
         |r| r.domain.escrow = Bytes([3; 20]),
@@ -97,7 +100,9 @@ fn a_card_is_signed_by_the_seller_and_is_no_receipt() {
         domain: DOMAIN,
         seller,
         reading_key,
-        signature: key("seller").sign(DOMAIN.reading_key_digest(seller, reading_key)).unwrap(),
+        signature: key("seller")
+            .sign(DOMAIN.reading_key_digest(seller, reading_key))
+            .unwrap(),
     };
     assert_eq!(card.check(), Ok(()));
     card.reading_key = Bytes([6; 32]);
@@ -126,24 +131,36 @@ fn an_offer_names_its_own_terms() {
 
 #[test]
 fn a_manifest_is_the_agreed_dataset_or_nothing() {
-    assert_eq!(manifest().tree(&terms()).unwrap().root(), terms().dataset_root);
+    assert_eq!(
+        manifest().tree(&terms()).unwrap().root(),
+        terms().dataset_root
+    );
 
     let mut short = manifest();
     short.shards.pop();
     assert_eq!(
         short.tree(&terms()),
-        Err(MessageError::ShardCount { expected: 3, got: 2 })
+        Err(MessageError::ShardCount {
+            expected: 3,
+            got: 2
+        })
     );
     let mut fat = manifest();
     fat.shards[2].valid += 1;
     assert_eq!(
         fat.tree(&terms()),
-        Err(MessageError::SampleCount { expected: 138, got: 139 })
+        Err(MessageError::SampleCount {
+            expected: 138,
+            got: 139
+        })
     );
     let mut shifted = manifest();
     shifted.shards[0].valid += 1;
     shifted.shards[1].valid -= 1;
-    assert!(matches!(shifted.tree(&terms()), Err(MessageError::Root { .. })));
+    assert!(matches!(
+        shifted.tree(&terms()),
+        Err(MessageError::Root { .. })
+    ));
     let mut twice = manifest();
     twice.shards[1].points = twice.shards[0].points.clone();
     assert!(matches!(
@@ -155,11 +172,19 @@ fn a_manifest_is_the_agreed_dataset_or_nothing() {
 #[test]
 fn messages_round_trip_and_refuse_other_versions_and_fields() {
     let json = serde_json::to_string(&manifest()).unwrap();
-    assert_eq!(serde_json::from_str::<DeliveryManifest>(&json).unwrap(), manifest());
+    assert_eq!(
+        serde_json::from_str::<DeliveryManifest>(&json).unwrap(),
+        manifest()
+    );
 
     let newer = json.replacen("\"version\":1", "\"version\":2", 1);
     let refused = serde_json::from_str::<DeliveryManifest>(&newer).unwrap_err();
-    assert!(refused.to_string().contains("expected message version 1, got 2"), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("expected message version 1, got 2"),
+        "{refused}"
+    );
 
     let longer = json.replacen('{', "{\"extra\":0,", 1);
     assert!(serde_json::from_str::<DeliveryManifest>(&longer).is_err());

@@ -197,7 +197,9 @@ mod tests {
 
     #[test]
     fn hex_text_round_trips_and_refuses_the_rest() {
-        let address: Address = "0x00000000000000000000000000000000000000ff".parse().unwrap();
+        let address: Address = "0x00000000000000000000000000000000000000ff"
+            .parse()
+            .unwrap();
         assert_eq!(address.0[19], 255);
         assert_eq!(address.to_string().parse::<Address>(), Ok(address));
         assert_eq!(

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use zknode_protocol::{
-    agreement::{step, Action, Agreement, Effect, Event, Ledger, Metric, ModelFacts, Moment, RuleError, ShardCount},
+    agreement::{
+        step, Action, Agreement, Effect, Event, Ledger, Metric, ModelFacts, Moment, RuleError,
+        ShardCount,
+    },
     agreement::{Terms, Verdict, NOTICE_PERIOD},
     chain::key::{recover, Key},
     dataset_root::{verify_path, DatasetTree, ShardLeaf},
@@ -19,7 +22,10 @@ const AGREEMENT: &str = include_str!("../../contracts/vectors/agreement.json");
 
 fn points(hex_text: &str) -> Vec<Point> {
     let bytes = hex::decode(hex_text.strip_prefix("0x").unwrap()).unwrap();
-    bytes.chunks(64).map(|chunk| Bytes(chunk.try_into().unwrap())).collect()
+    bytes
+        .chunks(64)
+        .map(|chunk| Bytes(chunk.try_into().unwrap()))
+        .collect()
 }
 
 #[derive(Deserialize)]
@@ -127,7 +133,12 @@ fn model_and_agreement_ids_are_the_contracts() {
     assert_eq!(key.points, model.model_points_hash);
     assert_eq!(model_id(&key), model.model_id);
 
-    let HashedAgreement { buyer, nonce, terms, id } = vectors.agreement;
+    let HashedAgreement {
+        buyer,
+        nonce,
+        terms,
+        id,
+    } = vectors.agreement;
     let terms = Terms {
         model: terms.model_id,
         dataset_root: terms.dataset_root,
@@ -143,11 +154,22 @@ fn model_and_agreement_ids_are_the_contracts() {
         prove_by: terms.prove_by,
         metric: [Metric::Top1, Metric::TopK][usize::from(terms.metric)],
     };
-    assert_eq!(agreement_id(vectors.chain_id, vectors.escrow, buyer, nonce, &terms), id);
-    assert_ne!(agreement_id(vectors.chain_id, vectors.escrow, buyer, nonce + 1, &terms), id);
+    assert_eq!(
+        agreement_id(vectors.chain_id, vectors.escrow, buyer, nonce, &terms),
+        id
+    );
+    assert_ne!(
+        agreement_id(vectors.chain_id, vectors.escrow, buyer, nonce + 1, &terms),
+        id
+    );
 
     assert!(!vectors.contexts.is_empty());
-    for HashedContext { shard_index, payee, context } in vectors.contexts {
+    for HashedContext {
+        shard_index,
+        payee,
+        context,
+    } in vectors.contexts
+    {
         let got = proof_context(vectors.chain_id, vectors.escrow, id, shard_index, payee);
         assert_eq!(Bytes(got), context);
     }
@@ -165,7 +187,10 @@ fn trees_and_paths_are_the_contracts() {
             assert_eq!(leaf(shard).hash(), shard.leaf);
             assert_eq!(ours.path(shard.index).unwrap(), shard.merkle_proof);
             let count = tree.shards.len() as u32;
-            assert_eq!(verify_path(tree.root, count, &leaf(shard), &shard.merkle_proof), Ok(()));
+            assert_eq!(
+                verify_path(tree.root, count, &leaf(shard), &shard.merkle_proof),
+                Ok(())
+            );
         }
     }
 }
@@ -184,7 +209,10 @@ fn receipts_are_the_contracts() {
     let key = Key::from_secret(&receipt.signer_key.0).unwrap();
     assert_eq!(key.address(), vectors.model.seller);
     assert_eq!(key.sign(digest).unwrap(), receipt.signature);
-    assert_eq!(recover(digest, &receipt.signature).unwrap(), vectors.model.seller);
+    assert_eq!(
+        recover(digest, &receipt.signature).unwrap(),
+        vectors.model.seller
+    );
 }
 
 #[derive(Deserialize)]
@@ -262,12 +290,17 @@ struct Money {
 }
 
 fn party(name: &str) -> Address {
-    let number = ["buyer", "seller", "stranger"].iter().position(|who| *who == name).unwrap();
+    let number = ["buyer", "seller", "stranger"]
+        .iter()
+        .position(|who| *who == name)
+        .unwrap();
     Bytes([number as u8 + 1; 20])
 }
 
 fn shard_points(index: u32) -> Vec<Point> {
-    vec![Bytes(keccak(&index.to_be_bytes()).0.repeat(2).try_into().unwrap())]
+    vec![Bytes(
+        keccak(&index.to_be_bytes()).0.repeat(2).try_into().unwrap(),
+    )]
 }
 
 /// One story, told to the rules and the books.
@@ -281,7 +314,8 @@ struct Stage {
 
 impl Stage {
     fn new(story: &Story) -> Self {
-        let leaf = |(index, valid): (u32, &u32)| ShardLeaf::new(index, *valid, &shard_points(index));
+        let leaf =
+            |(index, valid): (u32, &u32)| ShardLeaf::new(index, *valid, &shard_points(index));
         let tree = DatasetTree::new((0..).zip(&story.dataset).map(leaf).collect()).unwrap();
         let t = &story.terms;
         let terms = Terms {
@@ -344,7 +378,11 @@ impl Stage {
                 model_points: Hash::ZERO,
                 shard_points: points_digest(&shard_points(args.index)),
                 path: self.tree.path(args.index).unwrap_or_default(),
-                verdict: if args.accepted { Verdict::Accepted } else { Verdict::Rejected },
+                verdict: if args.accepted {
+                    Verdict::Accepted
+                } else {
+                    Verdict::Rejected
+                },
             },
             other => panic!("unknown event {other}"),
         }
@@ -389,18 +427,34 @@ fn stories_end_the_same_way_as_in_the_contract() {
     for story in stories.scenarios {
         let mut stage = Stage::new(&story);
         for (number, told) in story.steps.iter().enumerate() {
-            let place = format!("{}, step {number} ({} by {})", story.name, told.event, told.actor);
-            let credit = |stage: &Stage, who: &str| stage.ledger.credit(party(who), Address::ZERO).0 as i128;
+            let place = format!(
+                "{}, step {number} ({} by {})",
+                story.name, told.event, told.actor
+            );
+            let credit =
+                |stage: &Stage, who: &str| stage.ledger.credit(party(who), Address::ZERO).0 as i128;
             let before: Vec<i128> = told.deltas.keys().map(|who| credit(&stage, who)).collect();
             let outcome = stage.run(told);
-            let error = outcome.as_ref().err().map(RuleError::name).unwrap_or_default();
+            let error = outcome
+                .as_ref()
+                .err()
+                .map(RuleError::name)
+                .unwrap_or_default();
             assert_eq!(error, told.expect.error, "{place}");
             assert_eq!(stage.state(), told.expect.state, "{place}");
             let wallets = outcome.unwrap_or_default();
             for ((who, expected), before) in told.deltas.iter().zip(before) {
-                let wallet = wallets.iter().filter(|(whose, _)| *whose == party(who)).map(|(_, sum)| sum).sum();
+                let wallet = wallets
+                    .iter()
+                    .filter(|(whose, _)| *whose == party(who))
+                    .map(|(_, sum)| sum)
+                    .sum();
                 let credit = credit(&stage, who) - before;
-                assert_eq!(Money { wallet, credit }, *expected, "{place}: money of {who}");
+                assert_eq!(
+                    Money { wallet, credit },
+                    *expected,
+                    "{place}: money of {who}"
+                );
             }
         }
     }

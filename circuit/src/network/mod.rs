@@ -22,4 +22,4 @@ pub mod execute;
 pub use architecture::{
     Architecture, ArchitectureError, Layer, Linear, Output, Padding, Shape, SumPool, TensorId, Term,
 };
-pub use execute::{Network, Trace};
+pub use execute::{LinearWeights, Network, NetworkError, Trace, Weights};

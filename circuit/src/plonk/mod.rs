@@ -3,7 +3,7 @@
 //! halo2 (PLONKish arithmetization, KZG on BN254, SHPLONK multi-opening, eprint 2020/081) makes the keys and the
 //! proofs. Every instance column is *committed*: its KZG commitment is part of the statement, absorbed before any
 //! challenge, and opened like an advice column, so a verifier never sees the values. [`ProofShape`] is derived once
-//! from a verifying key; the Rust verifier here and the contract generator in `crate::evm` both read it, so the two
+//! from a verifying key; the Rust verifier here and the contract generator in `evm` both read it, so the two
 //! cannot disagree about an order or a count.
 
 mod constraint;

@@ -46,6 +46,14 @@ pub enum ProveError {
         /// Values given.
         got: usize,
     },
+    /// A circuit with advice in the third phase.
+    #[error("the circuit has {got} phases, halo2-axiom 0.5.3 can prove {expected}: move columns to an earlier phase")]
+    TooManyPhases {
+        /// Phases halo2 can prove.
+        expected: usize,
+        /// Phases of the circuit.
+        got: usize,
+    },
     /// halo2 refused the circuit, the witness or the transcript.
     #[error("halo2 could not make the proof: {0}")]
     Halo2(#[from] halo2_proofs::plonk::Error),
@@ -104,6 +112,9 @@ pub fn create_proof<C: Circuit<Fr>>(
     Ok(transcript.finish())
 }
 
+/// Entering the step after the third phase panics in halo2-axiom 0.5.3, so the third phase itself is lost.
+const PROVABLE_PHASES: usize = 2;
+
 /// halo2 panics on these; they are errors here.
 fn check_inputs(
     params: &ParamsKZG<Bn256>,
@@ -115,6 +126,14 @@ fn check_inputs(
         return Err(ProveError::ParameterSize {
             expected: shape.k,
             got: params.k(),
+        });
+    }
+    // The two rounds after the phases carry the permutation products and the quotient.
+    let phases = shape.rounds.len().saturating_sub(2);
+    if phases > PROVABLE_PHASES {
+        return Err(ProveError::TooManyPhases {
+            expected: PROVABLE_PHASES,
+            got: phases,
         });
     }
     if instances.len() != shape.instances {

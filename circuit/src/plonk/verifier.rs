@@ -1,7 +1,7 @@
 //! The Rust verifier: sees commitments only, decides with one multi-scalar multiplication and one pairing check.
 //!
 //! The checks are halo2's (`plonk/verifier.rs` and SHPLONK, eprint 2020/081), arranged as in the contract that
-//! `crate::evm` generates: the quotient's evaluation is computed from the gates, the permutation and the proof's
+//! [`crate::evm`] generates: the quotient's evaluation is computed from the gates, the permutation and the proof's
 //! evaluations, and every opening is folded into one pairing equation. Total: no panic on any bytes.
 
 use super::shape::{Poly, ProofShape, RotationSet, ShapeError, SystemChallenge};
@@ -12,7 +12,7 @@ use halo2_proofs::poly::commitment::ParamsProver;
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine, G2Prepared};
 use halo2curves::ff::{BatchInvert, Field, PrimeField};
-use halo2curves::group::{prime::PrimeCurveAffine, Curve, Group};
+use halo2curves::group::{Curve, Group};
 use halo2curves::pairing::{MillerLoopResult, MultiMillerLoop};
 use halo2curves::CurveAffine;
 use thiserror::Error;

@@ -21,13 +21,19 @@ impl Ledger {
             match *effect {
                 Effect::Deposit { token, amount, .. } => {
                     let locked = next.locked.entry(token).or_default();
-                    *locked = locked.checked_add(amount).ok_or(RuleError::AmountOverflow)?;
+                    *locked = locked
+                        .checked_add(amount)
+                        .ok_or(RuleError::AmountOverflow)?;
                 }
                 Effect::Credit { to, token, amount } => {
                     let locked = next.locked.entry(token).or_default();
-                    *locked = locked.checked_sub(amount).ok_or(RuleError::AmountOverflow)?;
+                    *locked = locked
+                        .checked_sub(amount)
+                        .ok_or(RuleError::AmountOverflow)?;
                     let credit = next.credits.entry((to, token)).or_default();
-                    *credit = credit.checked_add(amount).ok_or(RuleError::AmountOverflow)?;
+                    *credit = credit
+                        .checked_add(amount)
+                        .ok_or(RuleError::AmountOverflow)?;
                 }
             }
         }
@@ -44,7 +50,10 @@ impl Ledger {
 
     /// What `account` may withdraw in `token`.
     pub fn credit(&self, account: Address, token: Address) -> Amount {
-        self.credits.get(&(account, token)).copied().unwrap_or_default()
+        self.credits
+            .get(&(account, token))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Everything owed in `token`, locked deposits and credits; `None` past 2^128.

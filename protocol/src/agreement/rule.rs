@@ -30,7 +30,9 @@ pub enum RuleError {
         deliver_by: u64,
         prove_by: u64,
     },
-    #[error("the last deadline {prove_by} is after {latest}: the stake must outlive the agreement")]
+    #[error(
+        "the last deadline {prove_by} is after {latest}: the stake must outlive the agreement"
+    )]
     AgreementTooLong { prove_by: u64, latest: u64 },
 
     #[error("there is no such agreement")]
@@ -83,7 +85,10 @@ impl RuleError {
     /// The name of the contract's error: that of the variant.
     pub fn name(&self) -> String {
         let mut name = format!("{self:?}");
-        name.truncate(name.find(|c: char| !c.is_alphanumeric()).unwrap_or(name.len()));
+        name.truncate(
+            name.find(|c: char| !c.is_alphanumeric())
+                .unwrap_or(name.len()),
+        );
         name
     }
 }

@@ -1,6 +1,9 @@
 //! The rules: one function per event, each a list of checks in the contract's order and then one change.
 
-use super::{Action, Agreement, Effect, Event, ModelFacts, Moment, RuleError, ShardCount, State, Terms, Verdict};
+use super::{
+    Action, Agreement, Effect, Event, ModelFacts, Moment, RuleError, ShardCount, State, Terms,
+    Verdict,
+};
 use super::{Metric, NOTICE_PERIOD};
 use crate::{
     dataset_root::{verify_path, RootError, ShardLeaf},
@@ -38,7 +41,9 @@ pub fn step(before: Option<&Agreement>, event: &Event, now: Moment) -> Outcome {
         }
         Action::AcknowledgeBySignature { ciphertext, signer } => {
             acknowledge(agreement, now.time, *ciphertext, |seller| {
-                require(*signer == Some(seller), || RuleError::ReceiptNotSigned { seller })
+                require(*signer == Some(seller), || RuleError::ReceiptNotSigned {
+                    seller,
+                })
             })
         }
         Action::ProveShard {
@@ -53,9 +58,11 @@ pub fn step(before: Option<&Agreement>, event: &Event, now: Moment) -> Outcome {
             in_time(agreement.terms.prove_by, now.time)?;
             fits_dataset(&agreement, shard)?;
             belongs(&agreement.terms, shard, *shard_points, path)?;
-            require(registered_points == model_points, || RuleError::ModelPointsMismatch {
-                expected: *registered_points,
-                found: *model_points,
+            require(registered_points == model_points, || {
+                RuleError::ModelPointsMismatch {
+                    expected: *registered_points,
+                    found: *model_points,
+                }
             })?;
             judged(shard.index, *verdict)?;
             count(agreement, shard)
@@ -73,9 +80,11 @@ fn open(
     now: Moment,
 ) -> Outcome {
     let model = model.ok_or(RuleError::UnknownModel { model: terms.model })?;
-    require(model.registered_block < now.block, || RuleError::ModelNotEarlier {
-        registered: model.registered_block,
-        current: now.block,
+    require(model.registered_block < now.block, || {
+        RuleError::ModelNotEarlier {
+            registered: model.registered_block,
+            current: now.block,
+        }
     })?;
     require(model.retires_at == 0, || RuleError::ModelRetiring {
         model: terms.model,
@@ -83,7 +92,10 @@ fn open(
     })?;
     let prove_by = terms.prove_by;
     let latest = now.time.saturating_add(NOTICE_PERIOD);
-    require(prove_by <= latest, || RuleError::AgreementTooLong { prove_by, latest })?;
+    require(prove_by <= latest, || RuleError::AgreementTooLong {
+        prove_by,
+        latest,
+    })?;
     require(token_has_code || terms.token == Address::ZERO, || {
         RuleError::TokenWithoutCode { token: terms.token }
     })?;
@@ -104,23 +116,49 @@ fn open(
 }
 
 fn check_terms(terms: &Terms, now: u64) -> Result<(), RuleError> {
-    let Terms { shards, samples, threshold, .. } = *terms;
+    let Terms {
+        shards,
+        samples,
+        threshold,
+        ..
+    } = *terms;
     let Terms { penalty, bond, .. } = *terms;
-    let Terms { accept_by, deliver_by, prove_by, .. } = *terms;
-    require(penalty <= bond, || RuleError::PenaltyAboveBond { penalty, bond })?;
-    require(1 <= shards && shards <= samples, || RuleError::ShardsOutOfRange { shards, samples })?;
-    require(threshold <= samples, || RuleError::ThresholdAboveSamples { threshold, samples })?;
-    require(now < accept_by && accept_by < deliver_by && deliver_by < prove_by, || {
-        RuleError::DeadlinesOutOfOrder { now, accept_by, deliver_by, prove_by }
-    })
+    let Terms {
+        accept_by,
+        deliver_by,
+        prove_by,
+        ..
+    } = *terms;
+    require(penalty <= bond, || RuleError::PenaltyAboveBond {
+        penalty,
+        bond,
+    })?;
+    require(1 <= shards && shards <= samples, || {
+        RuleError::ShardsOutOfRange { shards, samples }
+    })?;
+    require(threshold <= samples, || RuleError::ThresholdAboveSamples {
+        threshold,
+        samples,
+    })?;
+    require(
+        now < accept_by && accept_by < deliver_by && deliver_by < prove_by,
+        || RuleError::DeadlinesOutOfOrder {
+            now,
+            accept_by,
+            deliver_by,
+            prove_by,
+        },
+    )
 }
 
 fn cancel(mut agreement: Agreement, by: Address, now: u64) -> Outcome {
     expect_state(&agreement, State::Open)?;
     let accept_by = agreement.terms.accept_by;
-    require(by == agreement.buyer || now > accept_by, || RuleError::OnlyBuyerUntil {
-        accept_by,
-        caller: by,
+    require(by == agreement.buyer || now > accept_by, || {
+        RuleError::OnlyBuyerUntil {
+            accept_by,
+            caller: by,
+        }
     })?;
     agreement.state = State::Cancelled;
     let refund = credits(&agreement, agreement.terms.price, Amount::ZERO);
@@ -141,9 +179,11 @@ fn accept(mut agreement: Agreement, by: Address, value: Amount, now: u64) -> Out
 fn decline(mut agreement: Agreement, by: Address, now: u64) -> Outcome {
     expect_state(&agreement, State::Accepted)?;
     let deliver_by = agreement.terms.deliver_by;
-    require(by == agreement.seller || now > deliver_by, || RuleError::OnlySellerUntil {
-        deliver_by,
-        caller: by,
+    require(by == agreement.seller || now > deliver_by, || {
+        RuleError::OnlySellerUntil {
+            deliver_by,
+            caller: by,
+        }
     })?;
     agreement.state = State::Declined;
     let refund = credits(&agreement, agreement.terms.price, agreement.terms.bond);
@@ -177,15 +217,28 @@ fn slash(mut agreement: Agreement, now: u64) -> Outcome {
 fn fits_dataset(agreement: &Agreement, shard: &ShardCount) -> Result<(), RuleError> {
     let index = shard.index;
     let shards = agreement.terms.shards;
-    require(index < shards, || RuleError::ShardOutOfRange { index, shards })?;
-    require(!agreement.proven.contains(&index), || RuleError::ShardAlreadyProven { index })?;
+    require(index < shards, || RuleError::ShardOutOfRange {
+        index,
+        shards,
+    })?;
+    require(!agreement.proven.contains(&index), || {
+        RuleError::ShardAlreadyProven { index }
+    })?;
     let valid = shard.valid;
-    [shard.top1, shard.topk]
-        .into_iter()
-        .try_for_each(|count| require(count <= valid, || RuleError::CountAboveValid { count, valid }))
+    [shard.top1, shard.topk].into_iter().try_for_each(|count| {
+        require(count <= valid, || RuleError::CountAboveValid {
+            count,
+            valid,
+        })
+    })
 }
 
-fn belongs(terms: &Terms, shard: &ShardCount, points: Hash, path: &[Hash]) -> Result<(), RuleError> {
+fn belongs(
+    terms: &Terms,
+    shard: &ShardCount,
+    points: Hash,
+    path: &[Hash],
+) -> Result<(), RuleError> {
     let leaf = ShardLeaf {
         index: shard.index,
         valid: shard.valid,
@@ -193,9 +246,18 @@ fn belongs(terms: &Terms, shard: &ShardCount, points: Hash, path: &[Hash]) -> Re
     };
     match verify_path(terms.dataset_root, terms.shards, &leaf, path) {
         Ok(()) => Ok(()),
-        Err(RootError::PathLength { expected, got, .. }) => Err(RuleError::MerkleProofLength { expected, found: got }),
-        Err(RootError::Mismatch { expected, got, .. }) => Err(RuleError::ShardNotInDataset { expected, found: got }),
-        Err(_) => Err(RuleError::ShardOutOfRange { index: shard.index, shards: terms.shards }),
+        Err(RootError::PathLength { expected, got, .. }) => Err(RuleError::MerkleProofLength {
+            expected,
+            found: got,
+        }),
+        Err(RootError::Mismatch { expected, got, .. }) => Err(RuleError::ShardNotInDataset {
+            expected,
+            found: got,
+        }),
+        Err(_) => Err(RuleError::ShardOutOfRange {
+            index: shard.index,
+            shards: terms.shards,
+        }),
     }
 }
 
@@ -203,7 +265,9 @@ fn judged(index: u32, verdict: Verdict) -> Result<(), RuleError> {
     match verdict {
         Verdict::Accepted => Ok(()),
         Verdict::Rejected => Err(RuleError::ProofRejected { index }),
-        Verdict::VerifierChanged { expected, found } => Err(RuleError::VerifierChanged { expected, found }),
+        Verdict::VerifierChanged { expected, found } => {
+            Err(RuleError::VerifierChanged { expected, found })
+        }
     }
 }
 
@@ -218,17 +282,28 @@ fn count(mut agreement: Agreement, shard: &ShardCount) -> Outcome {
     agreement.correct = agreement.correct.saturating_add(correct.into());
     let complete = agreement.missing().next().is_none();
     let (expected, found) = (agreement.terms.samples, agreement.valid);
-    let fits = if complete { found == u64::from(expected) } else { found <= u64::from(expected) };
+    let fits = if complete {
+        found == u64::from(expected)
+    } else {
+        found <= u64::from(expected)
+    };
     require(fits, || RuleError::SamplesMismatch { expected, found })?;
     if !complete {
         return Ok((agreement, vec![]));
     }
     agreement.state = State::Settled;
-    let Terms { price, bond, penalty, .. } = agreement.terms;
+    let Terms {
+        price,
+        bond,
+        penalty,
+        ..
+    } = agreement.terms;
     let paid = if agreement.passed() {
         credits(&agreement, Amount::ZERO, pot(&agreement.terms)?)
     } else {
-        let to_buyer = price.checked_add(penalty).ok_or(RuleError::AmountOverflow)?;
+        let to_buyer = price
+            .checked_add(penalty)
+            .ok_or(RuleError::AmountOverflow)?;
         let to_seller = bond.checked_sub(penalty).ok_or(RuleError::AmountOverflow)?;
         credits(&agreement, to_buyer, to_seller)
     };
@@ -237,15 +312,22 @@ fn count(mut agreement: Agreement, shard: &ShardCount) -> Outcome {
 
 /// Both deposits.
 fn pot(terms: &Terms) -> Result<Amount, RuleError> {
-    terms.price.checked_add(terms.bond).ok_or(RuleError::AmountOverflow)
+    terms
+        .price
+        .checked_add(terms.bond)
+        .ok_or(RuleError::AmountOverflow)
 }
 
 fn deposit(agreement: &Agreement, from: Address, amount: Amount) -> Vec<Effect> {
     let token = agreement.terms.token;
-    Some(Effect::Deposit { from, token, amount })
-        .filter(|_| amount != Amount::ZERO)
-        .into_iter()
-        .collect()
+    Some(Effect::Deposit {
+        from,
+        token,
+        amount,
+    })
+    .filter(|_| amount != Amount::ZERO)
+    .into_iter()
+    .collect()
 }
 
 fn credits(agreement: &Agreement, to_buyer: Amount, to_seller: Amount) -> Vec<Effect> {
@@ -267,11 +349,17 @@ fn require(holds: bool, otherwise: impl FnOnce() -> RuleError) -> Result<(), Rul
 
 fn expect_state(agreement: &Agreement, expected: State) -> Result<(), RuleError> {
     let found = agreement.state;
-    require(found == expected, || RuleError::WrongState { expected, found })
+    require(found == expected, || RuleError::WrongState {
+        expected,
+        found,
+    })
 }
 
 fn only_seller(seller: Address, caller: Address) -> Result<(), RuleError> {
-    require(caller == seller, || RuleError::OnlySeller { seller, caller })
+    require(caller == seller, || RuleError::OnlySeller {
+        seller,
+        caller,
+    })
 }
 
 fn in_time(deadline: u64, now: u64) -> Result<(), RuleError> {
@@ -279,5 +367,8 @@ fn in_time(deadline: u64, now: u64) -> Result<(), RuleError> {
 }
 
 fn exact_value(expected: Amount, found: Amount) -> Result<(), RuleError> {
-    require(expected == found, || RuleError::WrongValue { expected, found })
+    require(expected == found, || RuleError::WrongValue {
+        expected,
+        found,
+    })
 }

@@ -12,7 +12,8 @@ const STRANGER: Address = Bytes([3; 20]);
 const VALID: [u32; 3] = [4, 4, 2];
 
 fn dataset() -> DatasetTree {
-    let leaf = |(index, valid): (u32, u32)| ShardLeaf::new(index, valid, &[Bytes([index as u8; 64])]);
+    let leaf =
+        |(index, valid): (u32, u32)| ShardLeaf::new(index, valid, &[Bytes([index as u8; 64])]);
     DatasetTree::new((0..).zip(VALID).map(leaf).collect()).unwrap()
 }
 
@@ -77,15 +78,26 @@ fn prove(index: u32, count: u32, wrong: bool) -> Action {
         model_points: Hash::ZERO,
         shard_points: leaf.map_or(Hash::ZERO, |leaf| leaf.points),
         path: tree.path(index).unwrap_or_default(),
-        verdict: if wrong { Verdict::Rejected } else { Verdict::Accepted },
+        verdict: if wrong {
+            Verdict::Rejected
+        } else {
+            Verdict::Accepted
+        },
     }
 }
 
 /// Who sends what, how many seconds later.
 fn any_event() -> impl Strategy<Value = (Event, u64)> {
     let by = prop::sample::select(vec![BUYER, SELLER, STRANGER]);
-    (by, 0u8..14, 0u32..4, 0u32..5, prop::bool::weighted(0.1), 0u64..700).prop_map(
-        |(by, kind, index, count, wrong, wait)| {
+    (
+        by,
+        0u8..14,
+        0u32..4,
+        0u32..5,
+        prop::bool::weighted(0.1),
+        0u64..700,
+    )
+        .prop_map(|(by, kind, index, count, wrong, wait)| {
             let action = action(kind, index, count, wrong);
             // Half of the events come from the party that may send them, or few stories would get far.
             let by = match (&action, wait % 2) {
@@ -94,8 +106,7 @@ fn any_event() -> impl Strategy<Value = (Event, u64)> {
                 _ => by,
             };
             (Event { by, action }, wait)
-        },
-    )
+        })
 }
 
 proptest! {
@@ -150,19 +161,38 @@ proptest! {
 /// Rules that the shared stories do not tell, each refused by its own name.
 #[test]
 fn rules_outside_the_shared_stories() {
-    let now = Moment { block: 11, time: 1_000 };
+    let now = Moment {
+        block: 11,
+        time: 1_000,
+    };
     let run = |current: Option<&Agreement>, by, action| step(current, &Event { by, action }, now);
     let mut token = action(0, 0, 0, false);
     if let Action::Open { terms, .. } = &mut token {
         terms.token = Bytes([5; 20]);
     }
     let refused = run(None, BUYER, token.clone()).unwrap_err();
-    assert_eq!(refused, RuleError::TokenWithoutCode { token: Bytes([5; 20]) });
-    if let Action::Open { token_has_code, value, .. } = &mut token {
+    assert_eq!(
+        refused,
+        RuleError::TokenWithoutCode {
+            token: Bytes([5; 20])
+        }
+    );
+    if let Action::Open {
+        token_has_code,
+        value,
+        ..
+    } = &mut token
+    {
         (*token_has_code, *value) = (true, Amount::ZERO);
     }
     let (in_tokens, deposit) = run(None, BUYER, token).unwrap();
-    assert!(matches!(deposit[..], [Effect::Deposit { amount: Amount(1_000), .. }]));
+    assert!(matches!(
+        deposit[..],
+        [Effect::Deposit {
+            amount: Amount(1_000),
+            ..
+        }]
+    ));
     let wei_too = run(Some(&in_tokens), SELLER, action(2, 0, 0, false)).unwrap_err();
     assert_eq!(wei_too.name(), "WrongValue");
 
@@ -170,8 +200,12 @@ fn rules_outside_the_shared_stories() {
     let again = run(Some(&opened), BUYER, action(0, 0, 0, false)).unwrap_err();
     assert_eq!(again, RuleError::AgreementExists);
 
-    let accepted = run(Some(&opened), SELLER, action(2, 0, 0, false)).unwrap().0;
-    let delivered = run(Some(&accepted), SELLER, action(4, 0, 0, false)).unwrap().0;
+    let accepted = run(Some(&opened), SELLER, action(2, 0, 0, false))
+        .unwrap()
+        .0;
+    let delivered = run(Some(&accepted), SELLER, action(4, 0, 0, false))
+        .unwrap()
+        .0;
     assert_eq!(delivered.ciphertext, Bytes([7; 32]));
     let refused = |change: fn(&mut Action)| {
         let mut proof = prove(1, 4, false);
@@ -179,14 +213,37 @@ fn rules_outside_the_shared_stories() {
         run(Some(&delivered), SELLER, proof).unwrap_err().name()
     };
     let edit = [
-        refused(|p| if let Action::ProveShard { path, .. } = p { path.pop().map(drop).unwrap() }),
-        refused(|p| if let Action::ProveShard { path, .. } = p { path.swap(0, 1) }),
-        refused(|p| if let Action::ProveShard { shard, .. } = p { shard.valid += 1 }),
-        refused(|p| if let Action::ProveShard { shard_points, .. } = p { *shard_points = Hash::ZERO }),
-        refused(|p| if let Action::ProveShard { model_points, .. } = p { *model_points = Bytes([1; 32]) }),
+        refused(|p| {
+            if let Action::ProveShard { path, .. } = p {
+                path.pop().map(drop).unwrap()
+            }
+        }),
+        refused(|p| {
+            if let Action::ProveShard { path, .. } = p {
+                path.swap(0, 1)
+            }
+        }),
+        refused(|p| {
+            if let Action::ProveShard { shard, .. } = p {
+                shard.valid += 1
+            }
+        }),
+        refused(|p| {
+            if let Action::ProveShard { shard_points, .. } = p {
+                *shard_points = Hash::ZERO
+            }
+        }),
+        refused(|p| {
+            if let Action::ProveShard { model_points, .. } = p {
+                *model_points = Bytes([1; 32])
+            }
+        }),
         refused(|p| {
             if let Action::ProveShard { verdict, .. } = p {
-                *verdict = Verdict::VerifierChanged { expected: Hash::ZERO, found: Bytes([1; 32]) }
+                *verdict = Verdict::VerifierChanged {
+                    expected: Hash::ZERO,
+                    found: Bytes([1; 32]),
+                }
             }
         }),
     ];
@@ -207,12 +264,26 @@ fn rules_outside_the_shared_stories() {
 fn books_that_would_not_balance_are_refused_whole() {
     let mut ledger = Ledger::default();
     let token = Address::ZERO;
-    let deposit = Effect::Deposit { from: BUYER, token, amount: Amount(5) };
-    let credit = Effect::Credit { to: SELLER, token, amount: Amount(6) };
-    assert_eq!(ledger.apply(&[deposit, credit]), Err(RuleError::AmountOverflow));
+    let deposit = Effect::Deposit {
+        from: BUYER,
+        token,
+        amount: Amount(5),
+    };
+    let credit = Effect::Credit {
+        to: SELLER,
+        token,
+        amount: Amount(6),
+    };
+    assert_eq!(
+        ledger.apply(&[deposit, credit]),
+        Err(RuleError::AmountOverflow)
+    );
     assert_eq!(ledger, Ledger::default());
     assert_eq!(
         ledger.withdraw(SELLER, token),
-        Err(RuleError::NothingToWithdraw { account: SELLER, token })
+        Err(RuleError::NothingToWithdraw {
+            account: SELLER,
+            token
+        })
     );
 }

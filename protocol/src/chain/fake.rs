@@ -10,7 +10,9 @@ use std::{
 };
 
 use self::world::{block_hash, Refusal, Setting, World};
-use super::{Block, Call, Chain, ChainError, ChainEvent, Contracts, Model, ShardProof, SignedTx, TxReceipt};
+use super::{
+    Block, Call, Chain, ChainError, ChainEvent, Contracts, Model, ShardProof, SignedTx, TxReceipt,
+};
 use crate::{
     agreement::{Agreement, Moment},
     digest::keccak,
@@ -80,12 +82,19 @@ impl FakeChain {
 
     /// The same chain, seen by `account`.
     pub fn as_account(&self, account: Address) -> Self {
-        Self { account, ..self.clone() }
+        Self {
+            account,
+            ..self.clone()
+        }
     }
 
     /// Gives ether to an account, out of nothing, in the newest block.
     pub fn fund(&self, account: Address, amount: Amount) {
-        self.lock().newest_mut().world.balances.insert(account, amount);
+        self.lock()
+            .newest_mut()
+            .world
+            .balances
+            .insert(account, amount);
     }
 
     /// Lets time pass and makes a block.
@@ -118,7 +127,10 @@ impl FakeChain {
         let mut shared = self.lock();
         let keep = shared.blocks.len().saturating_sub(depth);
         let undone: Vec<Mined> = shared.blocks.drain(keep..).collect();
-        let returned = undone.into_iter().flat_map(|mined| mined.transactions).map(|(tx, _)| tx);
+        let returned = undone
+            .into_iter()
+            .flat_map(|mined| mined.transactions)
+            .map(|(tx, _)| tx);
         let waiting = std::mem::take(&mut shared.pool);
         shared.pool = returned.chain(waiting).collect();
         for _ in 0..=depth {
@@ -161,7 +173,9 @@ impl Shared {
     }
 
     fn receipts(&self) -> impl Iterator<Item = &TxReceipt> {
-        self.blocks.iter().flat_map(|mined| mined.transactions.iter().map(|(_, receipt)| receipt))
+        self.blocks
+            .iter()
+            .flat_map(|mined| mined.transactions.iter().map(|(_, receipt)| receipt))
     }
 
     fn next_moment(&self) -> Moment {
@@ -185,18 +199,35 @@ impl Shared {
     /// Makes a block of everything in the pool whose turn it is; the rest waits.
     fn mine(&mut self, chain_id: u64) {
         self.salt += 1;
-        let Moment { block: number, time } = self.next_moment();
+        let Moment {
+            block: number,
+            time,
+        } = self.next_moment();
         let parent = self.newest().block.hash;
         let hash = block_hash(parent, number, self.salt);
         let mut mined = Mined {
-            block: Block { number, hash, parent, time },
+            block: Block {
+                number,
+                hash,
+                parent,
+                time,
+            },
             transactions: vec![],
             world: self.newest().world.clone(),
         };
-        let mut waiting = if self.held { vec![] } else { std::mem::take(&mut self.pool) };
+        let mut waiting = if self.held {
+            vec![]
+        } else {
+            std::mem::take(&mut self.pool)
+        };
         waiting.sort_by_key(|tx| tx.nonce);
         for tx in waiting {
-            let next = mined.world.counts.get(&tx.from).copied().unwrap_or_default();
+            let next = mined
+                .world
+                .counts
+                .get(&tx.from)
+                .copied()
+                .unwrap_or_default();
             match tx.nonce.cmp(&next) {
                 std::cmp::Ordering::Less => continue,
                 std::cmp::Ordering::Greater => self.pool.push(tx),
@@ -213,7 +244,10 @@ impl Shared {
     fn execute(&self, chain_id: u64, tx: &SignedTx, mined: &mut Mined) -> TxReceipt {
         let mut world = mined.world.clone();
         let done = serde_json::from_slice(&tx.raw.0)
-            .map_err(|_| Refusal { name: String::new(), detail: "not a call".into() })
+            .map_err(|_| Refusal {
+                name: String::new(),
+                detail: "not a call".into(),
+            })
             .and_then(|call: Call| world.execute(&call, self.setting(chain_id, tx.from, tx.nonce)));
         let succeeded = done.is_ok();
         if succeeded {
@@ -247,7 +281,10 @@ impl Chain for FakeChain {
     }
 
     fn with_contracts(&self, contracts: Contracts) -> Self {
-        Self { contracts, ..self.clone() }
+        Self {
+            contracts,
+            ..self.clone()
+        }
     }
 
     async fn head(&self) -> Result<Block, ChainError> {
@@ -261,7 +298,9 @@ impl Chain for FakeChain {
     async fn block_at(&self, number: u64) -> Result<Option<Block>, ChainError> {
         let shared = self.request()?;
         let mut blocks = std::iter::once(&shared.genesis).chain(&shared.blocks);
-        Ok(blocks.find(|mined| mined.block.number == number).map(|mined| mined.block))
+        Ok(blocks
+            .find(|mined| mined.block.number == number)
+            .map(|mined| mined.block))
     }
 
     async fn events(&self, block: Hash) -> Result<Vec<ChainEvent>, ChainError> {
@@ -271,7 +310,9 @@ impl Chain for FakeChain {
             reason: format!("there is no block {block}"),
         })?;
         let receipts = mined.transactions.iter().map(|(_, receipt)| receipt);
-        Ok(receipts.flat_map(|receipt| receipt.events.clone()).collect())
+        Ok(receipts
+            .flat_map(|receipt| receipt.events.clone())
+            .collect())
     }
 
     async fn balance(&self, account: Address) -> Result<Amount, ChainError> {
@@ -307,10 +348,21 @@ impl Chain for FakeChain {
 
     async fn next_nonce(&self) -> Result<u64, ChainError> {
         let shared = self.request()?;
-        Ok(shared.newest().world.counts.get(&self.account).copied().unwrap_or_default())
+        Ok(shared
+            .newest()
+            .world
+            .counts
+            .get(&self.account)
+            .copied()
+            .unwrap_or_default())
     }
 
-    async fn sign(&self, call: &Call, nonce: u64, replaces: Option<&SignedTx>) -> Result<SignedTx, ChainError> {
+    async fn sign(
+        &self,
+        call: &Call,
+        nonce: u64,
+        replaces: Option<&SignedTx>,
+    ) -> Result<SignedTx, ChainError> {
         let shared = self.request()?;
         let mut world = shared.newest().world.clone();
         world
@@ -337,12 +389,20 @@ impl Chain for FakeChain {
         if shared.receipts().any(|receipt| receipt.tx == tx.hash) || shared.pool.contains(tx) {
             return Ok(());
         }
-        let executed = shared.newest().world.counts.get(&tx.from).copied().unwrap_or_default();
+        let executed = shared
+            .newest()
+            .world
+            .counts
+            .get(&tx.from)
+            .copied()
+            .unwrap_or_default();
         if tx.nonce < executed {
             let (nonce, tx) = (tx.nonce, tx.hash);
             return Err(ChainError::NonceTaken { nonce, tx });
         }
-        shared.pool.retain(|other| other.from != tx.from || other.nonce != tx.nonce);
+        shared
+            .pool
+            .retain(|other| other.from != tx.from || other.nonce != tx.nonce);
         shared.pool.push(tx.clone());
         if !shared.held {
             shared.mine(self.chain_id);

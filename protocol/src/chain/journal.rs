@@ -92,7 +92,9 @@ impl Journal {
     /// The nonce for the next purpose, given the chain's count.
     pub fn next_nonce(&self, executed: u64) -> u64 {
         let signed = self.entries.iter().flat_map(|entry| &entry.attempts);
-        signed.map(|tx| tx.nonce.saturating_add(1)).fold(executed, u64::max)
+        signed
+            .map(|tx| tx.nonce.saturating_add(1))
+            .fold(executed, u64::max)
     }
 
     /// Marks a purpose as done by this receipt; save afterwards.
@@ -108,7 +110,11 @@ impl Journal {
     }
 
     fn record(&mut self, purpose: &str, tx: SignedTx) {
-        match self.entries.iter_mut().find(|entry| entry.purpose == purpose) {
+        match self
+            .entries
+            .iter_mut()
+            .find(|entry| entry.purpose == purpose)
+        {
             Some(entry) => entry.attempts.push(tx),
             None => self.entries.push(Entry {
                 purpose: purpose.into(),
@@ -201,7 +207,11 @@ const LOOKS_A_RESEND: u32 = 25;
 
 /// Waits until one attempt of the entry is in a block and deep enough. [`ChainError::Failed`] when it reverted there,
 /// [`ChainError::NonceTaken`] when another transaction took its place.
-pub async fn confirm<C: Chain>(chain: &C, entry: &Entry, patience: Patience) -> Result<TxReceipt, ChainError> {
+pub async fn confirm<C: Chain>(
+    chain: &C,
+    entry: &Entry,
+    patience: Patience,
+) -> Result<TxReceipt, ChainError> {
     let deadline = tokio::time::Instant::now() + patience.limit;
     for look in 1u32.. {
         if let Some(receipt) = look_up(chain, entry).await? {

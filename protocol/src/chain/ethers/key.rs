@@ -47,7 +47,9 @@ impl fmt::Debug for Key {
 impl Key {
     /// Reads a secret scalar of 32 bytes, big-endian.
     pub fn from_secret(secret: &[u8]) -> Result<Self, KeyError> {
-        let key = SigningKey::from_slice(secret).map_err(|_| KeyError::Secret)?;
+        // The library pads shorter input; a key file cut short must not become another key.
+        let secret = <[u8; 32]>::try_from(secret).map_err(|_| KeyError::Secret)?;
+        let key = SigningKey::from_slice(&secret).map_err(|_| KeyError::Secret)?;
         Ok(Self(LocalWallet::from(key)))
     }
 
@@ -58,7 +60,10 @@ impl Key {
 
     /// Signs a digest (RFC 6979: the same key and digest give the same signature; `s` in the lower half).
     pub fn sign(&self, digest: Hash) -> Result<Signature, KeyError> {
-        let signature = self.0.sign_hash(H256(digest.0)).map_err(|_| KeyError::Signing)?;
+        let signature = self
+            .0
+            .sign_hash(H256(digest.0))
+            .map_err(|_| KeyError::Signing)?;
         Ok(Bytes(<[u8; 65]>::from(&signature)))
     }
 
@@ -70,8 +75,8 @@ impl Key {
 
 /// Half of the order of secp256k1, rounded down, big-endian.
 const HALF_ORDER: [u8; 32] = [
-    0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x5d, 0x57, 0x6e,
-    0x73, 0x57, 0xa4, 0x50, 0x1d, 0xdf, 0xe9, 0x2f, 0x46, 0x68, 0x1b, 0x20, 0xa0,
+    0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0x5d, 0x57, 0x6e, 0x73, 0x57, 0xa4, 0x50, 0x1d, 0xdf, 0xe9, 0x2f, 0x46, 0x68, 0x1b, 0x20, 0xa0,
 ];
 
 /// The account that signed `digest`. Refuses the second writing of a signature, as the contract does.
@@ -83,7 +88,8 @@ pub fn recover(digest: Hash, signature: &Signature) -> Result<Address, KeyError>
     if signature.0[32..64] > HALF_ORDER[..] {
         return Err(KeyError::Malleable);
     }
-    let signature = LibrarySignature::try_from(signature.as_slice()).map_err(|_| KeyError::Unrecoverable)?;
+    let signature =
+        LibrarySignature::try_from(signature.as_slice()).map_err(|_| KeyError::Unrecoverable)?;
     let address = signature
         .recover(H256(digest.0))
         .map_err(|_| KeyError::Unrecoverable)?;
@@ -105,7 +111,10 @@ mod tests {
         let digest = keccak(b"said");
         let signature = key().sign(digest).unwrap();
         assert_eq!(recover(digest, &signature), Ok(key().address()));
-        assert_ne!(recover(keccak(b"not said"), &signature), Ok(key().address()));
+        assert_ne!(
+            recover(keccak(b"not said"), &signature),
+            Ok(key().address())
+        );
     }
 
     #[test]
@@ -113,7 +122,9 @@ mod tests {
         let digest = keccak(b"said");
         let mut twin = key().sign(digest).unwrap();
         // s -> n - s flips the parity; both verify under plain ECDSA.
-        let order: Vec<u8> = hex::decode("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141").unwrap();
+        let order: Vec<u8> =
+            hex::decode("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141")
+                .unwrap();
         let mut borrow = 0i16;
         for i in (0..32).rev() {
             let difference = i16::from(order[i]) - i16::from(twin.0[32 + i]) - borrow;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     agreement::{
-        step, Action, Agreement, Effect, Event, Ledger, Moment, RuleError, State, Verdict, NOTICE_PERIOD,
+        step, Action, Agreement, Effect, Event, Ledger, Moment, RuleError, State, Verdict,
+        NOTICE_PERIOD,
     },
     chain::{key::recover, Call, ChainEvent, Contracts, Model, Registration, ShardProof},
     digest::{agreement_id, hash_words, keccak, model_id, points_digest, ModelKey},
@@ -81,17 +82,28 @@ impl World {
                 self.contracts.escrow = address;
                 Ok((Some(address), vec![]))
             }
-            Call::DeployVerifier { creation_code } => Ok((Some(self.create(at, &creation_code.0)), vec![])),
+            Call::DeployVerifier { creation_code } => {
+                Ok((Some(self.create(at, &creation_code.0)), vec![]))
+            }
             Call::Register(registration) => self.register(registration, at),
             Call::Retire(id) => self.retire(*id, at),
             Call::WithdrawStake(id) => self.withdraw_stake(*id, at),
             // There are no tokens here: escrow and wallet alike find no code.
-            Call::ApproveToken { token, .. } => Err(RuleError::TokenWithoutCode { token: *token }.into()),
+            Call::ApproveToken { token, .. } => {
+                Err(RuleError::TokenWithoutCode { token: *token }.into())
+            }
             Call::Withdraw { token } => {
                 let amount = self.ledger.withdraw(at.by, *token)?;
                 self.pay(at.by, amount);
                 let (account, token) = (at.by, *token);
-                Ok((None, vec![ChainEvent::Withdrawn { account, token, amount }]))
+                Ok((
+                    None,
+                    vec![ChainEvent::Withdrawn {
+                        account,
+                        token,
+                        amount,
+                    }],
+                ))
             }
             _ => self.agree(call, at),
         }
@@ -109,10 +121,19 @@ impl World {
             match effect {
                 Effect::Deposit { from, amount, .. } => {
                     let left = self.balance(from).checked_sub(amount);
-                    self.balances.insert(from, left.ok_or_else(|| refusal("", "out of funds"))?);
+                    self.balances
+                        .insert(from, left.ok_or_else(|| refusal("", "out of funds"))?);
                 }
-                Effect::Credit { to: account, token, amount } => {
-                    events.push(ChainEvent::Credited { account, token, amount });
+                Effect::Credit {
+                    to: account,
+                    token,
+                    amount,
+                } => {
+                    events.push(ChainEvent::Credited {
+                        account,
+                        token,
+                        amount,
+                    });
                 }
             }
         }
@@ -126,7 +147,11 @@ impl World {
     fn action(&self, call: &Call, at: Setting) -> Result<(AgreementId, Action), Refusal> {
         Ok(match call {
             Call::Open(terms) => {
-                let nonce = self.agreement_nonces.get(&at.by).copied().unwrap_or_default();
+                let nonce = self
+                    .agreement_nonces
+                    .get(&at.by)
+                    .copied()
+                    .unwrap_or_default();
                 let id = agreement_id(at.chain_id, self.contracts.escrow, at.by, nonce, terms);
                 let action = Action::Open {
                     terms: terms.clone(),
@@ -140,14 +165,29 @@ impl World {
             Call::Cancel(id) => (*id, Action::Cancel),
             Call::Decline(id) => (*id, Action::Decline),
             Call::Slash(id) => (*id, Action::Slash),
-            Call::Acknowledge { id, ciphertext } => (*id, Action::Acknowledge { ciphertext: *ciphertext }),
-            Call::AcknowledgeBySignature { id, ciphertext, signature } => {
+            Call::Acknowledge { id, ciphertext } => (
+                *id,
+                Action::Acknowledge {
+                    ciphertext: *ciphertext,
+                },
+            ),
+            Call::AcknowledgeBySignature {
+                id,
+                ciphertext,
+                signature,
+            } => {
                 let domain = Domain {
                     chain_id: at.chain_id,
                     escrow: self.contracts.escrow,
                 };
                 let signer = recover(domain.receipt_digest(*id, *ciphertext), signature).ok();
-                (*id, Action::AcknowledgeBySignature { ciphertext: *ciphertext, signer })
+                (
+                    *id,
+                    Action::AcknowledgeBySignature {
+                        ciphertext: *ciphertext,
+                        signer,
+                    },
+                )
             }
             Call::ProveShard(proof) => (proof.id, self.shard_action(proof, at)),
             _ => return Err(refusal("", "not a call to the escrow")),
@@ -155,14 +195,21 @@ impl World {
     }
 
     fn shard_action(&self, proof: &ShardProof, at: Setting) -> Action {
-        let model = self.agreements.get(&proof.id).and_then(|a| self.models.get(&a.terms.model));
+        let model = self
+            .agreements
+            .get(&proof.id)
+            .and_then(|a| self.models.get(&a.terms.model));
         Action::ProveShard {
             shard: proof.shard,
             registered_points: model.map(|model| model.points).unwrap_or(Hash::ZERO),
             model_points: points_digest(&proof.model_points),
             shard_points: points_digest(&proof.shard_points),
             path: proof.path.clone(),
-            verdict: if (at.judge)(proof) { Verdict::Accepted } else { Verdict::Rejected },
+            verdict: if (at.judge)(proof) {
+                Verdict::Accepted
+            } else {
+                Verdict::Rejected
+            },
         }
     }
 
@@ -177,7 +224,13 @@ impl World {
     }
 
     fn register(&mut self, registration: &Registration, at: Setting) -> Done {
-        let Registration { architecture, verifier, ref points, stake, .. } = *registration;
+        let Registration {
+            architecture,
+            verifier,
+            ref points,
+            stake,
+            ..
+        } = *registration;
         if stake == Amount::ZERO {
             return Err(refusal("NoStake", ""));
         }
@@ -200,7 +253,8 @@ impl World {
         });
         *nonce += 1;
         let left = self.balance(at.by).checked_sub(stake);
-        self.balances.insert(at.by, left.ok_or_else(|| refusal("", "out of funds"))?);
+        self.balances
+            .insert(at.by, left.ok_or_else(|| refusal("", "out of funds"))?);
         self.models.insert(
             model,
             Model {
@@ -223,7 +277,10 @@ impl World {
     }
 
     fn own_model(&mut self, id: ModelId, by: Address) -> Result<&mut Model, Refusal> {
-        let model = self.models.get_mut(&id).ok_or(RuleError::UnknownModel { model: id })?;
+        let model = self
+            .models
+            .get_mut(&id)
+            .ok_or(RuleError::UnknownModel { model: id })?;
         let seller = model.seller;
         if seller == by {
             Ok(model)
@@ -239,7 +296,13 @@ impl World {
         }
         let retires_at = at.now.time.saturating_add(NOTICE_PERIOD);
         model.retires_at = retires_at;
-        Ok((None, vec![ChainEvent::ModelRetired { model: id, retires_at }]))
+        Ok((
+            None,
+            vec![ChainEvent::ModelRetired {
+                model: id,
+                retires_at,
+            }],
+        ))
     }
 
     fn withdraw_stake(&mut self, id: ModelId, at: Setting) -> Done {
@@ -278,8 +341,14 @@ fn logged(id: AgreementId, call: &Call, after: &Agreement, nonce: Option<u64>) -
         Call::Cancel(_) => ChainEvent::Cancelled(id),
         Call::Decline(_) => ChainEvent::Declined(id),
         Call::Slash(_) => ChainEvent::Slashed(id),
-        Call::ProveShard(proof) => ChainEvent::ShardProven { id, shard: proof.shard },
-        _ => ChainEvent::Acknowledged { id, ciphertext: after.ciphertext },
+        Call::ProveShard(proof) => ChainEvent::ShardProven {
+            id,
+            shard: proof.shard,
+        },
+        _ => ChainEvent::Acknowledged {
+            id,
+            ciphertext: after.ciphertext,
+        },
     };
     let settled = (after.state == State::Settled).then(|| ChainEvent::Settled {
         id,
@@ -291,5 +360,10 @@ fn logged(id: AgreementId, call: &Call, after: &Agreement, nonce: Option<u64>) -
 
 /// A name no other block has.
 pub(super) fn block_hash(parent: Hash, number: u64, salt: u64) -> Hash {
-    hash_words(&[parent.into(), number.into(), salt.into(), Bytes([0xb1; 32]).into()])
+    hash_words(&[
+        parent.into(),
+        number.into(),
+        salt.into(),
+        Bytes([0xb1; 32]).into(),
+    ])
 }
