@@ -2,8 +2,8 @@
 use rand::{rngs::StdRng, Rng, SeedableRng};
 use std::{sync::Arc, time::Instant};
 use zknode_circuit::{
-    attestation::Context, commitment::*, layout::*, network::*, prove::*,
-    srs::Srs, witness::instance::Sample,
+    attestation::Context, commitment::*, layout::*, network::*, prove::*, srs::Srs,
+    witness::instance::Sample,
 };
 fn main() {
     let k: u32 = std::env::args().nth(1).unwrap().parse().unwrap();

@@ -263,8 +263,8 @@ contract Crowd is Shim {
     }
 
     function _pick(uint256 i) private view returns (bytes32) {
-        // Mostly one of the last few, so that stories go on; else any, to look after the forgotten ones.
-        uint256 window = i % 4 == 0 || agreements.length < 4 ? agreements.length : 4;
+        // One of the last few, so that stories go on.
+        uint256 window = agreements.length < 4 ? agreements.length : 4;
         return agreements[agreements.length - 1 - i % window];
     }
 
