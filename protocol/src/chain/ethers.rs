@@ -1,3 +1,401 @@
-//! The adapter over the `ethers` library; nothing outside this folder knows that library.
+//! The adapter over the `ethers` library and JSON-RPC over HTTP; nothing outside this folder knows that library.
 
+mod bindings;
+mod convert;
 pub mod key;
+mod rpc;
+
+use std::{sync::Arc, time::Duration};
+
+use ::ethers::{
+    abi::{AbiEncode, RawLog},
+    providers::Http,
+    types::{
+        transaction::eip2718::TypedTransaction, Block as LibraryBlock, Bytes as LibraryBytes,
+        Eip1559TransactionRequest, Log, TransactionReceipt, H160, H256, U256, U64,
+    },
+};
+use serde_json::json;
+
+use self::{
+    bindings::{escrow as e, registry as r},
+    convert::{agreement_in, amount, event_in, malformed, model_in, outgoing},
+    key::{Key, KeyError},
+    rpc::Rpc,
+};
+use super::{Block, Call, Chain, ChainError, ChainEvent, Contracts, Model, SignedTx, TxReceipt};
+use crate::{
+    agreement::Agreement,
+    digest::keccak,
+    value::{Address, AgreementId, Amount, Bytes, Data, Hash, ModelId},
+};
+
+/// How to reach a chain and what to pay there.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address of the JSON-RPC server, `http://...`.
+    pub url: String,
+    /// The chain it must serve.
+    pub chain_id: u64,
+    /// Where the contracts are.
+    pub contracts: Contracts,
+    /// Longest wait for one answer.
+    pub timeout: Duration,
+    /// Tip a gas unit in wei. Low: settlement is not in a hurry, deadlines are hours.
+    pub priority_fee: Amount,
+}
+
+/// Default tip: 0.1 gwei, a thirtieth of the library's.
+pub const PRIORITY_FEE: Amount = Amount(100_000_000);
+/// Default wait for one answer.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A chain over JSON-RPC, seen by one key.
+#[derive(Clone, Debug)]
+pub struct EthersChain {
+    rpc: Arc<Rpc>,
+    key: Arc<Key>,
+    chain_id: u64,
+    contracts: Contracts,
+    priority_fee: Amount,
+}
+
+impl EthersChain {
+    /// Connects, and checks that the server is there and serves the expected chain.
+    pub async fn connect(config: Config, key: Key) -> Result<Self, ChainError> {
+        let http: Http = config
+            .url
+            .parse()
+            .map_err(|_| malformed("the RPC address", "not a URL"))?;
+        let url = http.url();
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        let endpoint = format!("{}://{host}:{port}", url.scheme());
+        let rpc = Rpc::new(http, endpoint, config.timeout);
+        let got: U64 = rpc.request("eth_chainId", json!([])).await?;
+        let (expected, got) = (config.chain_id, got.as_u64());
+        if expected != got {
+            return Err(ChainError::WrongChain { expected, got });
+        }
+        Ok(Self {
+            rpc: Arc::new(rpc),
+            key: Arc::new(key),
+            chain_id: config.chain_id,
+            contracts: config.contracts,
+            priority_fee: config.priority_fee,
+        })
+    }
+
+    /// The same chain, seen by another key.
+    pub fn with_key(&self, key: Key) -> Self {
+        Self {
+            key: Arc::new(key),
+            ..self.clone()
+        }
+    }
+
+    /// Reads a contract; one without code is an error, not an empty answer.
+    async fn read(&self, to: Address, data: Vec<u8>) -> Result<Vec<u8>, ChainError> {
+        let call = json!([{ "to": to, "data": Data(data) }, "latest"]);
+        let answer: LibraryBytes = self.rpc.request("eth_call", call).await?;
+        if answer.is_empty() {
+            return Err(ChainError::NoCode { address: to });
+        }
+        Ok(answer.to_vec())
+    }
+
+    async fn find_block(
+        &self,
+        method: &str,
+        which: serde_json::Value,
+    ) -> Result<Option<Block>, ChainError> {
+        let found: Option<LibraryBlock<H256>> =
+            self.rpc.request(method, json!([which, false])).await?;
+        found.map(|block| block_in(method, block)).transpose()
+    }
+
+    async fn code(&self, account: Address) -> Result<LibraryBytes, ChainError> {
+        self.rpc
+            .request("eth_getCode", json!([account, "latest"]))
+            .await
+    }
+
+    /// Highest price and tip a gas unit: twice the base fee bears six full blocks.
+    async fn fees(&self, replaces: Option<&SignedTx>) -> Result<(Amount, Amount), ChainError> {
+        let newest: LibraryBlock<H256> = self
+            .rpc
+            .request("eth_getBlockByNumber", json!(["latest", false]))
+            .await?;
+        let base = amount("the base fee", newest.base_fee_per_gas.unwrap_or_default())?;
+        let tip = self.priority_fee.0;
+        let most = base.0.saturating_mul(2).saturating_add(tip);
+        // Pools ask for a tenth more on both to replace; an eighth and one wei is enough everywhere.
+        let raised = |fee: Amount| fee.0.saturating_add(fee.0 / 8).saturating_add(1);
+        Ok(match replaces {
+            None => (Amount(most), Amount(tip)),
+            Some(tx) => (
+                Amount(most.max(raised(tx.max_fee))),
+                Amount(tip.max(raised(tx.priority_fee))),
+            ),
+        })
+    }
+
+    fn logs_in(&self, logs: Vec<Log>) -> Result<Vec<ChainEvent>, ChainError> {
+        let decode = |log: Log| event_in(Bytes(log.address.0), RawLog::from(log), self.contracts);
+        logs.into_iter()
+            .filter_map(|log| decode(log).transpose())
+            .collect()
+    }
+}
+
+fn block_in(method: &str, block: LibraryBlock<H256>) -> Result<Block, ChainError> {
+    match (block.number, block.hash) {
+        (Some(number), Some(hash)) => Ok(Block {
+            number: number.as_u64(),
+            hash: Bytes(hash.0),
+            parent: Bytes(block.parent_hash.0),
+            time: u64::try_from(block.timestamp).map_err(|error| malformed(method, error))?,
+        }),
+        _ => Err(malformed(method, "a block without number or hash")),
+    }
+}
+
+impl Chain for EthersChain {
+    fn chain_id(&self) -> u64 {
+        self.chain_id
+    }
+
+    fn account(&self) -> Address {
+        self.key.address()
+    }
+
+    fn contracts(&self) -> Contracts {
+        self.contracts
+    }
+
+    fn with_contracts(&self, contracts: Contracts) -> Self {
+        Self {
+            contracts,
+            ..self.clone()
+        }
+    }
+
+    async fn head(&self) -> Result<Block, ChainError> {
+        let found = self
+            .find_block("eth_getBlockByNumber", json!("latest"))
+            .await?;
+        found.ok_or_else(|| malformed("eth_getBlockByNumber", "no newest block"))
+    }
+
+    async fn block(&self, hash: Hash) -> Result<Option<Block>, ChainError> {
+        self.find_block("eth_getBlockByHash", json!(hash)).await
+    }
+
+    async fn block_at(&self, number: u64) -> Result<Option<Block>, ChainError> {
+        self.find_block("eth_getBlockByNumber", json!(format!("{number:#x}")))
+            .await
+    }
+
+    async fn events(&self, block: Hash) -> Result<Vec<ChainEvent>, ChainError> {
+        let Contracts { registry, escrow } = self.contracts;
+        let filter = json!([{ "blockHash": block, "address": [registry, escrow] }]);
+        self.logs_in(self.rpc.request("eth_getLogs", filter).await?)
+    }
+
+    async fn balance(&self, account: Address) -> Result<Amount, ChainError> {
+        let wei: U256 = self
+            .rpc
+            .request("eth_getBalance", json!([account, "latest"]))
+            .await?;
+        amount("eth_getBalance", wei)
+    }
+
+    async fn code_hash(&self, account: Address) -> Result<Option<Hash>, ChainError> {
+        let code = self.code(account).await?;
+        Ok((!code.is_empty()).then(|| keccak(&code)))
+    }
+
+    async fn model(&self, id: ModelId) -> Result<Option<Model>, ChainError> {
+        let call = r::ModelCall { model_id: id.0 .0 }.encode();
+        model_in(&self.read(self.contracts.registry, call).await?)
+    }
+
+    async fn agreement(&self, id: AgreementId) -> Result<Option<Agreement>, ChainError> {
+        let escrow = self.contracts.escrow;
+        let call = e::AgreementCall { id: id.0 .0 }.encode();
+        let Some((mut agreement, proven)) = agreement_in(&self.read(escrow, call).await?)? else {
+            return Ok(None);
+        };
+        if proven == agreement.terms.shards {
+            agreement.proven = (0..proven).collect();
+        } else if proven > 0 {
+            for index in 0..agreement.terms.shards {
+                let call = e::IsProvenCall { id: id.0 .0, index }.encode();
+                if self.read(escrow, call).await?.last() == Some(&1) {
+                    agreement.proven.insert(index);
+                }
+            }
+        }
+        Ok(Some(agreement))
+    }
+
+    async fn credit(&self, account: Address, token: Address) -> Result<Amount, ChainError> {
+        let (account, token) = (H160(account.0), H160(token.0));
+        let call = e::CreditCall { account, token }.encode();
+        let answer = self.read(self.contracts.escrow, call).await?;
+        let word = <[u8; 32]>::try_from(answer).map_err(|_| malformed("credit", "not one word"))?;
+        amount("credit", U256::from_big_endian(&word))
+    }
+
+    async fn check_contracts(&self) -> Result<(), ChainError> {
+        let Contracts { registry, escrow } = self.contracts;
+        for address in [registry, escrow] {
+            if self.code(address).await?.is_empty() {
+                return Err(ChainError::NoCode { address });
+            }
+        }
+        let answer = self.read(escrow, e::RegistryCall.encode()).await?;
+        let mut got = Address::ZERO;
+        match answer.get(12..32) {
+            Some(bytes) => got.0.copy_from_slice(bytes),
+            None => return Err(malformed("registry", "not one word")),
+        }
+        if got == registry {
+            Ok(())
+        } else {
+            Err(ChainError::WrongRegistry {
+                expected: registry,
+                got,
+            })
+        }
+    }
+
+    async fn next_nonce(&self) -> Result<u64, ChainError> {
+        let params = json!([self.account(), "latest"]);
+        let count: U64 = self.rpc.request("eth_getTransactionCount", params).await?;
+        Ok(count.as_u64())
+    }
+
+    async fn sign(
+        &self,
+        call: &Call,
+        nonce: u64,
+        replaces: Option<&SignedTx>,
+    ) -> Result<SignedTx, ChainError> {
+        let (to, value, data) = outgoing(call, self.contracts);
+        let account = self.account();
+        if let Some(address) = to {
+            if self.code(address).await?.is_empty() {
+                return Err(ChainError::NoCode { address });
+            }
+        }
+        let available = self.balance(account).await?;
+        let short = |needed| ChainError::InsufficientFunds {
+            account,
+            needed,
+            available,
+        };
+        if value > available {
+            return Err(short(value));
+        }
+        let mut request =
+            json!({ "from": account, "value": U256::from(value.0), "data": Data(data.clone()) });
+        if let (Some(to), Some(fields)) = (to, request.as_object_mut()) {
+            fields.insert("to".into(), json!(to));
+        }
+        let estimate: U64 = self
+            .rpc
+            .request("eth_estimateGas", json!([request]))
+            .await?;
+        // A fifth more: another shard proven meanwhile makes the same call cost other gas.
+        let gas = estimate.as_u64().saturating_add(estimate.as_u64() / 5);
+        let (max_fee, priority_fee) = self.fees(replaces).await?;
+        let needed = max_fee
+            .0
+            .checked_mul(gas.into())
+            .and_then(|fee| fee.checked_add(value.0));
+        let needed = Amount(needed.unwrap_or(u128::MAX));
+        if needed > available {
+            return Err(short(needed));
+        }
+        let mut transaction = Eip1559TransactionRequest::new()
+            .chain_id(self.chain_id)
+            .nonce(nonce)
+            .gas(gas)
+            .max_fee_per_gas(max_fee.0)
+            .max_priority_fee_per_gas(priority_fee.0)
+            .value(value.0)
+            .data(data);
+        if let Some(to) = to {
+            transaction = transaction.to(H160(to.0));
+        }
+        let transaction = TypedTransaction::Eip1559(transaction);
+        let signature = self
+            .key
+            .wallet()
+            .sign_transaction_sync(&transaction)
+            .map_err(|_| KeyError::Signing)?;
+        let raw = transaction.rlp_signed(&signature).to_vec();
+        Ok(SignedTx {
+            hash: keccak(&raw),
+            from: account,
+            nonce,
+            max_fee,
+            priority_fee,
+            raw: Data(raw),
+        })
+    }
+
+    async fn broadcast(&self, tx: &SignedTx) -> Result<(), ChainError> {
+        let sent: Result<H256, ChainError> = self
+            .rpc
+            .request("eth_sendRawTransaction", json!([tx.raw]))
+            .await;
+        let Err(ChainError::Rpc {
+            what,
+            code,
+            message,
+        }) = sent
+        else {
+            return sent.map(drop);
+        };
+        let says = message.to_lowercase();
+        if says.contains("already known") || says.contains("already imported") {
+            Ok(())
+        } else if says.contains("nonce too low") {
+            let (nonce, hash) = (tx.nonce, tx.hash);
+            match self.receipt(hash).await? {
+                Some(_) => Ok(()),
+                None => Err(ChainError::NonceTaken { nonce, tx: hash }),
+            }
+        } else if says.contains("underpriced") || says.contains("less than block base fee") {
+            Err(ChainError::Underpriced { tx: tx.hash })
+        } else {
+            Err(ChainError::Rpc {
+                what,
+                code,
+                message,
+            })
+        }
+    }
+
+    async fn receipt(&self, tx: Hash) -> Result<Option<TxReceipt>, ChainError> {
+        let method = "eth_getTransactionReceipt";
+        let found: Option<TransactionReceipt> = self.rpc.request(method, json!([tx])).await?;
+        let Some(receipt) = found else {
+            return Ok(None);
+        };
+        let (Some(block), Some(number)) = (receipt.block_hash, receipt.block_number) else {
+            return Ok(None);
+        };
+        Ok(Some(TxReceipt {
+            tx,
+            block: Bytes(block.0),
+            number: number.as_u64(),
+            succeeded: receipt.status == Some(U64::one()),
+            gas: receipt.gas_used.unwrap_or_default().low_u64(),
+            created: receipt.contract_address.map(|address| Bytes(address.0)),
+            events: self.logs_in(receipt.logs)?,
+        }))
+    }
+}

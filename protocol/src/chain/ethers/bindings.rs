@@ -1,0 +1,13 @@
+//! Types of the contracts, generated from the committed artifacts.
+
+/// The escrow's calls, events and structs.
+#[allow(missing_docs, clippy::all)]
+pub(super) mod escrow {
+    ::ethers::contract::abigen!(Escrow, "../contracts/artifacts/Escrow.json");
+}
+
+/// The registry's calls, events and structs.
+#[allow(missing_docs, clippy::all)]
+pub(super) mod registry {
+    ::ethers::contract::abigen!(ModelRegistry, "../contracts/artifacts/ModelRegistry.json");
+}
