@@ -208,9 +208,10 @@ contract Escrow is IEscrow, Ledger, EIP712, Nonces {
         if (terms.penalty > terms.bond) revert PenaltyAboveBond(terms.penalty, terms.bond);
         if (terms.shards == 0 || terms.shards > terms.samples) revert ShardsOutOfRange(terms.shards, terms.samples);
         if (terms.threshold > terms.samples) revert ThresholdAboveSamples(terms.threshold, terms.samples);
-        if (
-            block.timestamp >= terms.acceptBy || terms.acceptBy >= terms.deliverBy || terms.deliverBy >= terms.proveBy
-        ) revert DeadlinesOutOfOrder(block.timestamp, terms.acceptBy, terms.deliverBy, terms.proveBy);
+        (uint256 acceptBy, uint256 deliverBy, uint256 proveBy) = (terms.acceptBy, terms.deliverBy, terms.proveBy);
+        if (block.timestamp >= acceptBy || acceptBy >= deliverBy || deliverBy >= proveBy) {
+            revert DeadlinesOutOfOrder(block.timestamp, terms.acceptBy, terms.deliverBy, terms.proveBy);
+        }
     }
 
     /// @dev The shard is the one the buyer committed at this index, with this many valid samples.

@@ -76,13 +76,10 @@ interface IModelRegistry {
     function model(bytes32 modelId) external view returns (Model memory);
 
     /// @notice keccak256(abi.encode(chainid, registry, seller, nonce, architecture, verifier, modelPointsHash)).
-    function modelIdOf(
-        address seller,
-        uint256 nonce,
-        bytes32 architecture,
-        address verifier,
-        bytes32 modelPointsHash
-    ) external view returns (bytes32);
+    function modelIdOf(address seller, uint256 nonce, bytes32 architecture, address verifier, bytes32 modelPointsHash)
+        external
+        view
+        returns (bytes32);
 
     /// @notice Seconds between notice and stake; also the longest life of an agreement.
     function NOTICE_PERIOD() external view returns (uint48);

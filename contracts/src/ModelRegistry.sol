@@ -72,16 +72,13 @@ contract ModelRegistry is IModelRegistry, Nonces {
     }
 
     /// @inheritdoc IModelRegistry
-    function modelIdOf(
-        address seller,
-        uint256 nonce,
-        bytes32 architecture,
-        address verifier,
-        bytes32 modelPointsHash
-    ) public view returns (bytes32) {
-        return keccak256(
-            abi.encode(block.chainid, address(this), seller, nonce, architecture, verifier, modelPointsHash)
-        );
+    function modelIdOf(address seller, uint256 nonce, bytes32 architecture, address verifier, bytes32 modelPointsHash)
+        public
+        view
+        returns (bytes32)
+    {
+        return
+            keccak256(abi.encode(block.chainid, address(this), seller, nonce, architecture, verifier, modelPointsHash));
     }
 
     /// @dev The caller's own model.

@@ -84,7 +84,9 @@ contract HashesTest is Shim {
         bytes32 digest = _escrow.receiptDigest(_word(".agreement.id"), _word(".receipt.ciphertextHash"));
         _eq(digest, _word(".receipt.digest"), "digest");
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(_uint(".receipt.signerKey"), digest);
-        _eq(keccak256(abi.encodePacked(r, s, v)), keccak256(vm.parseJsonBytes(_json, ".receipt.signature")), "signature");
+        _eq(
+            keccak256(abi.encodePacked(r, s, v)), keccak256(vm.parseJsonBytes(_json, ".receipt.signature")), "signature"
+        );
         _eq(vm.addr(_uint(".receipt.signerKey")), _address(".model.seller"), "signer");
     }
 

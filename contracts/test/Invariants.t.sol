@@ -66,7 +66,9 @@ contract InvariantsTest is Shim {
                 live[k] += uint256(a.terms.price) + a.terms.bond;
             }
         }
-        for (uint256 k = 0; k < 2; ++k) _eq(_crowd.locked(_money(k)), live[k], "locked");
+        for (uint256 k = 0; k < 2; ++k) {
+            _eq(_crowd.locked(_money(k)), live[k], "locked");
+        }
     }
 
     /// @dev An agreement that ended never changes again, in any field.
@@ -89,12 +91,14 @@ contract InvariantsTest is Shim {
 
     /// @dev The crowd is not idle: a fixed walk goes through every state, and all of the above holds at its end.
     function test_theCrowdReachesEveryState() public {
-        for (uint256 n = 0; n < 1500; ++n) {
+        for (uint256 n = 0; n < 3000; ++n) {
             uint256 dice = uint256(keccak256(abi.encode("walk", n)));
             _turn(dice % 14, dice >> 8);
         }
-        for (uint256 s = 1; s < 8; ++s) _isTrue(_crowd.entered(s) >= 5, "state reached");
-        _isTrue(_crowd.calls() > 400, "calls");
+        for (uint256 s = 1; s < 8; ++s) {
+            _isTrue(_crowd.entered(s) >= 5, "state reached");
+        }
+        _isTrue(_crowd.calls() > 600, "calls");
         invariant_theMoneyIsWhereTheRulesPutIt();
     }
 

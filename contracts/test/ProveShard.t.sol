@@ -110,9 +110,7 @@ contract ProveShardTest is Scene {
     function test_verifierWithOtherCode() public {
         bytes32 before = verifier.codehash;
         vm.etch(verifier, address(new FixedAnswer(abi.encode(1))).code);
-        _refused(
-            _honest(0, 4, 4), abi.encodeWithSelector(IEscrow.VerifierChanged.selector, before, verifier.codehash)
-        );
+        _refused(_honest(0, 4, 4), abi.encodeWithSelector(IEscrow.VerifierChanged.selector, before, verifier.codehash));
         vm.etch(verifier, "");
         _refusedAs(_honest(0, 4, 4), IEscrow.VerifierChanged.selector);
         vm.etch(verifier, address(new DigestVerifier()).code);
@@ -122,7 +120,12 @@ contract ProveShardTest is Scene {
     /// @dev Nothing but exactly one word 1 is a yes.
     function test_answersThatAreNotYes() public {
         bytes[7] memory answers = [
-            bytes(""), abi.encode(0), abi.encode(2), abi.encode(type(uint256).max), abi.encode(1, 0), hex"01",
+            bytes(""),
+            abi.encode(0),
+            abi.encode(2),
+            abi.encode(type(uint256).max),
+            abi.encode(1, 0),
+            hex"01",
             abi.encodePacked(uint248(1))
         ];
         for (uint256 i = 0; i < answers.length; ++i) {
@@ -256,9 +259,8 @@ contract ProveShardTest is Scene {
     }
 
     function _refusedAs(Call memory c, bytes4 selector) private {
-        bytes memory call_ = abi.encodeCall(
-            escrow.proveShard, (c.id, c.shard, c.modelPoints, c.shardPoints, c.siblings, c.proof)
-        );
+        bytes memory call_ =
+            abi.encodeCall(escrow.proveShard, (c.id, c.shard, c.modelPoints, c.shardPoints, c.siblings, c.proof));
         (bool success, bytes memory answer) = address(escrow).call(call_);
         _isTrue(!success, "refused");
         _eq(bytes32(bytes4(answer)), bytes32(selector), "error");
@@ -273,6 +275,8 @@ contract ProveShardTest is Scene {
 
     function _slice(bytes memory b, uint256 from, uint256 to) private pure returns (bytes memory out) {
         out = new bytes(to - from);
-        for (uint256 i = from; i < to; ++i) out[i - from] = b[i];
+        for (uint256 i = from; i < to; ++i) {
+            out[i - from] = b[i];
+        }
     }
 }

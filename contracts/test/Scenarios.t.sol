@@ -87,7 +87,9 @@ contract ScenariosTest is Scene {
     function _readScenario(uint256 i, address money) private returns (IEscrow.Terms memory terms) {
         uint256[] memory valid = vm.parseJsonUintArray(_json(), _path(i, "dataset"));
         delete dataset;
-        for (uint256 s = 0; s < valid.length; ++s) dataset.push(uint32(valid[s]));
+        for (uint256 s = 0; s < valid.length; ++s) {
+            dataset.push(uint32(valid[s]));
+        }
 
         uint256 retiresAt = _number(i, "model.retiresAt");
         if (retiresAt != 0) {
@@ -153,8 +155,7 @@ contract ScenariosTest is Scene {
         bytes memory proof = _proof(_id, shard);
         if (!vm.parseJsonBool(_json(), _path(i, _step(j, "args.accepted")))) proof[0] ^= 0x01;
         return abi.encodeCall(
-            escrow.proveShard,
-            (_id, shard, modelPoints, _shardPoints(shard.index), _siblings(shard.index), proof)
+            escrow.proveShard, (_id, shard, modelPoints, _shardPoints(shard.index), _siblings(shard.index), proof)
         );
     }
 
@@ -187,21 +188,55 @@ contract ScenariosTest is Scene {
     function _selector(string memory name) private pure returns (bytes32) {
         if (bytes(name).length == 0) return bytes32(0);
         string[24] memory names = [
-            "UnknownAgreement", "WrongState", "OnlySeller", "TooLate", "TooEarly", "OnlyBuyerUntil", "OnlySellerUntil",
-            "ReceiptNotSigned", "ShardOutOfRange", "ShardAlreadyProven", "CountAboveValid", "ProofRejected",
-            "SamplesMismatch", "UnknownModel", "ModelNotEarlier", "ModelRetiring", "PenaltyAboveBond",
-            "ShardsOutOfRange", "ThresholdAboveSamples", "DeadlinesOutOfOrder", "AgreementTooLong", "WrongValue",
-            "NothingToWithdraw", "TokenWithoutCode"
+            "UnknownAgreement",
+            "WrongState",
+            "OnlySeller",
+            "TooLate",
+            "TooEarly",
+            "OnlyBuyerUntil",
+            "OnlySellerUntil",
+            "ReceiptNotSigned",
+            "ShardOutOfRange",
+            "ShardAlreadyProven",
+            "CountAboveValid",
+            "ProofRejected",
+            "SamplesMismatch",
+            "UnknownModel",
+            "ModelNotEarlier",
+            "ModelRetiring",
+            "PenaltyAboveBond",
+            "ShardsOutOfRange",
+            "ThresholdAboveSamples",
+            "DeadlinesOutOfOrder",
+            "AgreementTooLong",
+            "WrongValue",
+            "NothingToWithdraw",
+            "TokenWithoutCode"
         ];
         bytes4[24] memory selectors = [
-            IEscrow.UnknownAgreement.selector, IEscrow.WrongState.selector, IEscrow.OnlySeller.selector,
-            IEscrow.TooLate.selector, IEscrow.TooEarly.selector, IEscrow.OnlyBuyerUntil.selector,
-            IEscrow.OnlySellerUntil.selector, IEscrow.ReceiptNotSigned.selector, IEscrow.ShardOutOfRange.selector,
-            IEscrow.ShardAlreadyProven.selector, IEscrow.CountAboveValid.selector, IEscrow.ProofRejected.selector,
-            IEscrow.SamplesMismatch.selector, IEscrow.UnknownModel.selector, IEscrow.ModelNotEarlier.selector,
-            IEscrow.ModelRetiring.selector, IEscrow.PenaltyAboveBond.selector, IEscrow.ShardsOutOfRange.selector,
-            IEscrow.ThresholdAboveSamples.selector, IEscrow.DeadlinesOutOfOrder.selector,
-            IEscrow.AgreementTooLong.selector, ILedger.WrongValue.selector, ILedger.NothingToWithdraw.selector,
+            IEscrow.UnknownAgreement.selector,
+            IEscrow.WrongState.selector,
+            IEscrow.OnlySeller.selector,
+            IEscrow.TooLate.selector,
+            IEscrow.TooEarly.selector,
+            IEscrow.OnlyBuyerUntil.selector,
+            IEscrow.OnlySellerUntil.selector,
+            IEscrow.ReceiptNotSigned.selector,
+            IEscrow.ShardOutOfRange.selector,
+            IEscrow.ShardAlreadyProven.selector,
+            IEscrow.CountAboveValid.selector,
+            IEscrow.ProofRejected.selector,
+            IEscrow.SamplesMismatch.selector,
+            IEscrow.UnknownModel.selector,
+            IEscrow.ModelNotEarlier.selector,
+            IEscrow.ModelRetiring.selector,
+            IEscrow.PenaltyAboveBond.selector,
+            IEscrow.ShardsOutOfRange.selector,
+            IEscrow.ThresholdAboveSamples.selector,
+            IEscrow.DeadlinesOutOfOrder.selector,
+            IEscrow.AgreementTooLong.selector,
+            ILedger.WrongValue.selector,
+            ILedger.NothingToWithdraw.selector,
             IEscrow.TokenWithoutCode.selector
         ];
         for (uint256 e = 0; e < names.length; ++e) {

@@ -154,7 +154,9 @@ abstract contract Scene is Shim {
 
     function _siblings(uint256 index) internal view returns (bytes32[] memory siblings) {
         siblings = new bytes32[](_height());
-        for (uint256 h = 0; h < siblings.length; ++h) siblings[h] = _node(((index >> h) ^ 1) << h, h);
+        for (uint256 h = 0; h < siblings.length; ++h) {
+            siblings[h] = _node(((index >> h) ^ 1) << h, h);
+        }
     }
 
     // ---- what is looked at

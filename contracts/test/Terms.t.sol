@@ -67,7 +67,8 @@ contract TermsTest is Scene {
         IEscrow.Terms memory terms = _terms(address(0));
         terms.acceptBy = uint48(_bound(acceptBy, T0 - 10, T0 + 10));
         terms.deliverBy = uint48(_bound(deliverBy, T0, T0 + 20));
-        terms.proveBy = uint48(proveBy % 2 == 0 ? _bound(proveBy, T0, T0 + 30) : _bound(proveBy, latest - 5, latest + 5));
+        terms.proveBy =
+            uint48(proveBy % 2 == 0 ? _bound(proveBy, T0, T0 + 30) : _bound(proveBy, latest - 5, latest + 5));
         bool ordered = T0 < terms.acceptBy && terms.acceptBy < terms.deliverBy && terms.deliverBy < terms.proveBy;
         if (terms.proveBy > latest) {
             _refusedTerms(terms, abi.encodeWithSelector(IEscrow.AgreementTooLong.selector, terms.proveBy, latest));
