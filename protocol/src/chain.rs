@@ -280,7 +280,8 @@ pub trait Chain: Clone + Send + Sync + 'static {
         nonce: u64,
         replaces: Option<&SignedTx>,
     ) -> impl Future<Output = Result<SignedTx, ChainError>> + Send;
-    /// Sends a signed transaction; sending it again is no error, whether it waits or is in a block.
+    /// Sends a signed transaction; sending it again is no error, whether it waits or is in a block. In the moment of
+    /// its execution it may be told [`ChainError::NonceTaken`] by mistake: believe [`journal::confirm`] instead.
     fn broadcast(&self, tx: &SignedTx) -> impl Future<Output = Result<(), ChainError>> + Send;
     /// The receipt of a transaction, `None` while it is in no block.
     fn receipt(

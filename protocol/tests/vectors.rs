@@ -459,3 +459,33 @@ fn stories_end_the_same_way_as_in_the_contract() {
         }
     }
 }
+
+/// Every rule has its custom error in the contract, under the same name; only an id that is
+/// taken and sums past 2^128 cannot happen there.
+#[test]
+fn rules_are_named_after_the_contracts_errors() {
+    let abi: serde_json::Value =
+        serde_json::from_str(include_str!("../../contracts/artifacts/Escrow.json")).unwrap();
+    let entries = abi["abi"].as_array().unwrap().iter();
+    let errors: Vec<&str> = entries
+        .filter(|entry| entry["type"] == "error")
+        .map(|entry| entry["name"].as_str().unwrap())
+        .collect();
+    let source = include_str!("../src/agreement/rule.rs");
+    let body = source
+        .split_once("pub enum RuleError {")
+        .unwrap()
+        .1
+        .split_once("\n}")
+        .unwrap()
+        .0;
+    let is_variant =
+        |line: &&str| line.starts_with("    ") && line[4..].starts_with(char::is_uppercase);
+    let name = |line: &str| line.trim().split([' ', ',']).next().unwrap().to_owned();
+    let variants: Vec<String> = body.lines().filter(is_variant).map(name).collect();
+    assert!(variants.len() >= 28, "{variants:?}");
+    for variant in variants {
+        let ours_alone = ["AgreementExists", "AmountOverflow"].contains(&variant.as_str());
+        assert_eq!(errors.contains(&variant.as_str()), !ours_alone, "{variant}");
+    }
+}

@@ -197,13 +197,21 @@ async fn send<C: Chain>(
 /// Sends the last attempt of an entry again, unless it is known to be in a block.
 pub async fn resend<C: Chain>(chain: &C, entry: &Entry) -> Result<(), ChainError> {
     match (entry.mined, entry.attempts.last()) {
-        (None, Some(tx)) => chain.broadcast(tx).await,
+        // Whether it was this entry or another that used the nonce is for `confirm` to say, with patience.
+        (None, Some(tx)) => match chain.broadcast(tx).await {
+            Err(ChainError::NonceTaken { .. }) => Ok(()),
+            outcome => outcome,
+        },
         _ => Ok(()),
     }
 }
 
 /// Looks between two broadcasts of a transaction that is still in no block: a pool may have lost it.
 const LOOKS_A_RESEND: u32 = 25;
+
+/// Looks in a row that must find the nonce used and no receipt: servers count a transaction a moment before they show
+/// its receipt, and calling a paid transaction void would invite paying it again.
+const LOOKS_TO_BE_VOID: u32 = 10;
 
 /// Waits until one attempt of the entry is in a block and deep enough. [`ChainError::Failed`] when it reverted there,
 /// [`ChainError::NonceTaken`] when another transaction took its place.
@@ -213,17 +221,31 @@ pub async fn confirm<C: Chain>(
     patience: Patience,
 ) -> Result<TxReceipt, ChainError> {
     let deadline = tokio::time::Instant::now() + patience.limit;
+    let mut void_looks = 0;
     for look in 1u32.. {
-        if let Some(receipt) = look_up(chain, entry).await? {
-            if !receipt.succeeded {
+        match look_up(chain, entry).await? {
+            Look::Mined(receipt) if !receipt.succeeded => {
                 let TxReceipt { tx, number, .. } = receipt;
                 return Err(ChainError::Failed { tx, number });
             }
-            if chain.head().await?.number >= receipt.number.saturating_add(patience.depth) {
-                return Ok(receipt);
+            Look::Mined(receipt) => {
+                void_looks = 0;
+                if chain.head().await?.number >= receipt.number.saturating_add(patience.depth) {
+                    return Ok(receipt);
+                }
             }
-        } else if look % LOOKS_A_RESEND == 0 {
-            resend(chain, entry).await?;
+            Look::Waiting => {
+                void_looks = 0;
+                if look % LOOKS_A_RESEND == 0 {
+                    resend(chain, entry).await?;
+                }
+            }
+            Look::Void(error) => {
+                void_looks += 1;
+                if void_looks == LOOKS_TO_BE_VOID {
+                    return Err(error);
+                }
+            }
         }
         if tokio::time::Instant::now() + patience.poll > deadline {
             break;
@@ -236,19 +258,26 @@ pub async fn confirm<C: Chain>(
     })
 }
 
-async fn look_up<C: Chain>(chain: &C, entry: &Entry) -> Result<Option<TxReceipt>, ChainError> {
+/// What one look at the chain says of an entry.
+enum Look {
+    Mined(TxReceipt),
+    Waiting,
+    Void(ChainError),
+}
+
+async fn look_up<C: Chain>(chain: &C, entry: &Entry) -> Result<Look, ChainError> {
     // The count is read before the receipts: a transaction executed in between then has its receipt.
     let executed = chain.next_nonce().await?;
     for tx in &entry.attempts {
         if let Some(receipt) = chain.receipt(tx.hash).await? {
-            return Ok(Some(receipt));
+            return Ok(Look::Mined(receipt));
         }
     }
-    match entry.attempts.last() {
-        Some(tx) if tx.nonce < executed => Err(ChainError::NonceTaken {
+    Ok(match entry.attempts.last() {
+        Some(tx) if tx.nonce < executed => Look::Void(ChainError::NonceTaken {
             nonce: tx.nonce,
             tx: tx.hash,
         }),
-        _ => Ok(None),
-    }
+        _ => Look::Waiting,
+    })
 }

@@ -1,0 +1,6 @@
+//! One agreement told through the port, to the fake chain and to a real EVM.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod evm;
+mod fake;
+mod scene;

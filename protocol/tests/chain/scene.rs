@@ -1,0 +1,295 @@
+//! The parties, their dataset and the straight road, for any chain.
+
+use std::time::Duration;
+
+use zknode_protocol::{
+    agreement::{Metric, ShardCount, State, Terms},
+    chain::{
+        created_contract,
+        journal::{confirm, submit, Journal, Patience},
+        key::Key,
+        Call, Chain, ChainError, ChainEvent, Contracts, Registration, ShardProof, TxReceipt,
+    },
+    dataset_root::{DatasetTree, ShardLeaf},
+    digest::{agreement_id, keccak},
+    message::Domain,
+    value::{Address, AgreementId, Amount, Bytes, Data, Hash, ModelId, Point},
+};
+
+/// Creation code of a verifier that returns the word 1 to everything: `return(0, 1)` of a stored 1.
+pub const YES: &str = "69600160005260206000f3600052600a6016f3";
+pub const PATIENCE: Patience = Patience {
+    poll: Duration::from_millis(50),
+    limit: Duration::from_secs(10),
+    depth: 0,
+};
+
+pub fn key(name: &str) -> Key {
+    Key::from_secret(&keccak(name.as_bytes()).0).unwrap()
+}
+
+/// One party: a chain seen by its key, and its journal.
+pub struct Party<C> {
+    pub chain: C,
+    pub journal: Journal,
+    pub sent: u32,
+}
+
+impl<C: Chain> Party<C> {
+    pub fn new(chain: C) -> Self {
+        let journal = Journal::new(chain.account());
+        Self {
+            chain,
+            journal,
+            sent: 0,
+        }
+    }
+
+    pub async fn run(&mut self, call: Call) -> Result<TxReceipt, ChainError> {
+        self.sent += 1;
+        let purpose = format!("step {}", self.sent);
+        let entry = submit(&self.chain, &mut self.journal, &purpose, &call, |_| Ok(())).await?;
+        let receipt = confirm(&self.chain, &entry, PATIENCE).await?;
+        self.journal.record_mined(&purpose, &receipt).unwrap();
+        Ok(receipt)
+    }
+}
+
+pub struct Scene<C> {
+    pub seller: Party<C>,
+    pub buyer: Party<C>,
+    pub model: ModelId,
+}
+
+pub const POINTS: [u8; 2] = [1, 2];
+
+pub fn model_points() -> Vec<Point> {
+    POINTS.map(|byte| Bytes([byte; 64])).to_vec()
+}
+
+pub fn shard_points(index: u32) -> Vec<Point> {
+    vec![Bytes([index as u8 + 10; 64])]
+}
+
+pub fn dataset() -> DatasetTree {
+    let leaf = |index| ShardLeaf::new(index, 4, &shard_points(index));
+    DatasetTree::new((0..3).map(leaf).collect()).unwrap()
+}
+
+/// Deploys everything and registers a model.
+pub async fn set_up<C: Chain>(seller: C, buyer: C) -> Scene<C> {
+    let mut seller = Party::new(seller);
+    let creation_code = Data(hex::decode(YES).unwrap());
+    let receipt = seller
+        .run(Call::DeployVerifier { creation_code })
+        .await
+        .unwrap();
+    let verifier = created_contract(&seller.chain, &receipt).await.unwrap();
+    let receipt = seller.run(Call::DeployRegistry).await.unwrap();
+    let registry = created_contract(&seller.chain, &receipt).await.unwrap();
+    let receipt = seller.run(Call::DeployEscrow { registry }).await.unwrap();
+    let escrow = created_contract(&seller.chain, &receipt).await.unwrap();
+    let contracts = Contracts { registry, escrow };
+    seller.chain = seller.chain.with_contracts(contracts);
+    seller.chain.check_contracts().await.unwrap();
+    let registration = Registration {
+        architecture: keccak(b"architecture"),
+        verifier,
+        points: model_points(),
+        endpoint: "http://127.0.0.1:1".into(),
+        stake: Amount(1_000),
+    };
+    let receipt = seller
+        .run(Call::Register(registration.clone()))
+        .await
+        .unwrap();
+    let [ChainEvent::ModelRegistered {
+        model,
+        registration: logged,
+        ..
+    }] = &receipt.events[..]
+    else {
+        panic!("{:?}", receipt.events)
+    };
+    assert_eq!(*logged, registration);
+    assert_eq!(
+        seller.chain.events(receipt.block).await.unwrap(),
+        receipt.events
+    );
+    let stored = seller.chain.model(*model).await.unwrap().unwrap();
+    assert_eq!(
+        (stored.seller, stored.stake),
+        (seller.chain.account(), Amount(1_000))
+    );
+    assert_eq!(stored.registered_block, receipt.number);
+    assert_eq!(
+        seller.chain.code_hash(verifier).await.unwrap(),
+        Some(stored.verifier_code)
+    );
+    assert_eq!(seller.chain.model(ModelId(Hash::ZERO)).await.unwrap(), None);
+    Scene {
+        model: *model,
+        buyer: Party::new(buyer.with_contracts(contracts)),
+        seller,
+    }
+}
+
+impl<C: Chain> Scene<C> {
+    pub async fn terms(&self, threshold: u32) -> Terms {
+        let now = self.buyer.chain.head().await.unwrap().time;
+        Terms {
+            model: self.model,
+            dataset_root: dataset().root(),
+            token: Address::ZERO,
+            shards: 3,
+            samples: 12,
+            threshold,
+            price: Amount(1_000),
+            bond: Amount(500),
+            penalty: Amount(200),
+            accept_by: now + 1_000,
+            deliver_by: now + 2_000,
+            prove_by: now + 3_000,
+            metric: Metric::Top1,
+        }
+    }
+
+    pub async fn open(&mut self, threshold: u32) -> AgreementId {
+        let terms = self.terms(threshold).await;
+        let receipt = self.buyer.run(Call::Open(terms.clone())).await.unwrap();
+        let [ChainEvent::Opened {
+            id,
+            nonce,
+            buyer,
+            seller,
+            terms: logged,
+        }] = &receipt.events[..]
+        else {
+            panic!("{:?}", receipt.events)
+        };
+        let chain = &self.buyer.chain;
+        assert_eq!(
+            (*buyer, *seller),
+            (chain.account(), self.seller.chain.account())
+        );
+        assert_eq!(*logged, terms);
+        assert_eq!(
+            *id,
+            agreement_id(
+                chain.chain_id(),
+                chain.contracts().escrow,
+                *buyer,
+                *nonce,
+                &terms
+            )
+        );
+        *id
+    }
+
+    pub async fn accept(&mut self, id: AgreementId) {
+        let accept = Call::Accept {
+            id,
+            value: Amount(500),
+        };
+        self.seller.run(accept).await.unwrap();
+    }
+
+    pub async fn state(&self, id: AgreementId) -> State {
+        self.buyer.chain.agreement(id).await.unwrap().unwrap().state
+    }
+
+    pub async fn credits(&self) -> [u128; 2] {
+        let chain = &self.buyer.chain;
+        let [buyer, seller] = [chain.account(), self.seller.chain.account()];
+        let buyer = chain.credit(buyer, Address::ZERO).await.unwrap();
+        [
+            buyer.0,
+            chain.credit(seller, Address::ZERO).await.unwrap().0,
+        ]
+    }
+
+    pub fn prove(&self, id: AgreementId, index: u32, top1: u32) -> Call {
+        Call::ProveShard(Box::new(ShardProof {
+            id,
+            shard: ShardCount {
+                index,
+                valid: 4,
+                top1,
+                topk: 4,
+            },
+            model_points: model_points(),
+            shard_points: shard_points(index),
+            path: dataset().path(index).unwrap(),
+            proof: Data(vec![1]),
+        }))
+    }
+}
+
+pub fn refused(outcome: Result<TxReceipt, ChainError>) -> String {
+    match outcome {
+        Err(ChainError::Revert { name, .. }) => name,
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
+
+/// The straight road, with refusals on the way, and both withdrawals.
+pub async fn settle<C: Chain>(scene: &mut Scene<C>) {
+    let id = scene.open(8).await;
+    assert_eq!(scene.state(id).await, State::Open);
+    let accept = Call::Accept {
+        id,
+        value: Amount(500),
+    };
+    assert_eq!(refused(scene.buyer.run(accept).await), "OnlySeller");
+    scene.accept(id).await;
+    let ciphertext = keccak(b"ciphertext");
+    let chain = &scene.buyer.chain;
+    let domain = Domain {
+        chain_id: chain.chain_id(),
+        escrow: chain.contracts().escrow,
+    };
+    let signed = |by: &str| Call::AcknowledgeBySignature {
+        id,
+        ciphertext,
+        signature: key(by).sign(domain.receipt_digest(id, ciphertext)).unwrap(),
+    };
+    assert_eq!(
+        refused(scene.buyer.run(signed("buyer")).await),
+        "ReceiptNotSigned"
+    );
+    scene.buyer.run(signed("seller")).await.unwrap();
+    scene.seller.run(scene.prove(id, 2, 3)).await.unwrap();
+    let half_way = scene.buyer.chain.agreement(id).await.unwrap().unwrap();
+    assert_eq!(half_way.missing().collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(
+        (half_way.ciphertext, half_way.valid, half_way.correct),
+        (ciphertext, 4, 3)
+    );
+    let again = scene.prove(id, 2, 3);
+    assert_eq!(refused(scene.seller.run(again).await), "ShardAlreadyProven");
+    scene.seller.run(scene.prove(id, 0, 3)).await.unwrap();
+    let receipt = scene.seller.run(scene.prove(id, 1, 2)).await.unwrap();
+    let settled = ChainEvent::Settled {
+        id,
+        correct: 8,
+        passed: true,
+    };
+    assert!(receipt.events.contains(&settled), "{:?}", receipt.events);
+    assert_eq!(scene.state(id).await, State::Settled);
+    assert_eq!(scene.credits().await, [0, 1_500]);
+    scene
+        .seller
+        .run(Call::Withdraw {
+            token: Address::ZERO,
+        })
+        .await
+        .unwrap();
+    assert_eq!(scene.credits().await, [0, 0]);
+    let nothing = scene
+        .seller
+        .run(Call::Withdraw {
+            token: Address::ZERO,
+        })
+        .await;
+    assert_eq!(refused(nothing), "NothingToWithdraw");
+}
