@@ -166,6 +166,11 @@ export const scenarios = [
     ...delivered(), prove(0, 4, 4), prove(1, 4, 4), prove(2, 2, 2, "Delivered", {}, { valid: 3, error: "SamplesMismatch" }),
   ], { dataset: [4, 4, 3] }),
 
+  scenario("a sum of samples that would wrap around 2^32 is refused where it first exceeds", [
+    ...delivered(), prove(0, 4, 4), prove(1, 4, 4, "Delivered", {}, { valid: 4294967295, error: "SamplesMismatch" }),
+    prove(2, 6, 6, "Delivered", {}, { valid: 6 }), refused(4000, "buyer", "slash", {}, "Delivered", "TooEarly"),
+  ], { dataset: [4, 4294967295, 6] }),
+
   // Terms that cannot be opened, and the last ones that can.
   refusedTerms("unknown model", "UnknownModel", { model: { registered: false } }),
   refusedTerms("model registered in the same block", "ModelNotEarlier", {}, 10),
