@@ -2,6 +2,7 @@
 
 pub mod attestation;
 pub mod commitment;
+pub mod evm;
 pub mod gadget;
 pub mod layout;
 pub mod network;

@@ -4,7 +4,8 @@
 //! Here equal subexpressions are one node (hash-consing), so a verifier computes each of them once. A node refers
 //! only to earlier nodes: evaluating in order needs no recursion.
 
-use super::shape::{QueryIndex, ShapeError};
+use super::order::QueryIndex;
+use super::support::ShapeError;
 use halo2_proofs::plonk::{ConstraintSystem, Expression};
 use halo2curves::bn256::Fr;
 use halo2curves::ff::{Field, PrimeField};

@@ -7,13 +7,15 @@
 //! cannot disagree about an order or a count.
 
 mod constraint;
+mod domain;
+mod order;
 mod prover;
 mod shape;
+mod support;
 mod verifier;
 
 pub use constraint::{ConstraintGraph, Node};
 pub use prover::{create_proof, CommittedInstances, ProveError};
-pub use shape::{
-    Opening, PermutationShape, Poly, ProofShape, RotationSet, Round, ShapeError, SystemChallenge,
-};
+pub use shape::{Opening, PermutationShape, Poly, ProofShape, RotationSet, Round, SystemChallenge};
+pub use support::ShapeError;
 pub use verifier::{proof_length, scalar_commitment, verify_proof, KzgVerifierKey, VerifyError};

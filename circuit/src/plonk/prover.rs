@@ -12,7 +12,8 @@ use rand_core::RngCore;
 use std::io;
 use thiserror::Error;
 
-use super::shape::{ProofShape, ShapeError};
+use super::shape::ProofShape;
+use super::support::ShapeError;
 
 /// Why no proof was made.
 #[derive(Debug, Error)]

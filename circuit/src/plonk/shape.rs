@@ -16,76 +16,13 @@
 //! Before it the verifying key's digest and the instance commitments are absorbed.
 
 use super::constraint::ConstraintGraph;
-use halo2_proofs::plonk::{Any, Column, ConstraintSystem, VerifyingKey};
-use halo2_proofs::poly::Rotation;
+use super::order::{by_phase, rotation_sets, QueryIndex};
+use super::support::{check_support, ShapeError};
+use halo2_proofs::plonk::VerifyingKey;
 use halo2curves::bn256::{Fr, G1Affine};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use thiserror::Error;
+use halo2curves::ff::Field;
 
 use crate::transcript::{POINT_BYTES, SCALAR_BYTES};
-
-/// Why this verifier does not support a verifying key.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ShapeError {
-    /// halo2's own lookup argument.
-    #[error(
-        "the key has {count} halo2 lookups, expected none: write them as log-derivative gates"
-    )]
-    Lookups {
-        /// How many.
-        count: usize,
-    },
-    /// An instance column in the permutation.
-    #[error("instance column {column} is in the permutation, which must hold advice and fixed columns only")]
-    InstanceInPermutation {
-        /// Its index.
-        column: usize,
-    },
-    /// A virtual selector that key generation left in a gate.
-    #[error("a gate still holds virtual selector {selector}: use a key made by keygen_vk")]
-    SelectorInGate {
-        /// Its index.
-        selector: usize,
-    },
-    /// A committed column that nothing opens, so nothing would check its commitment.
-    #[error("{kind} column {column} is committed but never queried: query it or remove it")]
-    Unopened {
-        /// `"advice"` or `"instance"`.
-        kind: &'static str,
-        /// Its index.
-        column: usize,
-    },
-    /// A gate that refers to a query or a challenge the key does not list.
-    #[error("a gate refers to {kind} {index} at rotation {rotation}, which the key does not list")]
-    UnknownQuery {
-        /// What is referred to.
-        kind: &'static str,
-        /// Its index.
-        index: usize,
-        /// Its rotation; 0 for a challenge.
-        rotation: i32,
-    },
-    /// Two rotations that are the same point of a domain this small.
-    #[error("rotations {first} and {second} are the same point of a domain of 2^{k} rows: use a larger k")]
-    RotationsCollide {
-        /// One rotation.
-        first: i32,
-        /// The other.
-        second: i32,
-        /// Logarithm of the number of rows.
-        k: u32,
-    },
-    /// A gate above the degree the quotient was sized for (halo2 caps it, by default at 5).
-    #[error("a constraint of gate {gate:?} has degree {degree}, above the key's bound {bound}: split the gate")]
-    GateDegree {
-        /// The gate's name.
-        gate: String,
-        /// Its degree.
-        degree: usize,
-        /// The key's bound.
-        bound: usize,
-    },
-}
 
 /// A committed polynomial, by where its commitment is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -332,173 +269,15 @@ impl ProofShape {
     pub fn last_rotation(&self) -> i32 {
         -(self.blinding_factors as i32 + 1)
     }
-}
 
-/// Where the proof holds what a gate refers to.
-#[derive(Debug, Default)]
-pub(super) struct QueryIndex {
-    instance: HashMap<(usize, i32), usize>,
-    advice: HashMap<(usize, i32), usize>,
-    fixed: HashMap<(usize, i32), usize>,
-    challenges: Vec<usize>,
-}
-
-impl QueryIndex {
-    pub(super) fn instance(&self, column: usize, at: Rotation) -> Result<usize, ShapeError> {
-        find(&self.instance, "instance column", column, at)
-    }
-
-    pub(super) fn advice(&self, column: usize, at: Rotation) -> Result<usize, ShapeError> {
-        find(&self.advice, "advice column", column, at)
-    }
-
-    pub(super) fn fixed(&self, column: usize, at: Rotation) -> Result<usize, ShapeError> {
-        find(&self.fixed, "fixed column", column, at)
-    }
-
-    pub(super) fn challenge(&self, index: usize) -> Result<usize, ShapeError> {
-        self.challenges
-            .get(index)
-            .copied()
-            .ok_or(ShapeError::UnknownQuery {
-                kind: "challenge",
-                index,
-                rotation: 0,
-            })
-    }
-
-    fn current(&self, column: &Column<Any>) -> Result<usize, ShapeError> {
-        match column.column_type() {
-            Any::Advice(_) => self.advice(column.index(), Rotation::cur()),
-            Any::Fixed => self.fixed(column.index(), Rotation::cur()),
-            Any::Instance => self.instance(column.index(), Rotation::cur()),
+    /// `omega^rotation`: how far a rotation moves x.
+    pub fn rotation_factor(&self, rotation: i32) -> Fr {
+        let power = self.omega.pow_vartime([u64::from(rotation.unsigned_abs())]);
+        if rotation < 0 {
+            // A root of unity is never zero.
+            power.invert().unwrap_or(Fr::ZERO)
+        } else {
+            power
         }
     }
-}
-
-fn find(
-    positions: &HashMap<(usize, i32), usize>,
-    kind: &'static str,
-    index: usize,
-    at: Rotation,
-) -> Result<usize, ShapeError> {
-    let rotation = at.0;
-    positions
-        .get(&(index, rotation))
-        .copied()
-        .ok_or(ShapeError::UnknownQuery {
-            kind,
-            index,
-            rotation,
-        })
-}
-
-/// Position of each item when items are listed phase by phase.
-fn by_phase(phase_of: &[u8], phases: usize) -> Vec<usize> {
-    let mut positions = vec![0; phase_of.len()];
-    let mut next = 0;
-    for phase in 0..phases {
-        for (item, of) in phase_of.iter().enumerate() {
-            if usize::from(*of) == phase {
-                positions[item] = next;
-                next += 1;
-            }
-        }
-    }
-    positions
-}
-
-fn check_support(cs: &ConstraintSystem<Fr>, degree: usize) -> Result<(), ShapeError> {
-    if !cs.lookups().is_empty() {
-        return Err(ShapeError::Lookups {
-            count: cs.lookups().len(),
-        });
-    }
-    for column in cs.permutation().get_columns() {
-        if *column.column_type() == Any::Instance {
-            return Err(ShapeError::InstanceInPermutation {
-                column: column.index(),
-            });
-        }
-    }
-    for gate in cs.gates() {
-        for polynomial in gate.polynomials() {
-            if polynomial.degree() > degree {
-                return Err(ShapeError::GateDegree {
-                    gate: gate.name().to_owned(),
-                    degree: polynomial.degree(),
-                    bound: degree,
-                });
-            }
-        }
-    }
-    let opened = |queried: BTreeSet<usize>, columns: usize, kind| match (0..columns)
-        .find(|column| !queried.contains(column))
-    {
-        Some(column) => Err(ShapeError::Unopened { kind, column }),
-        None => Ok(()),
-    };
-    let advice = cs.advice_queries().iter().map(|(c, _)| c.index());
-    opened(advice.collect(), cs.num_advice_columns(), "advice")?;
-    let instance = cs.instance_queries().iter().map(|(c, _)| c.index());
-    opened(instance.collect(), cs.num_instance_columns(), "instance")
-}
-
-/// Groups the evaluations as SHPLONK does: polynomials in order of first query, sets in order of first polynomial.
-fn rotation_sets(
-    cs: &ConstraintSystem<Fr>,
-    evaluations: &[Opening],
-    k: u32,
-) -> Result<Vec<RotationSet>, ShapeError> {
-    // halo2 queries the same openings in another order than it sends them.
-    let before_fixed = cs.instance_queries().len() + cs.advice_queries().len();
-    let after_fixed = before_fixed + cs.fixed_queries().len();
-    let random = after_fixed;
-    let after_sigma = random + 1 + cs.permutation().get_columns().len();
-    let quotient = Opening {
-        poly: Poly::Quotient,
-        rotation: 0,
-    };
-    let order = (0..before_fixed)
-        .chain(after_sigma..evaluations.len())
-        .chain(before_fixed..after_fixed)
-        .chain(random + 1..after_sigma)
-        .chain([evaluations.len(), random]);
-
-    let mut polys: Vec<(Poly, BTreeMap<i32, usize>)> = Vec::new();
-    let mut found: HashMap<Poly, usize> = HashMap::new();
-    for position in order {
-        let opening = evaluations.get(position).copied().unwrap_or(quotient);
-        let slot = *found.entry(opening.poly).or_insert_with(|| {
-            polys.push((opening.poly, BTreeMap::new()));
-            polys.len() - 1
-        });
-        polys[slot].1.insert(opening.rotation, position);
-    }
-
-    let mut points: BTreeMap<i64, i32> = BTreeMap::new();
-    let mut sets: Vec<RotationSet> = Vec::new();
-    for (poly, positions) in polys {
-        let rotations: Vec<i32> = positions.keys().copied().collect();
-        for rotation in &rotations {
-            let point = i64::from(*rotation).rem_euclid(1i64 << k);
-            let first = *points.entry(point).or_insert(*rotation);
-            if first != *rotation {
-                return Err(ShapeError::RotationsCollide {
-                    first,
-                    second: *rotation,
-                    k,
-                });
-            }
-        }
-        let member = (poly, positions.into_values().collect());
-        match sets.iter_mut().find(|set| set.rotations == rotations) {
-            Some(set) => set.members.push(member),
-            None => sets.push(RotationSet {
-                rotations,
-                members: vec![member],
-            }),
-        }
-    }
-    Ok(sets)
 }

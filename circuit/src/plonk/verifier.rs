@@ -4,14 +4,16 @@
 //! [`crate::evm`] generates: the quotient's evaluation is computed from the gates, the permutation and the proof's
 //! evaluations, and every opening is folded into one pairing equation. Total: no panic on any bytes.
 
-use super::shape::{Poly, ProofShape, RotationSet, ShapeError, SystemChallenge};
+use super::domain::{power_of_domain_size, Rows, SetBasis};
+use super::shape::{Poly, ProofShape, SystemChallenge};
+use super::support::ShapeError;
 use crate::transcript::{ProofReader, TranscriptError};
 use halo2_proofs::arithmetic::best_multiexp;
 use halo2_proofs::plonk::VerifyingKey;
 use halo2_proofs::poly::commitment::ParamsProver;
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, Fr, G1Affine, G2Affine, G2Prepared};
-use halo2curves::ff::{BatchInvert, Field, PrimeField};
+use halo2curves::ff::{Field, PrimeField};
 use halo2curves::group::{Curve, Group};
 use halo2curves::pairing::{MillerLoopResult, MultiMillerLoop};
 use halo2curves::CurveAffine;
@@ -298,96 +300,4 @@ impl Replay {
 /// The shape guarantees that the position exists.
 fn term(scale: Fr, points: &[G1Affine], position: usize) -> Option<(Fr, G1Affine)> {
     points.get(position).map(|point| (scale, *point))
-}
-
-fn power_of_domain_size(x: Fr, k: u32) -> Fr {
-    (0..k).fold(x, |power, _| power.square())
-}
-
-fn omega_power(omega: Fr, rotation: i32) -> Fr {
-    let power = omega.pow_vartime([u64::from(rotation.unsigned_abs())]);
-    if rotation < 0 {
-        // A root of unity is never zero.
-        power.invert().unwrap_or(Fr::ZERO)
-    } else {
-        power
-    }
-}
-
-/// Lagrange polynomials of special rows at x.
-struct Rows {
-    first: Fr,
-    last: Fr,
-    /// One on the usable rows but the last.
-    active: Fr,
-    /// `1 / (x^n - 1)`.
-    vanishing_inverse: Fr,
-}
-
-impl Rows {
-    fn new(shape: &ProofShape, x: Fr) -> Result<Self, VerifyError> {
-        let vanishing = power_of_domain_size(x, shape.k) - Fr::ONE;
-        let vanishing_inverse =
-            Option::<Fr>::from(vanishing.invert()).ok_or(VerifyError::ExcludedChallenge)?;
-        // x is in no row, so no denominator is zero.
-        let count = shape.blinding_factors + 2;
-        let mut row = omega_power(shape.omega, shape.last_rotation());
-        let mut rows = Vec::with_capacity(count);
-        for _ in 0..count {
-            rows.push(row);
-            row *= shape.omega;
-        }
-        let mut inverses: Vec<Fr> = rows.iter().map(|row| x - row).collect();
-        inverses.iter_mut().batch_invert();
-        let scale = vanishing * Fr::TWO_INV.pow_vartime([u64::from(shape.k)]);
-        let values: Vec<Fr> = rows
-            .iter()
-            .zip(&inverses)
-            .map(|(row, inverse)| *row * *inverse * scale)
-            .collect();
-        let first = values.last().copied().unwrap_or_default();
-        let unusable: Fr = values.iter().take(count - 1).sum();
-        Ok(Self {
-            first,
-            last: values.first().copied().unwrap_or_default(),
-            active: Fr::ONE - unusable,
-            vanishing_inverse,
-        })
-    }
-}
-
-/// A rotation set seen from u: its vanishing polynomial there, and its Lagrange basis.
-struct SetBasis {
-    vanishing: Fr,
-    vanishing_inverse: Fr,
-    lagrange: Vec<Fr>,
-}
-
-impl SetBasis {
-    fn new(shape: &ProofShape, set: &RotationSet, x: Fr, u: Fr) -> Result<Self, VerifyError> {
-        let points: Vec<Fr> = set
-            .rotations
-            .iter()
-            .map(|rotation| x * omega_power(shape.omega, *rotation))
-            .collect();
-        let vanishing: Fr = points.iter().map(|point| u - point).product();
-        let invert =
-            |value: Fr| Option::<Fr>::from(value.invert()).ok_or(VerifyError::ExcludedChallenge);
-        let mut lagrange = Vec::with_capacity(points.len());
-        for (i, own) in points.iter().enumerate() {
-            let (mut above, mut below) = (Fr::ONE, Fr::ONE);
-            for (j, other) in points.iter().enumerate() {
-                if i != j {
-                    above *= u - other;
-                    below *= *own - other;
-                }
-            }
-            lagrange.push(above * invert(below)?);
-        }
-        Ok(Self {
-            vanishing,
-            vanishing_inverse: invert(vanishing)?,
-            lagrange,
-        })
-    }
 }
