@@ -42,7 +42,7 @@ impl Anvil {
         let binary = std::env::var_os("ANVIL").map_or(bundled, PathBuf::from);
         if !binary.exists() {
             eprintln!(
-                "skipped: no anvil at {}; run npm ci in contracts/ or set ANVIL",
+                "skipped: no anvil at {}; run npm install --no-save in contracts/ or set ANVIL",
                 binary.display()
             );
             return None;
