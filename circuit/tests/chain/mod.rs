@@ -19,7 +19,8 @@ const GAS_LIMIT: u64 = 5_000_000;
 pub fn compile(source: &VerifierSource) -> Option<Vec<u8>> {
     let contracts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts");
     if !contracts.join("node_modules/solc").exists() {
-        let reason = "contracts/node_modules/solc is missing: run `npm install --no-save` in contracts";
+        let reason =
+            "contracts/node_modules/solc is missing: run `npm install --no-save` in contracts";
         assert!(
             std::env::var_os("ZKNODE_REQUIRE_SOLC").is_none(),
             "{reason}"
