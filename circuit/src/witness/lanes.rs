@@ -42,16 +42,8 @@ impl Lanes {
         if network.architecture() != layout.architecture() {
             return Err(ShardError::OtherArchitecture);
         }
-        let zeros = vec![vec![0; layout.usable()]; layout.options().lanes];
-        let mut lanes = Self {
-            q: zeros.clone(),
-            r: zeros.clone(),
-            y: zeros,
-            multiplicity: vec![],
-        };
         let blank = vec![0; layout.architecture().input.cells()];
-        let batch = layout.options().samples;
-        let traces = (0..batch)
+        let traces = (0..layout.options().samples)
             .into_par_iter()
             .map(|n| {
                 let pixels = samples.get(n).map_or(&blank[..], |sample| sample.pixels);
@@ -62,12 +54,29 @@ impl Lanes {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::from_traces(layout, samples, &traces))
+    }
+
+    /// Phase 1 of runs that are given, one per sample of the layout, padded ones included. Whether
+    /// they are runs of any network is for the circuit to judge.
+    pub fn from_traces(
+        layout: &Layout,
+        samples: &[Sample<'_>],
+        traces: &[Trace],
+    ) -> (Self, Counts) {
+        let zeros = vec![vec![0; layout.usable()]; layout.options().lanes];
+        let mut lanes = Self {
+            q: zeros.clone(),
+            r: zeros.clone(),
+            y: zeros,
+            multiplicity: vec![],
+        };
         for (n, trace) in traces.iter().enumerate() {
             lanes.fill_activations(layout, n, trace);
         }
-        let counts = lanes.fill_scores(layout, samples, &traces);
+        let counts = lanes.fill_scores(layout, samples, traces);
         lanes.count_lookups(layout);
-        Ok((lanes, counts))
+        (lanes, counts)
     }
 
     fn fill_activations(&mut self, layout: &Layout, n: usize, trace: &Trace) {

@@ -1,0 +1,243 @@
+//! A small network with every shape the glue knows, and everything needed to prove it.
+#![allow(clippy::unwrap_used, missing_docs, dead_code)]
+
+use halo2_proofs::{dev::MockProver, halo2curves::bn256::Fr};
+use rand::{rngs::StdRng, Rng, SeedableRng};
+use std::sync::{Arc, OnceLock};
+use zknode_circuit::{
+    attestation::{AttestationCircuit, Context, Statement, Witness},
+    commitment::{Commitment, CommittedModel, CommittedShard, Seed},
+    layout::{Layout, LayoutOptions},
+    network::*,
+    prove::Prover,
+    srs::Srs,
+    verify::Attestation,
+    witness::{
+        instance::Sample,
+        lanes::{Counts, Lanes},
+    },
+};
+
+pub const K: u32 = 12;
+/// Labelled samples; the layout has three more, padded.
+pub const LABELLED: usize = 13;
+
+/// Padding with a nonzero border, stride 2, groups, a layer with two inputs, a pool, a dense layer. Classes 0 and 1
+/// always tie.
+pub fn net(rng: &mut StdRng) -> Network {
+    let term = |input: usize, k: usize, s: usize, p: usize, v: u8, g: usize| Term {
+        input: TensorId(input),
+        kernel: (k, k),
+        stride: (s, s),
+        padding: Padding {
+            top: p,
+            left: p,
+            bottom: p,
+            right: p,
+            value: v,
+        },
+        groups: g,
+    };
+    let lin = |name: &str, terms: Vec<Term>, shape: Shape, output| {
+        Layer::Linear(Linear {
+            name: name.into(),
+            terms,
+            shape,
+            output,
+        })
+    };
+    let architecture = Architecture {
+        input: Shape::new(2, 5, 5),
+        fraction_bits: 4,
+        range_bits: 11,
+        layers: vec![
+            lin(
+                "c1",
+                vec![term(0, 3, 1, 1, 7, 1)],
+                Shape::new(4, 5, 5),
+                Output::Activation,
+            ),
+            lin(
+                "dw",
+                vec![term(1, 3, 2, 1, 0, 4), term(0, 1, 2, 0, 0, 2)],
+                Shape::new(4, 3, 3),
+                Output::Activation,
+            ),
+            Layer::SumPool(SumPool {
+                name: "p".into(),
+                input: TensorId(2),
+                kernel: (2, 2),
+                stride: (1, 1),
+            }),
+            Layer::Flatten { input: TensorId(3) },
+            lin(
+                "fc",
+                vec![term(4, 1, 1, 0, 0, 1)],
+                Shape::new(5, 1, 1),
+                Output::Logits,
+            ),
+        ],
+    };
+    let shapes = architecture.shapes().unwrap();
+    let mut layers = vec![];
+    for (i, l) in architecture.layers.iter().enumerate() {
+        if let Layer::Linear(l) = l {
+            layers.push(LinearWeights {
+                terms: l
+                    .terms
+                    .iter()
+                    .map(|t| {
+                        (0..t.weights(shapes[t.input.0].channels, l.shape.channels))
+                            .map(|_| rng.gen_range(-2..3))
+                            .collect()
+                    })
+                    .collect(),
+                bias: (0..shapes[i + 1].channels)
+                    .map(|_| rng.gen_range(-50..50))
+                    .collect(),
+            });
+        }
+    }
+    // Twin columns of the dense layer: classes 0 and 1 tie for every image.
+    if let Some(dense) = layers.last_mut() {
+        let run = dense.bias.len();
+        for inputs in dense.terms.iter_mut().flat_map(|term| term.chunks_mut(run)) {
+            inputs[1] = inputs[0];
+        }
+        dense.bias[1] = dense.bias[0];
+    }
+    Network::new(architecture, Weights { layers }).unwrap()
+}
+
+/// One honest case, shared by all tests of a file.
+pub struct Case {
+    pub prover: Prover,
+    pub network: Network,
+    pub images: Vec<Vec<u8>>,
+    pub labels: Vec<u16>,
+    pub model: CommittedModel,
+    pub shard: CommittedShard,
+}
+
+impl Case {
+    pub fn get() -> &'static Self {
+        static CASE: OnceLock<Case> = OnceLock::new();
+        CASE.get_or_init(Self::new)
+    }
+
+    fn new() -> Self {
+        let mut rng = StdRng::seed_from_u64(1);
+        let network = net(&mut rng);
+        let options = LayoutOptions {
+            k: K,
+            lanes: 8,
+            samples: 16,
+            top_k: 2,
+        };
+        let layout = Arc::new(Layout::new(network.architecture().clone(), options).unwrap());
+        let images = random_images(&mut rng);
+        let labels: Vec<u16> = (0..LABELLED as u16).map(|n| n % 5).collect();
+        let srs = Arc::new(Srs::development(K, |_, _| ()).unwrap());
+        let model = CommittedModel::new(&layout, &network, &Seed::new([1; 32]), &srs).unwrap();
+        let samples = samples(&images, &labels);
+        let shard = CommittedShard::new(&layout, &samples, &Seed::new([2; 32]), &srs).unwrap();
+        let prover = Prover::new(srs, layout).unwrap();
+        Self {
+            prover,
+            network,
+            images,
+            labels,
+            model,
+            shard,
+        }
+    }
+
+    pub fn layout(&self) -> &Layout {
+        self.prover.layout()
+    }
+
+    pub fn samples(&self) -> Vec<Sample<'_>> {
+        samples(&self.images, &self.labels)
+    }
+
+    /// Runs of the committed network over the shard, padded samples included.
+    pub fn traces(&self) -> Vec<Trace> {
+        let blank = vec![0; self.layout().architecture().input.cells()];
+        (0..self.layout().options().samples)
+            .map(|n| {
+                self.network
+                    .run(self.images.get(n).unwrap_or(&blank))
+                    .unwrap()
+            })
+            .collect()
+    }
+
+    pub fn honest(&self) -> (Lanes, Counts) {
+        Lanes::run(self.layout(), &self.network, &self.samples()).unwrap()
+    }
+
+    /// The committed columns with these lanes.
+    pub fn witness(&self, lanes: Lanes) -> Witness {
+        Witness {
+            lanes,
+            model: self.model.column().values().clone(),
+            data: self.shard.column().values().clone(),
+            alter: None,
+        }
+    }
+
+    /// Names of the constraints that fail, by the mock prover.
+    pub fn complaints(&self, witness: &Witness, statement: &Statement) -> Vec<String> {
+        let mut public = vec![Fr::zero(); self.layout().score().expose()];
+        public.extend(statement.scalars().unwrap());
+        let columns = vec![witness.model.to_vec(), witness.data.to_vec(), public];
+        let circuit =
+            AttestationCircuit::new(self.prover.layout().clone(), Arc::new(witness.clone()));
+        let mock = MockProver::run(K, &circuit, columns).unwrap();
+        match mock.verify() {
+            Ok(()) => vec![],
+            Err(failures) => failures.iter().map(|failure| failure.to_string()).collect(),
+        }
+    }
+
+    /// What a prover that checks nothing would hand out.
+    pub fn attest(&self, witness: Witness, statement: Statement) -> Attestation {
+        let rng = StdRng::seed_from_u64(3);
+        let proof = self
+            .prover
+            .prove_witness(witness, &statement, rng, &|_| ())
+            .unwrap();
+        Attestation {
+            model: self.commitments().0,
+            shard: self.commitments().1,
+            statement,
+            proof,
+        }
+    }
+
+    pub fn commitments(&self) -> (Commitment, Commitment) {
+        (
+            self.model.column().commitment(),
+            self.shard.column().commitment(),
+        )
+    }
+}
+
+pub fn context(byte: u8) -> Context {
+    let mut bytes = [0; 32];
+    bytes[31] = byte;
+    Context(bytes)
+}
+
+pub fn random_images(rng: &mut StdRng) -> Vec<Vec<u8>> {
+    (0..LABELLED)
+        .map(|_| (0..50).map(|_| rng.gen()).collect())
+        .collect()
+}
+
+pub fn samples<'a>(images: &'a [Vec<u8>], labels: &[u16]) -> Vec<Sample<'a>> {
+    let pairs = images.iter().zip(labels);
+    pairs
+        .map(|(pixels, &label)| Sample { pixels, label })
+        .collect()
+}
