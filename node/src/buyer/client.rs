@@ -1,0 +1,137 @@
+//! The seller's HTTP interface, from the buyer's side.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use zknode_protocol::{message::Offer, value::AgreementId};
+
+use crate::card::{DealStatus, ErrorBody, ModelCard};
+
+/// Longest wait for an answer; deliveries may take longer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for a delivery to arrive.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Longest answer: an architecture of a few thousand layers.
+const MAX_ANSWER: usize = 8 << 20;
+
+/// The seller does not answer as it should.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// No connection, or none in time.
+    #[error("the seller at {url} cannot be reached: {reason}")]
+    Unreachable {
+        /// Its address.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// It says no.
+    #[error("the seller refuses ({status}): {error}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Its words.
+        error: String,
+    },
+    /// It says something else.
+    #[error("the seller's answer is not understood: {0}")]
+    Malformed(String),
+}
+
+impl ClientError {
+    /// Whether asking again later may help.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => *status >= 500,
+            Self::Malformed(_) => false,
+        }
+    }
+}
+
+/// A seller's address.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+}
+
+impl Client {
+    /// The interface at `url`, such as `http://host:port`.
+    pub fn new(url: &str) -> Result<Self, ClientError> {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| ClientError::Malformed(error.to_string()))?;
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Self { http, url })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it sells.
+    pub async fn model(&self) -> Result<ModelCard, ClientError> {
+        self.answer(self.http.get(self.path("model"))).await
+    }
+
+    /// Tells it of an open agreement.
+    pub async fn offer(&self, offer: &Offer) -> Result<DealStatus, ClientError> {
+        self.answer(self.http.post(self.path("offers")).json(offer))
+            .await
+    }
+
+    /// Sends the sealed test set.
+    pub async fn deliver(&self, id: AgreementId, body: Vec<u8>) -> Result<DealStatus, ClientError> {
+        let path = self.path(&format!("agreements/{id}/delivery"));
+        let request = self.http.put(path).timeout(DELIVERY_TIMEOUT).body(body);
+        self.answer(request).await
+    }
+
+    /// Asks where an agreement stands.
+    pub async fn status(&self, id: AgreementId) -> Result<DealStatus, ClientError> {
+        let path = self.path(&format!("agreements/{id}"));
+        self.answer(self.http.get(path)).await
+    }
+
+    fn path(&self, end: &str) -> String {
+        format!("{}/v1/{end}", self.url)
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
+            url: self.url.clone(),
+            reason: error.without_url().to_string(),
+        };
+        let mut response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let mut body = vec![];
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(ClientError::Malformed(format!(
+                    "it is longer than {MAX_ANSWER} bytes"
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if status.is_success() {
+            return serde_json::from_slice(&body)
+                .map_err(|error| ClientError::Malformed(error.to_string()));
+        }
+        let error = serde_json::from_slice(&body).map_or_else(
+            |_| String::from_utf8_lossy(body.get(..200).unwrap_or(&body)).into_owned(),
+            |body: ErrorBody| body.error,
+        );
+        Err(ClientError::Refused {
+            status: status.as_u16(),
+            error,
+        })
+    }
+}

@@ -1,0 +1,11 @@
+//! The buyer's side: checks a seller's model, commits to a test set, opens an agreement and sees it through.
+
+mod client;
+mod offer;
+mod terms;
+
+pub mod challenge;
+
+pub use client::{Client, ClientError};
+pub use offer::{check, CheckedModel};
+pub use terms::{Deadlines, Threshold, Wish};

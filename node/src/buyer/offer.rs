@@ -1,0 +1,116 @@
+//! Is the model on offer what the registry says, and will the chain judge its proofs rightly?
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{ensure, Context};
+use zknode_circuit::{layout::Layout, srs::Srs};
+use zknode_protocol::{
+    chain::{Chain, Model},
+    digest::points_digest,
+    message::Domain,
+    value::Bytes,
+};
+
+use crate::{
+    card::ModelCard,
+    home::Home,
+    progress::Progress,
+    setup,
+    verifier_code::{compile, compiler},
+};
+
+/// A model whose every claim was checked against the chain and keys made here.
+pub struct CheckedModel {
+    /// As the seller offers it.
+    pub card: ModelCard,
+    /// As the registry holds it.
+    pub registered: Model,
+    /// For committing to test sets.
+    pub layout: Arc<Layout>,
+    /// The same.
+    pub srs: Arc<Srs>,
+}
+
+/// Checks a card: the seller's signature, the registry's entry, the model commitment, and, by making the keys and
+/// compiling the contract again, that the registered verifier is the one of the architecture the card shows.
+pub async fn check<C: Chain>(
+    card: ModelCard,
+    chain: &C,
+    home: &Home,
+    compiler_path: Option<&Path>,
+    progress: &Progress,
+) -> anyhow::Result<CheckedModel> {
+    card.seller.check()?;
+    let here = Domain {
+        chain_id: chain.chain_id(),
+        escrow: chain.contracts().escrow,
+    };
+    ensure!(
+        card.seller.domain == here,
+        "the seller's card is for escrow {} on chain {}, expected {} on chain {}",
+        card.seller.domain.escrow,
+        card.seller.domain.chain_id,
+        here.escrow,
+        here.chain_id
+    );
+    let registered = chain.model(card.model).await?;
+    let registered =
+        registered.with_context(|| format!("model {} is not in the registry", card.model))?;
+    ensure!(
+        registered.seller == card.seller.seller,
+        "model {} belongs to {}, the card is signed by {}",
+        card.model,
+        registered.seller,
+        card.seller.seller
+    );
+    ensure!(
+        registered.retires_at == 0,
+        "model {} is being retired",
+        card.model
+    );
+    let points = points_digest(&card.points);
+    ensure!(
+        card.points.len() == 1 && points == registered.points,
+        "the card's model commitment has digest {points}, the registry says {}",
+        registered.points
+    );
+    let layout = setup::layout(&card.architecture, &card.layout)?;
+    let srs = setup::reference_string(home, card.layout.k, Some(chain.chain_id()), progress)?;
+    let compiler = compiler(compiler_path)?;
+    let (progress, layout, srs) = (*progress, layout, srs);
+    let (keys_srs, keys_layout) = (srs.clone(), layout.clone());
+    let (digest, code) = tokio::task::spawn_blocking(move || {
+        let prover = setup::keys(keys_srs, keys_layout, &progress)?;
+        let verifier = prover.verifier();
+        let bar = progress.wait("compiling the verifier contract");
+        let code = compile(verifier, &compiler)?;
+        bar.done();
+        Ok::<_, anyhow::Error>((Bytes(verifier.digest()), code))
+    })
+    .await??;
+    ensure!(
+        digest == registered.architecture,
+        "the architecture on the card has the verifying key {digest}, the registry says {}: \
+         another network, layout or reference string",
+        registered.architecture
+    );
+    ensure!(
+        code.hash() == registered.verifier_code,
+        "the registered verifier has code hash {}, the one of this architecture {}: \
+         it would judge by other rules",
+        registered.verifier_code,
+        code.hash()
+    );
+    let live = chain.code_hash(registered.verifier).await?;
+    ensure!(
+        live == Some(registered.verifier_code),
+        "there is other code at the verifier's address {} than at registration",
+        registered.verifier
+    );
+    Ok(CheckedModel {
+        card,
+        registered,
+        layout,
+        srs,
+    })
+}

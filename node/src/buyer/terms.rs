@@ -1,0 +1,149 @@
+//! From what a buyer wishes to the terms of an agreement.
+
+use std::{str::FromStr, time::Duration};
+
+use anyhow::{bail, ensure, Context};
+use zknode_protocol::{
+    agreement::{Metric, Terms},
+    value::{Address, Amount, Hash, ModelId},
+};
+
+/// Fewest correct answers: a count, or a share of the samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threshold {
+    /// So many samples.
+    Count(u32),
+    /// So many hundredths of a percent of them, rounded up.
+    BasisPoints(u32),
+}
+
+impl Threshold {
+    /// The count for a test set of `samples`.
+    pub fn of(&self, samples: u32) -> u32 {
+        match *self {
+            Self::Count(count) => count,
+            Self::BasisPoints(points) => {
+                let exact = u64::from(points) * u64::from(samples);
+                exact.div_ceil(10_000) as u32
+            }
+        }
+    }
+}
+
+impl FromStr for Threshold {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let Some(percent) = text.strip_suffix('%') else {
+            let count = text.parse().with_context(|| {
+                format!("expected a count such as 190 or a share such as 98.5%, got {text:?}")
+            })?;
+            return Ok(Self::Count(count));
+        };
+        let (whole, fraction) = percent.split_once('.').unwrap_or((percent, ""));
+        ensure!(
+            fraction.len() <= 2,
+            "expected at most two digits after the point, got {text:?}"
+        );
+        let digits = format!("{whole}{fraction:0<2}");
+        match digits.parse() {
+            Ok(points) if points <= 10_000 => Ok(Self::BasisPoints(points)),
+            _ => bail!("expected a share between 0% and 100%, got {text:?}"),
+        }
+    }
+}
+
+/// Time for each step, counted from the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For the seller to accept.
+    pub accept: Duration,
+    /// For the test set to arrive.
+    pub deliver: Duration,
+    /// For the last proof.
+    pub prove: Duration,
+}
+
+/// What the buyer wishes, but for the test set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Fewest correct answers.
+    pub threshold: Threshold,
+    /// What counts as correct.
+    pub metric: Metric,
+    /// What the buyer pays.
+    pub price: Amount,
+    /// What the seller puts at stake.
+    pub bond: Amount,
+    /// What the seller loses when it falls short.
+    pub penalty: Amount,
+    /// Time for each step.
+    pub deadlines: Deadlines,
+}
+
+impl Wish {
+    /// The terms for a committed test set, the clock starting at block time `now`.
+    pub fn terms(
+        &self,
+        model: ModelId,
+        root: Hash,
+        shards: u32,
+        samples: u32,
+        now: u64,
+    ) -> anyhow::Result<Terms> {
+        let threshold = self.threshold.of(samples);
+        ensure!(
+            threshold <= samples,
+            "expected a threshold of at most {samples}, the number of samples, got {threshold}"
+        );
+        ensure!(
+            self.penalty <= self.bond,
+            "expected a penalty of at most the bond, {} wei, got {}",
+            self.bond,
+            self.penalty
+        );
+        let later = |time: u64, step: Duration| time.saturating_add(step.as_secs().max(1));
+        let accept_by = later(now, self.deadlines.accept);
+        let deliver_by = later(accept_by, self.deadlines.deliver);
+        let prove_by = later(deliver_by, self.deadlines.prove);
+        Ok(Terms {
+            model,
+            dataset_root: root,
+            token: Address::ZERO,
+            shards,
+            samples,
+            threshold,
+            price: self.price,
+            bond: self.bond,
+            penalty: self.penalty,
+            accept_by,
+            deliver_by,
+            prove_by,
+            metric: self.metric,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_share_rounds_up() {
+        let of = |text: &str, samples| text.parse::<Threshold>().unwrap().of(samples);
+        assert_eq!(of("190", 200), 190);
+        assert_eq!(of("98%", 200), 196);
+        assert_eq!(of("98.01%", 200), 197);
+        assert_eq!(of("99.5%", 1), 1);
+        assert_eq!(of("0%", 9), 0);
+        assert_eq!(of("100%", 10_000), 10_000);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in ["", "%", "-1", "101%", "98.123%", "9x%", "1e3", "100.01%"] {
+            assert!(text.parse::<Threshold>().is_err(), "{text:?}");
+        }
+    }
+}

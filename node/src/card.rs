@@ -1,0 +1,83 @@
+//! What a seller tells the world about a model, over HTTP.
+
+use serde::{Deserialize, Serialize};
+use zknode_circuit::{layout::LayoutOptions, network::Architecture};
+use zknode_protocol::{
+    agreement::State,
+    message::{DeliveryManifest, Receipt, SellerCard, Version},
+    value::{ModelId, Point},
+};
+
+/// A model on offer. Nothing in it is believed: the reader makes the keys itself and compares with the registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// Version of this message.
+    pub version: Version,
+    /// Who sells it, and the key to seal deliveries to.
+    pub seller: SellerCard,
+    /// Its id in the registry.
+    pub model: ModelId,
+    /// The network without its weights.
+    pub architecture: Architecture,
+    /// How its proofs are laid out.
+    pub layout: LayoutOptions,
+    /// The model commitment.
+    pub points: Vec<Point>,
+}
+
+/// Where an agreement stands, as the seller sees it. The chain has the last word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DealStatus {
+    /// Version of this message.
+    pub version: Version,
+    /// The agreement's state.
+    pub state: State,
+    /// Shards proven on chain.
+    pub proven: u32,
+    /// Shards in all.
+    pub shards: u32,
+    /// Signed once the delivery was opened and found good.
+    pub receipt: Option<Receipt>,
+    /// Why the seller will not go on.
+    pub refused: Option<String>,
+}
+
+/// An error, as the interface reports it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What is wrong, and what to do.
+    pub error: String,
+}
+
+/// Longest manifest that is read: 65,536 shards.
+pub const MAX_MANIFEST: usize = 16 << 20;
+
+/// Body of a delivery: length of the manifest (u32, little-endian), manifest as JSON, ciphertext.
+pub fn write_delivery(manifest: &DeliveryManifest, sealed: &[u8]) -> serde_json::Result<Vec<u8>> {
+    let text = serde_json::to_vec(manifest)?;
+    let mut body = (text.len() as u32).to_le_bytes().to_vec();
+    body.extend(text);
+    body.extend(sealed);
+    Ok(body)
+}
+
+/// Takes a delivery's body apart; `Err` says what is wrong with it.
+pub fn read_delivery(body: &[u8]) -> Result<(DeliveryManifest, &[u8]), String> {
+    let (length, rest) = body
+        .split_first_chunk::<4>()
+        .ok_or("the body is shorter than the length of its manifest")?;
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > MAX_MANIFEST {
+        return Err(format!(
+            "expected a manifest of at most {MAX_MANIFEST} bytes, got {length}"
+        ));
+    }
+    let (manifest, sealed) = rest
+        .split_at_checked(length)
+        .ok_or("the body ends inside its manifest")?;
+    let manifest = serde_json::from_slice(manifest)
+        .map_err(|error| format!("the manifest does not parse: {error}"))?;
+    Ok((manifest, sealed))
+}

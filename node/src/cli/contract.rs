@@ -1,0 +1,104 @@
+//! `zknode contract`
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use zknode_protocol::{
+    chain::{created_contract, Call, Chain, Contracts},
+    value::Address,
+};
+
+use super::Session;
+use crate::{config::ChainConfig, output::Answer, store::Store, wallet::Wallet};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Deploys registry and escrow, and remembers them.
+    Deploy(Where),
+    /// Remembers contracts that are deployed already, after a look at them.
+    Use {
+        #[command(flatten)]
+        chain: Where,
+        /// The model registry.
+        #[arg(long)]
+        registry: Address,
+        /// The escrow.
+        #[arg(long)]
+        escrow: Address,
+    },
+}
+
+#[derive(Args)]
+pub struct Where {
+    /// JSON-RPC server.
+    #[arg(long, default_value = "http://127.0.0.1:8545")]
+    rpc: String,
+    /// EIP-155 chain id it must serve.
+    #[arg(long, default_value_t = 31_337)]
+    chain_id: u64,
+    /// Blocks on top of a transaction before it is believed [default: 0 on a development chain, else 2].
+    #[arg(long)]
+    confirmations: Option<u64>,
+}
+
+impl Where {
+    fn config(&self, contracts: Contracts) -> ChainConfig {
+        ChainConfig::new(
+            self.rpc.clone(),
+            self.chain_id,
+            contracts,
+            self.confirmations,
+        )
+    }
+}
+
+impl Command {
+    pub async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
+        let home = session.home()?;
+        let key = session.key(&home)?;
+        let (config, gas) = match self {
+            Self::Use {
+                chain,
+                registry,
+                escrow,
+            } => {
+                let config = chain.config(Contracts {
+                    registry: *registry,
+                    escrow: *escrow,
+                });
+                config.connect_checked(key).await?;
+                (config, 0)
+            }
+            Self::Deploy(chain) => {
+                let config = chain.config(Contracts::default());
+                let store = Arc::new(Store::open(home.database())?);
+                let connection = config.connect(key).await?;
+                let wallet = Wallet::new(connection, store, config.patience());
+                let first = wallet
+                    .execute("deploy registry", &Call::DeployRegistry)
+                    .await?;
+                let registry = created_contract(wallet.chain(), &first).await?;
+                let call = Call::DeployEscrow { registry };
+                let second = wallet
+                    .execute(&format!("deploy escrow {registry}"), &call)
+                    .await?;
+                let escrow = created_contract(wallet.chain(), &second).await?;
+                let contracts = Contracts { registry, escrow };
+                wallet
+                    .chain()
+                    .with_contracts(contracts)
+                    .check_contracts()
+                    .await?;
+                (chain.config(contracts), first.gas + second.gas)
+            }
+        };
+        config.save(&home)?;
+        let Contracts { registry, escrow } = config.contracts();
+        session.output().print(
+            &json!({ "chain_id": config.chain_id, "registry": registry, "escrow": escrow, "gas": gas }),
+            format!("registry {registry}\nescrow   {escrow}"),
+        )?;
+        Ok(Answer::Yes)
+    }
+}

@@ -1,0 +1,200 @@
+//! The commands.
+
+mod account;
+mod contract;
+mod dataset;
+mod escrow;
+mod model;
+mod prove;
+mod roles;
+mod srs;
+mod value;
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use zknode_protocol::chain::{ethers::EthersChain, key::Key};
+
+use crate::{
+    config::ChainConfig,
+    home::Home,
+    keys,
+    output::{Answer, Output},
+    progress::Progress,
+    store::Store,
+    testset::Source,
+    wallet::Wallet,
+};
+
+/// Proofs that a machine-learning model is as accurate as its seller says.
+#[derive(Parser)]
+#[command(name = "zknode", version, about)]
+struct Cli {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args)]
+struct Shared {
+    /// Folder with this party's keys, database and cached files.
+    #[arg(long, global = true, env = "ZKNODE_HOME", value_name = "FOLDER")]
+    home: Option<PathBuf>,
+    /// File whose first line is the password of the account's key.
+    #[arg(long, global = true, env = "ZKNODE_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Print the result as JSON on stdout.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The account's key.
+    #[command(subcommand)]
+    Account(account::Command),
+    /// The contracts.
+    #[command(subcommand)]
+    Contract(contract::Command),
+    /// Reference strings.
+    #[command(subcommand)]
+    Srs(srs::Command),
+    /// Models: import, inspect, register.
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Test sets.
+    #[command(subcommand)]
+    Dataset(dataset::Command),
+    /// Prove a model's accuracy on a test set, without a chain.
+    Prove(prove::Prove),
+    /// Verify a proof made by `prove`; knows public files only.
+    Verify(prove::Verify),
+    /// Agreements on the chain.
+    #[command(subcommand)]
+    Escrow(escrow::Command),
+    /// The seller's node.
+    #[command(subcommand)]
+    Seller(roles::SellerCommand),
+    /// The buyer's side.
+    #[command(subcommand)]
+    Buyer(roles::BuyerCommand),
+}
+
+/// Reads the arguments and runs the command.
+pub fn run() -> anyhow::Result<Answer> {
+    let cli = Cli::parse();
+    let session = Session {
+        shared: cli.shared,
+        progress: Progress::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Account(command) => command.run(&session),
+            Command::Contract(command) => command.run(&session).await,
+            Command::Srs(command) => command.run(&session),
+            Command::Model(command) => command.run(&session).await,
+            Command::Dataset(command) => command.run(&session),
+            Command::Prove(command) => command.run(&session),
+            Command::Verify(command) => command.run(&session),
+            Command::Escrow(command) => command.run(&session).await,
+            Command::Seller(command) => command.run(&session).await,
+            Command::Buyer(command) => command.run(&session).await,
+        }
+    })
+}
+
+/// What a command has at hand.
+struct Session {
+    shared: Shared,
+    progress: Progress,
+}
+
+/// A party with its chain.
+struct Party {
+    home: Home,
+    store: Arc<Store>,
+    key: Key,
+    wallet: Wallet<EthersChain>,
+    config: ChainConfig,
+}
+
+impl Session {
+    fn output(&self) -> Output {
+        Output {
+            json: self.shared.json,
+        }
+    }
+
+    fn home(&self) -> anyhow::Result<Home> {
+        let path = match &self.shared.home {
+            Some(path) => path.clone(),
+            None => std::env::home_dir()
+                .context("there is no home folder; name one with --home")?
+                .join(".zknode"),
+        };
+        Ok(Home::open(&path)?)
+    }
+
+    fn key(&self, home: &Home) -> anyhow::Result<Key> {
+        Ok(keys::account(home, self.shared.password_file.as_deref())?)
+    }
+
+    fn password(&self) -> anyhow::Result<String> {
+        Ok(keys::password(self.shared.password_file.as_deref())?)
+    }
+
+    /// The home's account on its configured chain, contracts checked.
+    async fn party(&self) -> anyhow::Result<Party> {
+        let home = self.home()?;
+        let config = ChainConfig::load(&home)?;
+        let key = self.key(&home)?;
+        let chain = config.connect_checked(key.clone()).await?;
+        let store = Arc::new(Store::open(home.database())?);
+        let wallet = Wallet::new(chain, store.clone(), config.patience());
+        Ok(Party {
+            home,
+            store,
+            key,
+            wallet,
+            config,
+        })
+    }
+}
+
+/// Which samples of which dataset.
+#[derive(Args)]
+struct DatasetArgs {
+    /// A test set: IDX images, CIFAR binary, a folder of images with labels.csv, or `mnist-256`, the bundled images.
+    #[arg(long, value_name = "DATASET")]
+    dataset: PathBuf,
+    /// Samples to take, such as 56..256; all of them by default.
+    #[arg(long, value_name = "FROM..TO", value_parser = value::range)]
+    samples: Option<(usize, Option<usize>)>,
+}
+
+impl DatasetArgs {
+    fn source(&self) -> anyhow::Result<Source> {
+        source(&self.dataset, self.samples)
+    }
+}
+
+/// A dataset's path made absolute, since it is read again after a restart.
+fn source(
+    path: &std::path::Path,
+    samples: Option<(usize, Option<usize>)>,
+) -> anyhow::Result<Source> {
+    let (from, to) = samples.unwrap_or((0, None));
+    let path = if path == std::path::Path::new(crate::testset::BUNDLED) {
+        path.into()
+    } else {
+        path.canonicalize()
+            .with_context(|| path.display().to_string())?
+    };
+    Ok(Source { path, from, to })
+}

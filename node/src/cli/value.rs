@@ -1,0 +1,115 @@
+//! Values as people write them: amounts, times, ranges.
+
+use std::time::Duration;
+
+use anyhow::{bail, Context};
+use zknode_protocol::value::Amount;
+
+/// `2ether`, `0.05ether`, `3gwei`, `100wei` or `100`.
+pub fn amount(text: &str) -> anyhow::Result<Amount> {
+    let units = [("ether", 18), ("gwei", 9), ("wei", 0), ("", 0)];
+    let refuse =
+        || format!("expected an amount such as 0.05ether, 3gwei or 100 (wei), got {text:?}");
+    let (number, digits) = units
+        .iter()
+        .find_map(|(unit, digits)| Some((text.strip_suffix(unit)?.trim(), *digits)))
+        .with_context(refuse)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_number(whole) || !is_number(fraction) || fraction.len() > digits {
+        bail!(refuse());
+    }
+    let text = format!("{whole}{fraction:0<digits$}");
+    Ok(Amount(text.parse().with_context(refuse)?))
+}
+
+/// `30s`, `10m`, `2h` or `3d`.
+pub fn duration(text: &str) -> anyhow::Result<Duration> {
+    let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
+    let refuse = || format!("expected a time such as 30s, 10m, 2h or 3d, got {text:?}");
+    let (number, seconds) = units
+        .iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)))
+        .with_context(refuse)?;
+    let count: u64 = number.parse().with_context(refuse)?;
+    let total = count.checked_mul(seconds).with_context(refuse)?;
+    Ok(Duration::from_secs(total))
+}
+
+/// `from..to`, `from..` or `..to`, samples counted from 0.
+pub fn range(text: &str) -> anyhow::Result<(usize, Option<usize>)> {
+    let refuse = || format!("expected a range such as 0..200, got {text:?}");
+    let (from, to) = text.split_once("..").with_context(refuse)?;
+    let from = match from {
+        "" => 0,
+        from => from.parse().with_context(refuse)?,
+    };
+    let to = match to {
+        "" => None,
+        to => Some(to.parse().with_context(refuse)?),
+    };
+    if to.is_some_and(|to| to <= from) {
+        bail!(refuse());
+    }
+    Ok((from, to))
+}
+
+/// Wei in ether, as exact as it is.
+pub fn ether(amount: Amount) -> String {
+    let (whole, fraction) = (amount.0 / 10u128.pow(18), amount.0 % 10u128.pow(18));
+    let fraction = format!("{fraction:018}");
+    match fraction.trim_end_matches('0') {
+        "" => format!("{whole} ether"),
+        digits => format!("{whole}.{digits} ether"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn amounts_are_exact() {
+        for (text, wei) in [
+            ("2ether", 2_000_000_000_000_000_000),
+            ("0.05ether", 50_000_000_000_000_000),
+            ("0.000000000000000001ether", 1),
+            ("3gwei", 3_000_000_000),
+            ("7", 7),
+            ("7 wei", 7),
+        ] {
+            assert_eq!(amount(text).unwrap(), Amount(wei), "{text}");
+        }
+        for text in [
+            "",
+            "ether",
+            "-1",
+            "1.5",
+            "1.5wei",
+            "0.0000000000000000001ether",
+            "1e18",
+            "1,5ether",
+            "999999999999999999999999ether",
+        ] {
+            assert!(amount(text).is_err(), "{text:?}");
+        }
+        assert_eq!(ether(Amount(50_000_000_000_000_000)), "0.05 ether");
+        assert_eq!(ether(Amount(0)), "0 ether");
+    }
+
+    #[test]
+    fn times_and_ranges_have_one_reading() {
+        assert_eq!(duration("10m").unwrap(), Duration::from_secs(600));
+        assert_eq!(duration("3d").unwrap(), Duration::from_secs(259_200));
+        for text in ["", "10", "m", "-1s", "1.5h", "999999999999999999d"] {
+            assert!(duration(text).is_err(), "{text:?}");
+        }
+        assert_eq!(range("56..256").unwrap(), (56, Some(256)));
+        assert_eq!(range("..").unwrap(), (0, None));
+        assert_eq!(range("3..").unwrap(), (3, None));
+        for text in ["", "3", "3..3", "4..3", "a..b"] {
+            assert!(range(text).is_err(), "{text:?}");
+        }
+    }
+}

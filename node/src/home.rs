@@ -1,0 +1,153 @@
+//! Where a party keeps its files: one folder, readable by its owner alone.
+//!
+//! ```text
+//! chain.json       RPC address, chain id, contracts
+//! account.json     the account's key, encrypted (Web3 Secret Storage)
+//! reading.key      the secret key that opens deliveries (seller)
+//! zknode.redb      everything that must survive a crash
+//! srs/k17.srs      reference strings
+//! models/*.zkm     registered models (seller)
+//! deliveries/*     sealed test sets, as they came (seller) or went (buyer)
+//! ```
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+/// A file of the home folder that cannot be used.
+#[derive(Debug, Error)]
+pub enum HomeError {
+    /// The system refuses.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file that would be overwritten.
+    #[error("{path} exists already; move it away first")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// Opens the folder, making it where it is missing (mode 0700).
+    pub fn open(path: &Path) -> Result<Self, HomeError> {
+        let home = Self(path.into());
+        for folder in ["", "srs", "models", "deliveries"] {
+            let folder = path.join(folder);
+            make_private_folder(&folder).map_err(|source| HomeError::Io {
+                path: folder.clone(),
+                source,
+            })?;
+        }
+        Ok(home)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+    /// How to reach the chain.
+    pub fn chain(&self) -> PathBuf {
+        self.0.join("chain.json")
+    }
+    /// The encrypted key of the account.
+    pub fn account(&self) -> PathBuf {
+        self.0.join("account.json")
+    }
+    /// The key deliveries are sealed to.
+    pub fn reading_key(&self) -> PathBuf {
+        self.0.join("reading.key")
+    }
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.0.join("zknode.redb")
+    }
+    /// A cached reference string.
+    pub fn srs(&self, k: u32) -> PathBuf {
+        self.0.join("srs").join(format!("k{k}.srs"))
+    }
+    /// A registered model, named by its commitment's digest.
+    pub fn model(&self, name: &str) -> PathBuf {
+        self.0.join("models").join(format!("{name}.zkm"))
+    }
+    /// A sealed test set, named by the hash of its bytes.
+    pub fn delivery(&self, name: &str) -> PathBuf {
+        self.0.join("deliveries").join(format!("{name}.sealed"))
+    }
+}
+
+#[cfg(unix)]
+fn make_private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+#[cfg(not(unix))]
+fn make_private_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+/// Writes a whole file or nothing: beside it first, then renamed over it. Readable by its owner alone.
+pub fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> Result<(), HomeError> {
+    let failed = |source| HomeError::Io {
+        path: path.into(),
+        source,
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Mode 0600 by default.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    write(file.as_file_mut()).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// [`write_file`] for bytes at hand, refusing to replace what is there.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
+    if path.exists() {
+        return Err(HomeError::Exists { path: path.into() });
+    }
+    write_file(path, |file| file.write_all(bytes))
+}
+
+/// Reads a file of at most `limit` bytes.
+pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, HomeError> {
+    use std::io::Read;
+    let failed = |source| HomeError::Io {
+        path: path.into(),
+        source,
+    };
+    let file = fs::File::open(path).map_err(failed)?;
+    let mut bytes = vec![];
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(failed(io::Error::other(format!(
+            "expected at most {limit} bytes, found more"
+        ))));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,110 @@
+//! From an architecture to keys: reference string (cached in the home), layout, proving and verifying key.
+
+use std::{fs, io::BufReader, path::Path, sync::Arc};
+
+use anyhow::{bail, Context};
+use zknode_circuit::{
+    layout::{Layout, LayoutOptions},
+    network::Architecture,
+    prove::Prover,
+    srs::{FileDigest, Srs},
+};
+
+use crate::{
+    config::is_development,
+    home::{write_file, Home},
+    progress::Progress,
+};
+
+/// The largest `k` this program makes keys for: 2^22 rows need some 30 GB.
+const MAX_K: u32 = 22;
+
+/// The reference string for `2^k` rows. The development string is made on the spot where nothing is at stake: without a
+/// chain, or on a development chain; elsewhere it is refused, and a ceremony's must have been imported.
+pub fn reference_string(
+    home: &Home,
+    k: u32,
+    chain: Option<u64>,
+    progress: &Progress,
+) -> anyhow::Result<Arc<Srs>> {
+    let path = home.srs(k);
+    let development_allowed = chain.is_none_or(is_development);
+    if path.exists() {
+        let file = fs::File::open(&path).with_context(|| path.display().to_string())?;
+        let bar = progress.bytes(&format!("reading the reference string, k = {k}"));
+        let srs = Srs::read(BufReader::new(file), |done, all| bar.at(done, all))
+            .with_context(|| format!("{}; delete it to make it anew", path.display()))?;
+        bar.done();
+        if srs.k() != k {
+            bail!(
+                "{} is for k = {}, expected k = {k}",
+                path.display(),
+                srs.k()
+            );
+        }
+        if srs.is_development() && !development_allowed {
+            bail!(
+                "{} is the INSECURE development string, worthless on chain {}: import a ceremony's with `zknode srs import`",
+                path.display(),
+                chain.unwrap_or_default()
+            );
+        }
+        return Ok(Arc::new(srs));
+    }
+    if !development_allowed {
+        bail!(
+            "there is no reference string for k = {k} in {}: import a ceremony's .ptau file with `zknode srs import`",
+            path.display()
+        );
+    }
+    let bar = progress.count(&format!("making the INSECURE development string, k = {k}"));
+    let srs = Srs::development(k, |done, all| bar.at(done, all))?;
+    bar.done();
+    save(home, &srs)?;
+    Ok(Arc::new(srs))
+}
+
+/// Imports the first `2^k` powers of a ceremony's `.ptau` file into the home.
+pub fn import_ceremony(
+    home: &Home,
+    file: &Path,
+    k: u32,
+    digest: Option<FileDigest>,
+    progress: &Progress,
+) -> anyhow::Result<Srs> {
+    let reader = fs::File::open(file).with_context(|| file.display().to_string())?;
+    let bar = progress.bytes("reading the powers of tau");
+    let srs = Srs::from_ptau(BufReader::new(reader), k, digest, |done, all| {
+        bar.at(done, all)
+    })
+    .with_context(|| file.display().to_string())?;
+    bar.done();
+    save(home, &srs)?;
+    Ok(srs)
+}
+
+fn save(home: &Home, srs: &Srs) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    write_file(&home.srs(srs.k()), |file| {
+        outcome = srs.write(file);
+        Ok(())
+    })?;
+    outcome.map_err(Into::into)
+}
+
+/// Lays out an architecture whose origin may be hostile.
+pub fn layout(architecture: &Architecture, options: &LayoutOptions) -> anyhow::Result<Arc<Layout>> {
+    if options.k > MAX_K {
+        bail!("expected k of at most {MAX_K}, got {}", options.k);
+    }
+    let layout = Layout::new(architecture.clone(), options.clone())?;
+    Ok(Arc::new(layout))
+}
+
+/// Makes the keys of a layout.
+pub fn keys(srs: Arc<Srs>, layout: Arc<Layout>, progress: &Progress) -> anyhow::Result<Prover> {
+    let bar = progress.wait(&format!("making keys, k = {}", layout.options().k));
+    let prover = Prover::new(srs, layout)?;
+    bar.done();
+    Ok(prover)
+}
