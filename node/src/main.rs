@@ -5,9 +5,9 @@ mod card;
 mod cli;
 mod config;
 mod delivery;
+mod demo;
 mod home;
 mod keys;
-mod model_file;
 mod output;
 mod progress;
 mod proof_file;
@@ -18,7 +18,7 @@ mod testset;
 mod verifier_code;
 mod wallet;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use output::Answer;
 
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::from(2)
         }
     }

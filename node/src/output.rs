@@ -1,5 +1,7 @@
 //! What a command answers: JSON on stdout when asked for, words on stderr.
 
+use std::io::Write;
+
 use serde::Serialize;
 
 /// The exit code of a command that ran.
@@ -32,9 +34,10 @@ impl Output {
     /// Prints a command's result.
     pub fn print(&self, value: &impl Serialize, words: impl AsRef<str>) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string(value)?);
+            // Not `println!`, which panics when the reader is gone.
+            writeln!(std::io::stdout(), "{}", serde_json::to_string(value)?)?;
         } else {
-            eprintln!("{}", words.as_ref());
+            writeln!(std::io::stderr(), "{}", words.as_ref())?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What people see while they wait, on stderr: bars on a terminal, plain lines elsewhere.
 
 use std::{
-    io::IsTerminal,
+    io::{IsTerminal, Write},
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -13,7 +13,6 @@ use zknode_circuit::prove::Stage;
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     bars: bool,
-    prefix: &'static str,
 }
 
 impl Progress {
@@ -21,13 +20,12 @@ impl Progress {
     pub fn new() -> Self {
         Self {
             bars: std::io::stderr().is_terminal(),
-            prefix: "",
         }
     }
 
-    /// One line, now.
+    /// One line, now. Where nobody reads any more, as after a lost terminal, the work goes on.
     pub fn say(&self, line: impl AsRef<str>) {
-        eprintln!("{}{}", self.prefix, line.as_ref());
+        let _ = writeln!(std::io::stderr(), "{}", line.as_ref());
     }
 
     /// A bar over bytes.

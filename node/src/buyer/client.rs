@@ -39,17 +39,6 @@ pub enum ClientError {
     Malformed(String),
 }
 
-impl ClientError {
-    /// Whether asking again later may help.
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { status, .. } => *status >= 500,
-            Self::Malformed(_) => false,
-        }
-    }
-}
-
 /// A seller's address.
 #[derive(Clone, Debug)]
 pub struct Client {

@@ -6,6 +6,6 @@ mod terms;
 
 pub mod challenge;
 
-pub use client::{Client, ClientError};
+pub use client::Client;
 pub use offer::{check, CheckedModel};
 pub use terms::{Deadlines, Threshold, Wish};

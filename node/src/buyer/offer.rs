@@ -4,12 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{ensure, Context};
 use zknode_circuit::{layout::Layout, srs::Srs};
-use zknode_protocol::{
-    chain::{Chain, Model},
-    digest::points_digest,
-    message::Domain,
-    value::Bytes,
-};
+use zknode_protocol::{chain::Chain, digest::points_digest, message::Domain, value::Bytes};
 
 use crate::{
     card::ModelCard,
@@ -23,8 +18,6 @@ use crate::{
 pub struct CheckedModel {
     /// As the seller offers it.
     pub card: ModelCard,
-    /// As the registry holds it.
-    pub registered: Model,
     /// For committing to test sets.
     pub layout: Arc<Layout>,
     /// The same.
@@ -107,10 +100,5 @@ pub async fn check<C: Chain>(
         "there is other code at the verifier's address {} than at registration",
         registered.verifier
     );
-    Ok(CheckedModel {
-        card,
-        registered,
-        layout,
-        srs,
-    })
+    Ok(CheckedModel { card, layout, srs })
 }

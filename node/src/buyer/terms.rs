@@ -1,6 +1,6 @@
 //! From what a buyer wishes to the terms of an agreement.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use anyhow::{bail, ensure, Context};
 use zknode_protocol::{
@@ -30,17 +30,29 @@ impl Threshold {
     }
 }
 
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::BasisPoints(points) => write!(f, "{}.{:02}%", points / 100, points % 100),
+        }
+    }
+}
+
 impl FromStr for Threshold {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
+        let refuse =
+            || format!("expected a count such as 190 or a share such as 98.5%, got {text:?}");
+        let is_number =
+            |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()) && !part.is_empty();
         let Some(percent) = text.strip_suffix('%') else {
-            let count = text.parse().with_context(|| {
-                format!("expected a count such as 190 or a share such as 98.5%, got {text:?}")
-            })?;
-            return Ok(Self::Count(count));
+            ensure!(is_number(text), refuse());
+            return Ok(Self::Count(text.parse().with_context(refuse)?));
         };
-        let (whole, fraction) = percent.split_once('.').unwrap_or((percent, ""));
+        let (whole, fraction) = percent.split_once('.').unwrap_or((percent, "0"));
+        ensure!(is_number(whole) && is_number(fraction), refuse());
         ensure!(
             fraction.len() <= 2,
             "expected at most two digits after the point, got {text:?}"
@@ -138,11 +150,16 @@ mod tests {
         assert_eq!(of("99.5%", 1), 1);
         assert_eq!(of("0%", 9), 0);
         assert_eq!(of("100%", 10_000), 10_000);
+        for text in ["190", "98.05%", "100.00%"] {
+            assert_eq!(text.parse::<Threshold>().unwrap().to_string(), text);
+        }
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "%", "-1", "101%", "98.123%", "9x%", "1e3", "100.01%"] {
+        for text in [
+            "", "%", ".5%", "5.%", "+5", "-1", "101%", "98.123%", "9x%", "1e3", "100.01%",
+        ] {
             assert!(text.parse::<Threshold>().is_err(), "{text:?}");
         }
     }

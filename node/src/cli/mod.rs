@@ -3,12 +3,13 @@
 mod account;
 mod contract;
 mod dataset;
+mod demo;
 mod escrow;
 mod model;
 mod prove;
 mod roles;
 mod srs;
-mod value;
+pub mod value;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -81,6 +82,8 @@ enum Command {
     /// The buyer's side.
     #[command(subcommand)]
     Buyer(roles::BuyerCommand),
+    /// The whole protocol on this machine: a real chain, a seller and a buyer, the bundled model and images.
+    Demo(demo::Demo),
 }
 
 /// Reads the arguments and runs the command.
@@ -105,6 +108,7 @@ pub fn run() -> anyhow::Result<Answer> {
             Command::Escrow(command) => command.run(&session).await,
             Command::Seller(command) => command.run(&session).await,
             Command::Buyer(command) => command.run(&session).await,
+            Command::Demo(command) => command.run(&session).await,
         }
     })
 }
@@ -121,7 +125,6 @@ struct Party {
     store: Arc<Store>,
     key: Key,
     wallet: Wallet<EthersChain>,
-    config: ChainConfig,
 }
 
 impl Session {
@@ -162,7 +165,6 @@ impl Session {
             store,
             key,
             wallet,
-            config,
         })
     }
 }

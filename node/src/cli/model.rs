@@ -8,7 +8,7 @@ use rand::rngs::OsRng;
 use serde_json::json;
 use zknode_circuit::{
     layout::{Layout, LayoutOptions},
-    network::Architecture,
+    network::{model_file, Architecture},
 };
 use zknode_protocol::{
     chain::Chain,
@@ -18,7 +18,6 @@ use zknode_protocol::{
 use super::{value, Session};
 use crate::{
     home::{read_file, write_file},
-    model_file,
     output::Answer,
     seller::model::{deploy_verifier, register, OwnModel},
     setup,

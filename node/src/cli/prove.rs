@@ -9,6 +9,7 @@ use serde_json::json;
 use zknode_circuit::{
     attestation::Context,
     commitment::{Commitment, CommittedModel, CommittedShard, Seed},
+    network::model_file,
 };
 use zknode_protocol::{
     bounds::clopper_pearson_lower,
@@ -19,7 +20,6 @@ use super::{dataset::read_key, model::LayoutArgs, DatasetArgs, Session};
 use crate::{
     buyer::Threshold,
     home::{read_file, write_file},
-    model_file,
     output::Answer,
     proof_file::{ProofFile, VERSION},
     setup,

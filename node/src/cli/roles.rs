@@ -27,6 +27,7 @@ use crate::{
     keys,
     output::Answer,
     seller::{
+        event::Event,
         model::{registered, OwnModel},
         policy::Policy,
         serve, Seller,
@@ -103,10 +104,8 @@ impl Serve {
             .await
             .with_context(|| format!("cannot listen on {}", self.listen))?;
         let url = format!("http://{}", listener.local_addr()?);
-        session.output().print(
-            &json!({ "listening": url, "model": model }),
-            format!("model {model} is offered at {url}"),
-        )?;
+        let up = Event::Listening { url, model };
+        session.output().print(&up, up.to_string())?;
         let Party {
             home,
             store,
@@ -130,6 +129,7 @@ impl Serve {
                 seconds_per_shard: self.time_per_shard.as_secs(),
             },
             progress: session.progress,
+            output: session.output(),
             proving: Mutex::new(()),
             bell: Notify::new(),
         };

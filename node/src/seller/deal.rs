@@ -4,6 +4,8 @@
 //! the same as a pause: accepting, acknowledging and proving are sent under fixed purposes, an opening is counted
 //! before its proof is made, and a finished proof is stored before it is sent.
 
+use std::time::Instant;
+
 use rand::{rngs::StdRng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use zknode_circuit::{
@@ -20,7 +22,7 @@ use zknode_protocol::{
     value::{AgreementId, Data, Hash},
 };
 
-use super::{model::spend_opening, policy::Facts, Seller};
+use super::{event::Event, model::spend_opening, policy::Facts, Seller};
 use crate::{
     delivery::{self, ShardOpening},
     home::read_file,
@@ -97,10 +99,12 @@ pub async fn advance<C: Chain>(seller: &Seller<C>, id: AgreementId) -> anyhow::R
                 .withdraw(agreement.terms.token, &id.to_string())
                 .await?;
             seller.change(id, |deal| deal.over = true)?;
-            let (state, correct) = (agreement.state, agreement.correct);
-            seller.progress.say(format!(
-                "agreement {id}: {state:?}, {correct} correct, {paid} wei withdrawn"
-            ));
+            seller.tell(Event::Over {
+                agreement: id,
+                state: agreement.state,
+                correct: agreement.correct,
+                withdrawn: paid,
+            });
             Ok(Next::Over)
         }
     }
@@ -134,7 +138,7 @@ async fn open<C: Chain>(
         .wallet
         .execute(&format!("accept {id}"), &call)
         .await?;
-    seller.progress.say(format!("agreement {id}: accepted"));
+    seller.tell(Event::Accepted { agreement: id });
     Ok(Next::Again)
 }
 
@@ -178,9 +182,7 @@ async fn accepted<C: Chain>(
     let call = Call::Acknowledge { id, ciphertext };
     let purpose = format!("acknowledge {id}");
     seller.wallet.execute(&purpose, &call).await?;
-    seller
-        .progress
-        .say(format!("agreement {id}: the test set is here and opens"));
+    seller.tell(Event::Acknowledged { agreement: id });
     Ok(Next::Again)
 }
 
@@ -220,10 +222,13 @@ async fn delivered<C: Chain>(
     let call = Call::ProveShard(Box::new(proof));
     let purpose = format!("prove {id}/{index}");
     let receipt = seller.wallet.execute(&purpose, &call).await?;
-    seller.progress.say(format!(
-        "agreement {id}: shard {index} proven on chain, {} of {} correct, {} gas",
-        statement.top1, statement.valid, receipt.gas
-    ));
+    seller.tell(Event::Proven {
+        agreement: id,
+        shard: index,
+        top1: statement.top1,
+        valid: statement.valid,
+        gas: receipt.gas,
+    });
     Ok(Next::Again)
 }
 
@@ -306,6 +311,7 @@ impl<C: Chain> Seller<C> {
             "proving shard {index} of {}",
             agreement.terms.shards
         ));
+        let start = Instant::now();
         let attestation = tokio::task::block_in_place(|| {
             self.prover.prove(
                 &self.model.network,
@@ -319,14 +325,25 @@ impl<C: Chain> Seller<C> {
         })?;
         bar.done();
         self.store.put(Table::Proofs, &key, &attestation)?;
+        let (seconds, start) = (start.elapsed().as_secs_f64(), Instant::now());
+        self.prover.verifier().verify(&attestation)?;
+        self.tell(Event::Proof {
+            agreement: id,
+            shard: index,
+            seconds,
+            verify_milliseconds: start.elapsed().as_secs_f64() * 1e3,
+            proof_bytes: attestation.proof.len(),
+        });
         Ok(attestation)
     }
 
     /// Will not go on with an agreement. Where a bond is locked, the next step gets it back.
     fn refuse(&self, id: AgreementId, reason: String) -> anyhow::Result<Next> {
-        self.progress
-            .say(format!("agreement {id}: refused: {reason}"));
-        self.change(id, |deal| deal.refused = Some(reason))?;
+        self.change(id, |deal| deal.refused = Some(reason.clone()))?;
+        self.tell(Event::Refused {
+            agreement: id,
+            reason,
+        });
         Ok(Next::Again)
     }
 

@@ -28,7 +28,7 @@ use zknode_protocol::{
     value::{AgreementId, Bytes},
 };
 
-use super::{deal::Deal, Seller};
+use super::{deal::Deal, event::Event, Seller};
 use crate::{
     card::{read_delivery, DealStatus, ErrorBody, ModelCard, MAX_MANIFEST},
     delivery::sealed_length,
@@ -112,7 +112,7 @@ async fn offer<C: Chain>(
             .store
             .put(Table::Deals, &id.to_string(), &Deal::new(offer))
             .map_err(unavailable)?;
-        seller.progress.say(format!("agreement {id}: offered"));
+        seller.tell(Event::Offered { agreement: id });
         seller.bell.notify_one();
     }
     Ok(Json(status_of(&seller, id, &agreement)?))
@@ -191,7 +191,7 @@ async fn delivery<C: Chain>(
             format!("agreement {id} has another delivery already, or was refused"),
         ));
     }
-    seller.progress.say(format!("agreement {id}: delivered"));
+    seller.tell(Event::Delivered { agreement: id });
     seller.bell.notify_one();
     Ok(Json(status_of(&seller, id, &agreement)?))
 }

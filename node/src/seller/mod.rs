@@ -1,6 +1,7 @@
 //! The seller's node: offers one registered model over HTTP, and sees every agreement through to its end.
 
 mod deal;
+pub mod event;
 mod http;
 pub mod model;
 pub mod policy;
@@ -18,12 +19,14 @@ use zknode_protocol::{
 
 use self::{
     deal::{advance, Deal, Next},
+    event::Event,
     model::OwnModel,
     policy::Policy,
 };
 use crate::{
     card::ModelCard,
     home::Home,
+    output::Output,
     progress::Progress,
     store::{Store, Table},
     wallet::Wallet,
@@ -54,8 +57,10 @@ pub struct Seller<C> {
     pub card: ModelCard,
     /// Which agreements it takes.
     pub policy: Policy,
-    /// What people see.
+    /// What people see while they wait.
     pub progress: Progress,
+    /// What happened.
+    pub output: Output,
     /// One proof at a time.
     pub proving: Mutex<()>,
     /// Rung when something arrived over HTTP.
@@ -74,6 +79,16 @@ pub async fn serve<C: Chain>(
         outcome = server => outcome.context("the HTTP interface stopped"),
         () = work(&seller) => Ok(()),
         () = shutdown => Ok(()),
+    }
+}
+
+impl<C: Chain> Seller<C> {
+    /// Says what happened. Where nobody listens any more, the work goes on.
+    fn tell(&self, event: Event) {
+        if self.output.json {
+            let _ = self.output.print(&event, "");
+        }
+        self.progress.say(event.to_string());
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use zknode_circuit::{
     commitment::{Commitment, CommittedModel, OpeningBudget, Seed},
     layout::{Layout, LayoutOptions},
-    network::Network,
+    network::{model_file, Network},
     srs::Srs,
 };
 use zknode_protocol::{
@@ -19,7 +19,6 @@ use zknode_protocol::{
 
 use crate::{
     home::{read_file, write_file, Home},
-    model_file,
     store::{Store, Table},
     testset::point,
     verifier_code::VerifierCode,
@@ -152,7 +151,7 @@ impl OwnModel {
             "{} is not the file that was committed to; restore it",
             path.display()
         );
-        model_file::read(&file)
+        Ok(model_file::read(&file)?)
     }
 }
 

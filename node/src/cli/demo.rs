@@ -1,0 +1,80 @@
+//! `zknode demo`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Session;
+use crate::{buyer::Threshold, demo, output::Answer, testset::BUNDLED};
+
+/// The name of the bundled model, in place of a path.
+pub const BUNDLED_MODEL: &str = "lenet5";
+
+#[derive(Args)]
+pub struct Demo {
+    /// Keep homes and model in this new folder [default: a temporary one, removed at the end].
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// The Ethereum node [default: the one in contracts/node_modules, else `anvil` on the path].
+    #[arg(long, value_name = "PROGRAM", env = "ZKNODE_ANVIL")]
+    anvil: Option<PathBuf>,
+    /// The pinned compiler [default: contracts/bin/compile-verifier].
+    #[arg(long, value_name = "PROGRAM", env = "ZKNODE_COMPILER")]
+    compiler: Option<PathBuf>,
+    /// A float model in ONNX, or `lenet5`, the bundled one.
+    #[arg(long, default_value = BUNDLED_MODEL)]
+    model: PathBuf,
+    /// A test set, or `mnist-256`, the bundled images.
+    #[arg(long, default_value = BUNDLED)]
+    dataset: PathBuf,
+    /// Samples the seller calibrates with.
+    #[arg(long, value_name = "FROM..TO", default_value = "0..56")]
+    calibrate: String,
+    /// Samples the buyer tests with.
+    #[arg(long, value_name = "FROM..TO", default_value = "56..256")]
+    samples: String,
+    /// What the seller claims to reach: 194, or 97%.
+    #[arg(long, default_value = "97%")]
+    threshold: Threshold,
+    /// log2 of the rows of a proof.
+    #[arg(long)]
+    k: Option<u32>,
+    /// Column triples for activations.
+    #[arg(long)]
+    lanes: Option<usize>,
+}
+
+impl Demo {
+    pub async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
+        let temporary = tempfile::tempdir()?;
+        let folder = match &self.folder {
+            Some(folder) => {
+                std::fs::create_dir(folder)?;
+                folder.canonicalize()?
+            }
+            None => temporary.path().into(),
+        };
+        let flag = |name: &str, value: Option<String>| {
+            let pair = value.map(|value| [name.to_owned(), value]);
+            pair.into_iter().flatten().collect::<Vec<_>>()
+        };
+        let layout = [
+            flag("--k", self.k.map(|k| k.to_string())),
+            flag("--lanes", self.lanes.map(|lanes| lanes.to_string())),
+        ];
+        let demo = demo::Demo {
+            folder,
+            anvil: self.anvil.clone(),
+            compiler: self.compiler.clone(),
+            model: self.model.clone(),
+            dataset: self.dataset.clone(),
+            calibration: self.calibrate.clone(),
+            samples: self.samples.clone(),
+            threshold: self.threshold,
+            layout: layout.concat(),
+        };
+        let (summary, answer) = demo.run(session.progress).await?;
+        session.output().print(&summary, format!("\n{summary}"))?;
+        Ok(answer)
+    }
+}

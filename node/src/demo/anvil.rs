@@ -1,0 +1,123 @@
+//! A real Ethereum node for the demonstration: Foundry's anvil, on a free loopback port, gone with its owner.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{bail, ensure, Context};
+use serde_json::{json, Value};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+use zknode_protocol::value::{Address, Amount};
+
+/// Longest wait for it to listen.
+const START: Duration = Duration::from_secs(30);
+/// Where `npm install` in `contracts/` puts the pinned binaries.
+const BUNDLED: &str = "contracts/node_modules/@foundry-rs";
+
+/// A running anvil.
+pub struct Anvil {
+    url: String,
+    _process: Child,
+}
+
+impl Anvil {
+    /// Starts one and waits until it listens.
+    pub async fn start(program: &Path) -> anyhow::Result<Self> {
+        let mut process = Command::new(program)
+            .args(["--host", "127.0.0.1", "--port", "0", "--accounts", "1"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start anvil, {}", program.display()))?;
+        let output = process.stdout.take().context("anvil has no output")?;
+        let mut lines = BufReader::new(output).lines();
+        let listening = async {
+            while let Some(line) = lines.next_line().await? {
+                if let Some(address) = line.strip_prefix("Listening on ") {
+                    return Ok(format!("http://{address}"));
+                }
+            }
+            bail!("anvil, {}, ended before it listened", program.display());
+        };
+        let url = timeout(START, listening).await.with_context(|| {
+            format!(
+                "anvil, {}, did not listen within {START:?}",
+                program.display()
+            )
+        })??;
+        // Read on, or it would block on a full pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self {
+            url,
+            _process: process,
+        })
+    }
+
+    /// Its JSON-RPC address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Gives an account money out of nothing, as only a development node can.
+    pub async fn fund(&self, account: Address, amount: Amount) -> anyhow::Result<()> {
+        let amount = format!("{:#x}", amount.0);
+        self.call("anvil_setBalance", json!([account, amount]))
+            .await?;
+        Ok(())
+    }
+
+    /// What an account has.
+    pub async fn balance(&self, account: Address) -> anyhow::Result<Amount> {
+        let answer = self
+            .call("eth_getBalance", json!([account, "latest"]))
+            .await?;
+        let text = answer.as_str().and_then(|text| text.strip_prefix("0x"));
+        let text = text.context("anvil's balance is not a number")?;
+        Ok(Amount(u128::from_str_radix(text, 16)?))
+    }
+
+    async fn call(&self, method: &str, params: Value) -> anyhow::Result<Value> {
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let response = reqwest::Client::new()
+            .post(&self.url)
+            .json(&request)
+            .send()
+            .await?;
+        let mut answer: Value = response.json().await?;
+        ensure!(
+            answer.get("error").is_none(),
+            "anvil refuses {method}: {}",
+            answer["error"]
+        );
+        Ok(answer["result"].take())
+    }
+}
+
+/// The program: the one named, else the project's pinned one in this folder or one above it, else the one on the path.
+pub fn program(named: Option<&Path>) -> PathBuf {
+    if let Some(path) = named {
+        return path.into();
+    }
+    let here = env::current_dir().unwrap_or_default();
+    here.ancestors()
+        .find_map(|folder| pinned(&folder.join(BUNDLED)))
+        .unwrap_or_else(|| "anvil".into())
+}
+
+/// The binary package of this platform; the package named `anvil` is a wrapper in JavaScript.
+fn pinned(folder: &Path) -> Option<PathBuf> {
+    let packages = folder.read_dir().ok()?.flatten();
+    packages
+        .filter(|package| package.file_name().to_string_lossy().starts_with("anvil-"))
+        .map(|package| package.path().join("bin").join("anvil"))
+        .find(|path| path.exists())
+}

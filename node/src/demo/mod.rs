@@ -1,0 +1,233 @@
+//! The whole protocol on one machine, nothing of it played: an Ethereum node, a seller and a buyer, each a process of
+//! its own with its own account, database and files, meeting only over HTTP and the chain.
+
+mod anvil;
+mod role;
+mod summary;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{ensure, Context};
+use serde::Deserialize;
+use zknode_protocol::value::{Address, Amount, ModelId};
+
+use self::{
+    anvil::Anvil,
+    role::{Role, Running},
+};
+use crate::{
+    buyer::challenge::Outcome, buyer::Threshold, output::Answer, progress::Progress,
+    seller::event::Event,
+};
+pub use summary::Summary;
+
+/// What the demonstration runs on.
+pub struct Demo {
+    /// Everything is kept here.
+    pub folder: PathBuf,
+    /// The Ethereum node to run.
+    pub anvil: Option<PathBuf>,
+    /// The compiler of verifier contracts.
+    pub compiler: Option<PathBuf>,
+    /// A float model, as `model import` takes it.
+    pub model: PathBuf,
+    /// A test set, as `--dataset` takes it.
+    pub dataset: PathBuf,
+    /// The seller's share of it, to calibrate with.
+    pub calibration: String,
+    /// The buyer's share of it, to be proven.
+    pub samples: String,
+    /// What the seller claims to reach.
+    pub threshold: Threshold,
+    /// Arguments that lay out the proofs, such as `--k 17`.
+    pub layout: Vec<String>,
+}
+
+/// What each side brings to the chain.
+const FUNDS: Amount = Amount(10 * ETHER);
+const PRICE: &str = "1ether";
+const BOND: &str = "0.5ether";
+const PENALTY: &str = "0.1ether";
+const STAKE: &str = "0.1ether";
+const ETHER: u128 = 1_000_000_000_000_000_000;
+
+#[derive(Deserialize)]
+struct Contracts {
+    registry: Address,
+    escrow: Address,
+}
+
+/// What `model import` answers, as far as the demonstration needs it.
+#[derive(Deserialize)]
+struct Import {
+    float: Option<Share>,
+    integer: Option<Share>,
+}
+
+/// So many of so many.
+#[derive(Clone, Copy, Debug, Deserialize, serde::Serialize)]
+pub struct Share {
+    /// Correct answers.
+    pub correct: u64,
+    /// Samples.
+    pub samples: u64,
+}
+
+#[derive(Deserialize)]
+struct Registered {
+    model: ModelId,
+    verifier: Address,
+    code_bytes: usize,
+}
+
+#[derive(Deserialize)]
+struct Challenged {
+    outcome: Outcome,
+}
+
+impl Demo {
+    /// Runs it.
+    pub async fn run(&self, progress: Progress) -> anyhow::Result<(Summary, Answer)> {
+        let anvil = Anvil::start(&anvil::program(self.anvil.as_deref())).await?;
+        progress.say(format!("an Ethereum node listens at {}", anvil.url()));
+        let (seller, seller_account) = Role::new("seller", &self.folder, progress).await?;
+        let (buyer, buyer_account) = Role::new("buyer", &self.folder, progress).await?;
+        for account in [seller_account, buyer_account] {
+            anvil.fund(account, FUNDS).await?;
+        }
+
+        let model = self.folder.join("model.zkm");
+        let import = self.import(&seller, &model).await?;
+        let deploy = ["contract", "deploy", "--rpc", anvil.url()];
+        let (contracts, _): (Contracts, _) = seller.run(deploy).await?;
+        let registered = self.register(&seller, &model).await?;
+
+        let mut serving = seller.start(["seller", "serve", "--listen", "127.0.0.1:0"])?;
+        let Event::Listening { url, .. } = serving.next().await? else {
+            anyhow::bail!("the seller did not say where it listens");
+        };
+        self.connect(&buyer, anvil.url(), &contracts).await?;
+        let challenge = self.challenge(&buyer, &url, registered.model);
+        let (events, challenged) = tokio::join!(watch(&mut serving), challenge);
+        let (events, (challenged, answer)) = (events?, challenged?);
+        serving.stop().await?;
+
+        let balances = [
+            anvil.balance(seller_account).await?,
+            anvil.balance(buyer_account).await?,
+        ];
+        let accounts = [seller_account, buyer_account];
+        let summary = Summary::new(
+            &self.folder,
+            (import.float, import.integer),
+            (registered.verifier, registered.code_bytes),
+            &events,
+            challenged.outcome,
+            self.threshold,
+            accounts,
+            balances,
+        )?;
+        Ok((summary, answer))
+    }
+
+    /// The seller makes its integer network.
+    async fn import(&self, seller: &Role, model: &Path) -> anyhow::Result<Import> {
+        let arguments = [
+            "model".as_ref(),
+            "import".as_ref(),
+            self.model.as_os_str(),
+            "--calibrate".as_ref(),
+            self.dataset.as_os_str(),
+            "--samples".as_ref(),
+            self.calibration.as_ref(),
+            "--out".as_ref(),
+            model.as_os_str(),
+        ];
+        Ok(seller.run(arguments).await?.0)
+    }
+
+    /// The seller commits to it on the chain.
+    async fn register(&self, seller: &Role, model: &Path) -> anyhow::Result<Registered> {
+        let mut arguments = vec!["model".into(), "register".into(), model.into()];
+        arguments.extend(["--stake".into(), STAKE.into()]);
+        arguments.extend(self.layout.iter().map(PathBuf::from));
+        arguments.extend(self.compiler());
+        Ok(seller.run(arguments).await?.0)
+    }
+
+    /// The buyer looks at the contracts.
+    async fn connect(&self, buyer: &Role, rpc: &str, contracts: &Contracts) -> anyhow::Result<()> {
+        let registry = contracts.registry.to_string();
+        let escrow = contracts.escrow.to_string();
+        let arguments = [
+            "contract",
+            "use",
+            "--rpc",
+            rpc,
+            "--registry",
+            &registry,
+            "--escrow",
+            &escrow,
+        ];
+        buyer.run::<Contracts>(arguments).await?;
+        Ok(())
+    }
+
+    /// The buyer checks the model, commits to its own test set and sees the agreement through.
+    async fn challenge(
+        &self,
+        buyer: &Role,
+        seller: &str,
+        model: ModelId,
+    ) -> anyhow::Result<(Challenged, Answer)> {
+        let (model, threshold) = (model.to_string(), self.threshold.to_string());
+        let mut arguments: Vec<PathBuf> = [
+            "buyer",
+            "challenge",
+            "--seller",
+            seller,
+            "--model",
+            &model,
+            "--samples",
+            &self.samples,
+            "--threshold",
+            &threshold,
+            "--price",
+            PRICE,
+            "--bond",
+            BOND,
+            "--penalty",
+            PENALTY,
+        ]
+        .iter()
+        .map(PathBuf::from)
+        .collect();
+        arguments.extend(["--dataset".into(), self.dataset.clone()]);
+        arguments.extend(self.compiler());
+        buyer.run(arguments).await
+    }
+
+    fn compiler(&self) -> impl Iterator<Item = PathBuf> {
+        let compiler = self.compiler.clone();
+        compiler
+            .into_iter()
+            .flat_map(|path| ["--compiler".into(), path])
+    }
+}
+
+/// Everything the seller tells, until its agreement is over.
+async fn watch(serving: &mut Running) -> anyhow::Result<Vec<Event>> {
+    let mut events = vec![];
+    loop {
+        let event: Event = serving.next().await.context("while the agreement ran")?;
+        let over = matches!(event, Event::Over { .. });
+        ensure!(
+            !matches!(event, Event::Refused { .. }),
+            "the seller refused its own demonstration: {event}"
+        );
+        events.push(event);
+        if over {
+            return Ok(events);
+        }
+    }
+}

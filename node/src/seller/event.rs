@@ -1,0 +1,137 @@
+//! What happens to a seller's agreements, for people and, with `--json`, one line of JSON each for programs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use zknode_protocol::{
+    agreement::State,
+    value::{AgreementId, Amount, ModelId},
+};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The interface is up.
+    Listening {
+        /// Its address.
+        url: String,
+        /// The model on offer.
+        model: ModelId,
+    },
+    /// A buyer told of an open agreement.
+    Offered {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// The bond is locked.
+    Accepted {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// A sealed test set arrived.
+    Delivered {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// The test set opened its commitments, and the chain was told so.
+    Acknowledged {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// A proof was made and verified here; not yet on the chain.
+    Proof {
+        /// Which.
+        agreement: AgreementId,
+        /// Of which shard.
+        shard: u32,
+        /// Time to make it.
+        seconds: f64,
+        /// Time to verify it.
+        verify_milliseconds: f64,
+        /// Its length.
+        proof_bytes: usize,
+    },
+    /// The chain verified a proof.
+    Proven {
+        /// Which.
+        agreement: AgreementId,
+        /// Of which shard.
+        shard: u32,
+        /// Correct by the label's rank.
+        top1: u32,
+        /// Of so many samples.
+        valid: u32,
+        /// Of the transaction.
+        gas: u64,
+    },
+    /// The seller will not go on.
+    Refused {
+        /// Which.
+        agreement: AgreementId,
+        /// Why.
+        reason: String,
+    },
+    /// The agreement ended and what was due is withdrawn.
+    Over {
+        /// Which.
+        agreement: AgreementId,
+        /// How.
+        state: State,
+        /// Correct answers proven.
+        correct: u64,
+        /// In wei.
+        withdrawn: Amount,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listening { url, model } => write!(f, "model {model} is offered at {url}"),
+            Self::Offered { agreement } => write!(f, "agreement {agreement}: offered"),
+            Self::Accepted { agreement } => {
+                write!(f, "agreement {agreement}: accepted, the bond is locked")
+            }
+            Self::Delivered { agreement } => {
+                write!(f, "agreement {agreement}: a sealed test set arrived")
+            }
+            Self::Acknowledged { agreement } => {
+                write!(f, "agreement {agreement}: the test set opens its commitments")
+            }
+            Self::Proof {
+                agreement,
+                shard,
+                seconds,
+                verify_milliseconds,
+                proof_bytes,
+            } => write!(
+                f,
+                "agreement {agreement}: proof of shard {shard} made in {seconds:.1} s, {proof_bytes} bytes, \
+                 verified in {verify_milliseconds:.1} ms"
+            ),
+            Self::Proven {
+                agreement,
+                shard,
+                top1,
+                valid,
+                gas,
+            } => write!(
+                f,
+                "agreement {agreement}: shard {shard} proven on chain, {top1} of {valid} correct, {gas} gas"
+            ),
+            Self::Refused { agreement, reason } => {
+                write!(f, "agreement {agreement}: refused: {reason}")
+            }
+            Self::Over {
+                agreement,
+                state,
+                correct,
+                withdrawn,
+            } => write!(
+                f,
+                "agreement {agreement}: {state:?}, {correct} correct, {withdrawn} wei withdrawn"
+            ),
+        }
+    }
+}
