@@ -1,26 +1,8 @@
-//! The zknode program: seller and buyer of model accuracy, and the tools both need.
-
-mod buyer;
-mod card;
-mod cli;
-mod config;
-mod delivery;
-mod demo;
-mod home;
-mod keys;
-mod output;
-mod progress;
-mod proof_file;
-mod seller;
-mod setup;
-mod store;
-mod testset;
-mod verifier_code;
-mod wallet;
+//! The zknode program: exit code 0 for yes, 1 for no, 2 for an error.
 
 use std::{io::Write, process::ExitCode};
 
-use output::Answer;
+use zknode::{cli, output::Answer};
 
 fn main() -> ExitCode {
     match cli::run() {

@@ -1,1 +1,5 @@
-//! End to end, soundness, shared vectors, tidy.
+//! What the end-to-end tests are made of: the real program, a real Ethereum node, a small model and test set.
+
+pub mod program;
+pub mod stage;
+pub mod tiny;

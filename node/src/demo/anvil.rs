@@ -85,7 +85,8 @@ impl Anvil {
         Ok(Amount(u128::from_str_radix(text, 16)?))
     }
 
-    async fn call(&self, method: &str, params: Value) -> anyhow::Result<Value> {
+    /// Any JSON-RPC call.
+    pub async fn call(&self, method: &str, params: Value) -> anyhow::Result<Value> {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let response = reqwest::Client::new()
             .post(&self.url)

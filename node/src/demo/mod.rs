@@ -1,8 +1,8 @@
 //! The whole protocol on one machine, nothing of it played: an Ethereum node, a seller and a buyer, each a process of
 //! its own with its own account, database and files, meeting only over HTTP and the chain.
 
-mod anvil;
-mod role;
+pub mod anvil;
+pub mod role;
 mod summary;
 
 use std::path::{Path, PathBuf};
@@ -90,8 +90,10 @@ impl Demo {
     pub async fn run(&self, progress: Progress) -> anyhow::Result<(Summary, Answer)> {
         let anvil = Anvil::start(&anvil::program(self.anvil.as_deref())).await?;
         progress.say(format!("an Ethereum node listens at {}", anvil.url()));
-        let (seller, seller_account) = Role::new("seller", &self.folder, progress).await?;
-        let (buyer, buyer_account) = Role::new("buyer", &self.folder, progress).await?;
+        let program = std::env::current_exe()?;
+        let (seller, seller_account) =
+            Role::new("seller", &program, &self.folder, progress).await?;
+        let (buyer, buyer_account) = Role::new("buyer", &program, &self.folder, progress).await?;
         for account in [seller_account, buyer_account] {
             anvil.fund(account, FUNDS).await?;
         }

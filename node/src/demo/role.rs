@@ -1,4 +1,4 @@
-//! A party of the demonstration: this very program, run as a process of its own with a home of its own.
+//! A party of the demonstration: the zknode program, run as a process of its own with a home of its own.
 
 use std::{
     ffi::OsStr,
@@ -30,6 +30,7 @@ impl Role {
     /// A party with a fresh account in a folder of its own under `folder`.
     pub async fn new(
         name: &'static str,
+        program: &Path,
         folder: &Path,
         progress: Progress,
     ) -> anyhow::Result<(Self, Address)> {
@@ -42,7 +43,7 @@ impl Role {
             name,
             home: folder.join(name),
             password,
-            program: std::env::current_exe()?,
+            program: program.into(),
             progress,
         };
         #[derive(serde::Deserialize)]
@@ -51,6 +52,11 @@ impl Role {
         }
         let (account, _): (Account, _) = role.run(["account", "new"]).await?;
         Ok((role, account.address))
+    }
+
+    /// Its files.
+    pub fn home(&self) -> &Path {
+        &self.home
     }
 
     fn command(&self) -> Command {

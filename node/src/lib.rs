@@ -1,0 +1,20 @@
+//! The zknode program as a library, so that tests drive the same parts: seller and buyer of model accuracy, and the
+//! tools both need. The only crate that knows paths, the clock and the environment.
+
+pub mod buyer;
+pub mod card;
+pub mod cli;
+pub mod config;
+pub mod delivery;
+pub mod demo;
+pub mod home;
+pub mod keys;
+pub mod output;
+pub mod progress;
+pub mod proof_file;
+pub mod seller;
+pub mod setup;
+pub mod store;
+pub mod testset;
+pub mod verifier_code;
+pub mod wallet;

@@ -1,0 +1,169 @@
+//! A seller and a buyer on a chain of their own, with a registered model.
+
+use std::{env, path::PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::{json, Value};
+use tempfile::TempDir;
+use zknode::{
+    demo::{
+        anvil::{self, Anvil},
+        role::{Role, Running},
+    },
+    output::Answer,
+    progress::Progress,
+    seller::event::Event,
+};
+use zknode_circuit::network::Network;
+use zknode_protocol::value::{Address, Amount};
+
+use crate::{program::zknode, tiny};
+
+/// What each side starts with.
+const FUNDS: Amount = Amount(10 * 1_000_000_000_000_000_000);
+
+/// The stage.
+pub struct Stage {
+    /// Everything on disk.
+    pub folder: TempDir,
+    /// The chain.
+    pub anvil: Anvil,
+    /// The seller, its model registered.
+    pub seller: Role,
+    /// Its account.
+    pub seller_account: Address,
+    /// The buyer, who knows the contracts.
+    pub buyer: Role,
+    /// Its account.
+    pub buyer_account: Address,
+    /// The escrow.
+    pub escrow: Address,
+    /// The seller's model.
+    pub network: Network,
+    compiler: PathBuf,
+}
+
+impl Stage {
+    /// Sets it up; `None`, with the reason printed, where anvil or the compiler is not installed.
+    /// `ZKNODE_REQUIRE_ANVIL=1` makes the absence a failure.
+    pub async fn new() -> anyhow::Result<Option<Self>> {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+        let compiler = root.join("contracts/bin/compile-verifier");
+        let named = env::var_os("ZKNODE_ANVIL").map(PathBuf::from);
+        let program = anvil::program(named.as_deref());
+        if !program.exists() || !root.join("contracts/node_modules/solc").exists() {
+            let reason = "anvil or solc is missing: run `npm install --no-save` in contracts";
+            anyhow::ensure!(env::var_os("ZKNODE_REQUIRE_ANVIL").is_none(), reason);
+            println!("skipped: {reason}");
+            return Ok(None);
+        }
+        let folder = tempfile::tempdir()?;
+        let anvil = Anvil::start(&program).await?;
+        let zknode = zknode();
+        let role = |name| Role::new(name, &zknode, folder.path(), Progress::new());
+        let (seller, seller_account) = role("seller").await?;
+        let (buyer, buyer_account) = role("buyer").await?;
+        for account in [seller_account, buyer_account] {
+            anvil.fund(account, FUNDS).await?;
+        }
+        let deploy = ["contract", "deploy", "--rpc", anvil.url()];
+        let (contracts, _): (Value, _) = seller.run(deploy).await?;
+        let text = |field: &str| contracts[field].as_str().unwrap_or_default().to_owned();
+        let mut connect = vec!["contract", "use", "--rpc", anvil.url()];
+        let (registry, escrow) = (text("registry"), text("escrow"));
+        connect.extend(["--registry", &registry, "--escrow", &escrow]);
+        buyer.run::<Value>(connect).await?;
+        let network = tiny::network(1);
+        let model = folder.path().join("tiny.zkm");
+        tiny::write_model(&network, &model)?;
+        let mut register: Vec<PathBuf> = vec!["model".into(), "register".into(), model];
+        register.extend(tiny::LAYOUT.map(PathBuf::from));
+        register.extend(["--stake".into(), "1gwei".into()]);
+        register.extend(["--compiler".into(), compiler.clone()]);
+        seller.run::<Value>(register).await?;
+        Ok(Some(Self {
+            folder,
+            anvil,
+            seller,
+            seller_account,
+            buyer,
+            buyer_account,
+            escrow: escrow.parse()?,
+            network,
+            compiler,
+        }))
+    }
+
+    /// Starts the seller's node: it, and where it listens.
+    pub async fn serve(&self) -> anyhow::Result<(Running, String)> {
+        let arguments = [
+            "seller",
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--time-per-shard",
+            "1s",
+        ];
+        let mut serving = self.seller.start(arguments)?;
+        match serving.next().await? {
+            Event::Listening { url, .. } => Ok((serving, url)),
+            other => anyhow::bail!("expected the seller to listen, got {other}"),
+        }
+    }
+
+    /// Arguments of a buyer's challenge: `samples` of which `correct` are right, and what else is wanted.
+    pub fn challenge(
+        &self,
+        url: &str,
+        samples: usize,
+        correct: usize,
+        more: &[&str],
+    ) -> anyhow::Result<Vec<PathBuf>> {
+        let folder = self.folder.path().join(format!("{samples}-{correct}"));
+        let dataset = tiny::write_dataset(&self.network, &folder, samples, correct)?;
+        let mut arguments: Vec<PathBuf> = vec!["buyer".into(), "challenge".into()];
+        arguments.extend(["--seller".into(), url.into()]);
+        arguments.extend(["--dataset".into(), dataset]);
+        let money = ["--price", "1000000", "--bond", "2000", "--penalty", "300"];
+        arguments.extend(money.iter().chain(more).map(PathBuf::from));
+        arguments.extend(self.compiler());
+        Ok(arguments)
+    }
+
+    /// Runs what the buyer left unfinished.
+    pub async fn resume<T: DeserializeOwned>(&self) -> anyhow::Result<(T, Answer)> {
+        let mut arguments: Vec<PathBuf> = vec!["buyer".into(), "resume".into()];
+        arguments.extend(self.compiler());
+        self.buyer.run(arguments).await
+    }
+
+    fn compiler(&self) -> [PathBuf; 2] {
+        ["--compiler".into(), self.compiler.clone()]
+    }
+
+    /// Moves the chain's clock on.
+    pub async fn pass(&self, seconds: u64) -> anyhow::Result<()> {
+        let call = |method, params| self.anvil.call(method, params);
+        call("evm_increaseTime", json!([seconds])).await?;
+        call("evm_mine", json!([])).await?;
+        Ok(())
+    }
+
+    /// What the escrow holds: nothing, once everybody has withdrawn.
+    pub async fn held(&self) -> anyhow::Result<Amount> {
+        self.anvil.balance(self.escrow).await
+    }
+}
+
+/// Waits for the first event that `wanted` takes something from.
+pub async fn until<T>(
+    serving: &mut Running,
+    wanted: impl Fn(&Event) -> Option<T>,
+) -> anyhow::Result<T> {
+    loop {
+        let event: Event = serving.next().await?;
+        if let Some(found) = wanted(&event) {
+            return Ok(found);
+        }
+    }
+}

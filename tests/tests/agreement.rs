@@ -1,0 +1,45 @@
+//! A seller and a buyer, real processes on a real chain: the exact count decides who is paid.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use zknode::{output::Answer, seller::event::Event};
+use zknode_tests::stage::{until, Stage};
+
+fn over(event: &Event) -> Option<u128> {
+    match event {
+        Event::Over { withdrawn, .. } => Some(withdrawn.0),
+        _ => None,
+    }
+}
+
+/// 13 samples in two shards; the second agreement wants one more correct answer than there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exact_count_decides() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+
+    let arguments = stage.challenge(&url, 13, 9, &["--threshold", "9"])?;
+    let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;
+    assert_eq!(verdict, Answer::Yes);
+    let outcome = &answer["outcome"];
+    assert_eq!(
+        (&outcome["correct"], &outcome["valid"]),
+        (&9.into(), &13.into()),
+        "{answer}"
+    );
+    // Price and bond.
+    assert_eq!(until(&mut serving, over).await?, 1_002_000);
+
+    let arguments = stage.challenge(&url, 14, 9, &["--threshold", "10"])?;
+    let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;
+    assert_eq!(verdict, Answer::No);
+    assert_eq!(answer["outcome"]["correct"], 9, "{answer}");
+    // Price and penalty; the seller keeps the rest of its bond.
+    assert_eq!(answer["outcome"]["withdrawn"], "1000300", "{answer}");
+    assert_eq!(until(&mut serving, over).await?, 1_700);
+
+    assert_eq!(stage.held().await?.0, 0);
+    serving.stop().await
+}
