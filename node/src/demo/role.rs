@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader, Lines},
     process::{Child, ChildStdout, Command},
-    task::JoinHandle,
+    sync::mpsc::{unbounded_channel, UnboundedReceiver},
 };
 use zknode_protocol::value::Address;
 
@@ -85,7 +85,8 @@ impl Role {
             last = Some(line);
         }
         let status = running.process.wait().await?;
-        running.words.await?;
+        // All it said is repeated before it is judged.
+        while running.words.recv().await.is_some() {}
         let answer = match status.code() {
             Some(0) => Answer::Yes,
             Some(1) => Answer::No,
@@ -123,13 +124,17 @@ fn say(
     name: &'static str,
     words: impl AsyncRead + Unpin + Send + 'static,
     progress: Progress,
-) -> JoinHandle<()> {
+) -> UnboundedReceiver<String> {
+    let (sender, receiver) = unbounded_channel();
+    let mut lines = BufReader::new(words).lines();
     tokio::spawn(async move {
-        let mut lines = BufReader::new(words).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             progress.say(format!("{name:>6} | {line}"));
+            // Whoever waits for no word has dropped the other end.
+            let _ = sender.send(line);
         }
-    })
+    });
+    receiver
 }
 
 /// A command under way; killed when dropped.
@@ -137,7 +142,7 @@ pub struct Running {
     name: &'static str,
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    words: JoinHandle<()>,
+    words: UnboundedReceiver<String>,
 }
 
 impl Running {
@@ -149,7 +154,17 @@ impl Running {
             .with_context(|| format!("the {}'s line is not understood: {line}", self.name))
     }
 
-    /// Ends it.
+    /// Waits until it says something with `words` in it.
+    pub async fn until_it_says(&mut self, words: &str) -> anyhow::Result<()> {
+        while let Some(line) = self.words.recv().await {
+            if line.contains(words) {
+                return Ok(());
+            }
+        }
+        bail!("the {} ended without saying {words:?}", self.name)
+    }
+
+    /// Ends it, at once and without warning.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let early = self.process.try_wait()?;
         ensure!(

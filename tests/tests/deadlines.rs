@@ -1,0 +1,89 @@
+//! A party that falls silent, at each step: the other one gets its money by the deadline, and nobody's is stuck.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use zknode::{output::Answer, seller::event::Event};
+use zknode_tests::stage::{until, Stage};
+
+/// Seconds in which each step may be taken: accept, deliver, prove.
+const WINDOWS: [&str; 8] = [
+    "--threshold",
+    "1",
+    "--accept-within",
+    "100s",
+    "--deliver-within",
+    "1000s",
+    "--prove-within",
+    "10000s",
+];
+
+fn is_accepted(event: &Event) -> Option<()> {
+    matches!(event, Event::Accepted { .. }).then_some(())
+}
+
+fn is_acknowledged(event: &Event) -> Option<()> {
+    matches!(event, Event::Acknowledged { .. }).then_some(())
+}
+
+/// The price, and what else is due, come back to the buyer after `seconds`.
+async fn comes_back(stage: &Stage, state: &str, withdrawn: &str) -> anyhow::Result<()> {
+    let (answer, verdict): (Value, _) = stage.resume().await?;
+    assert_eq!(verdict, Answer::No);
+    assert_eq!(answer["outcome"]["state"], state, "{answer}");
+    assert_eq!(answer["outcome"]["withdrawn"], withdrawn, "{answer}");
+    assert_eq!(stage.held().await?.0, 0);
+    Ok(())
+}
+
+/// Before it accepts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_that_never_accepts_costs_nothing() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (serving, url) = stage.serve().await?;
+    let mut challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
+    challenge.until_it_says("making keys").await?;
+    serving.stop().await?;
+    challenge.until_it_says("open, 9 samples").await?;
+    challenge.stop().await?;
+    stage.pass(101).await?;
+    comes_back(&stage, "Cancelled", "1000000").await
+}
+
+/// After the test set is delivered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_that_never_proves_loses_its_bond() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+    let challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
+    until(&mut serving, is_acknowledged).await?;
+    serving.stop().await?;
+    challenge.stop().await?;
+    stage.pass(11_101).await?;
+    comes_back(&stage, "Slashed", "1002000").await
+}
+
+/// After the seller accepted: it takes its bond back, and the price waits for the buyer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buyer_that_never_delivers_gains_nothing() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+    let mut challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
+    challenge.until_it_says("open, 9 samples").await?;
+    std::fs::remove_dir_all(stage.folder.path().join("9-9"))?;
+    until(&mut serving, is_accepted).await?;
+    challenge.stop().await?;
+    stage.pass(1_101).await?;
+    let withdrawn = until(&mut serving, |event| match event {
+        Event::Over { withdrawn, .. } => Some(withdrawn.0),
+        _ => None,
+    });
+    assert_eq!(withdrawn.await?, 2_000);
+    serving.stop().await?;
+    comes_back(&stage, "Declined", "1000000").await
+}
