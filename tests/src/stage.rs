@@ -1,6 +1,11 @@
 //! A seller and a buyer on a chain of their own, with a registered model.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::de::DeserializeOwned;
 use serde_json::{json, Value};
@@ -41,6 +46,8 @@ pub struct Stage {
     /// The seller's model.
     pub network: Network,
     compiler: PathBuf,
+    /// Where the seller listens, before and after every crash.
+    listen: SocketAddr,
 }
 
 impl Stage {
@@ -81,6 +88,7 @@ impl Stage {
         register.extend(["--stake".into(), "1gwei".into()]);
         register.extend(["--compiler".into(), compiler.clone()]);
         seller.run::<Value>(register).await?;
+        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         Ok(Some(Self {
             folder,
             anvil,
@@ -91,19 +99,15 @@ impl Stage {
             escrow: escrow.parse()?,
             network,
             compiler,
+            listen,
         }))
     }
 
     /// Starts the seller's node: it, and where it listens.
     pub async fn serve(&self) -> anyhow::Result<(Running, String)> {
-        let arguments = [
-            "seller",
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--time-per-shard",
-            "1s",
-        ];
+        let listen = self.listen.to_string();
+        let arguments = ["seller", "serve", "--listen", &listen];
+        let arguments = arguments.into_iter().chain(["--time-per-shard", "1s"]);
         let mut serving = self.seller.start(arguments)?;
         match serving.next().await? {
             Event::Listening { url, .. } => Ok((serving, url)),
@@ -132,9 +136,17 @@ impl Stage {
 
     /// Runs what the buyer left unfinished.
     pub async fn resume<T: DeserializeOwned>(&self) -> anyhow::Result<(T, Answer)> {
-        let mut arguments: Vec<PathBuf> = vec!["buyer".into(), "resume".into()];
-        arguments.extend(self.compiler());
-        self.buyer.run(arguments).await
+        self.buyer.run(self.resumption()).await
+    }
+
+    /// Starts it, to be killed.
+    pub fn start_resume(&self) -> anyhow::Result<Running> {
+        self.buyer.start(self.resumption())
+    }
+
+    fn resumption(&self) -> impl Iterator<Item = PathBuf> {
+        let arguments = ["buyer".into(), "resume".into()].into_iter();
+        arguments.chain(self.compiler())
     }
 
     fn compiler(&self) -> [PathBuf; 2] {
@@ -146,6 +158,38 @@ impl Stage {
         let call = |method, params| self.anvil.call(method, params);
         call("evm_increaseTime", json!([seconds])).await?;
         call("evm_mine", json!([])).await?;
+        Ok(())
+    }
+
+    /// Transactions an account ever made.
+    pub async fn transactions(&self, account: Address) -> anyhow::Result<u64> {
+        let count = self
+            .anvil
+            .call("eth_getTransactionCount", json!([account, "latest"]));
+        number(&count.await?)
+    }
+
+    /// Lets every transaction wait until [`Stage::mine`].
+    pub async fn hold_back(&self) -> anyhow::Result<()> {
+        self.anvil.call("evm_setAutomine", json!([false])).await?;
+        Ok(())
+    }
+
+    /// Waits until a transaction waits.
+    pub async fn until_pending(&self) -> anyhow::Result<()> {
+        loop {
+            let pool = self.anvil.call("txpool_status", json!([])).await?;
+            if number(&pool["pending"])? > 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Puts what waits into a block, and what comes later at once.
+    pub async fn mine(&self) -> anyhow::Result<()> {
+        self.anvil.call("evm_mine", json!([])).await?;
+        self.anvil.call("evm_setAutomine", json!([true])).await?;
         Ok(())
     }
 
@@ -165,5 +209,19 @@ pub async fn until<T>(
         if let Some(found) = wanted(&event) {
             return Ok(found);
         }
+    }
+}
+
+fn number(value: &Value) -> anyhow::Result<u64> {
+    let digits = value.as_str().and_then(|text| text.strip_prefix("0x"));
+    let digits = digits.ok_or_else(|| anyhow::anyhow!("expected a number, got {value}"))?;
+    Ok(u64::from_str_radix(digits, 16)?)
+}
+
+/// What the seller took in the end.
+pub fn over(event: &Event) -> Option<u128> {
+    match event {
+        Event::Over { withdrawn, .. } => Some(withdrawn.0),
+        _ => None,
     }
 }

@@ -2,15 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
-use zknode::{output::Answer, seller::event::Event};
-use zknode_tests::stage::{until, Stage};
-
-fn over(event: &Event) -> Option<u128> {
-    match event {
-        Event::Over { withdrawn, .. } => Some(withdrawn.0),
-        _ => None,
-    }
-}
+use zknode::output::Answer;
+use zknode_tests::stage::{over, until, Stage};
 
 /// 13 samples in two shards; the second agreement wants one more correct answer than there is.
 #[tokio::test(flavor = "multi_thread")]

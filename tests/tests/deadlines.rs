@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use zknode::{output::Answer, seller::event::Event};
-use zknode_tests::stage::{until, Stage};
+use zknode_tests::stage::{over, until, Stage};
 
 /// Seconds in which each step may be taken: accept, deliver, prove.
 const WINDOWS: [&str; 8] = [
@@ -79,11 +79,7 @@ async fn a_buyer_that_never_delivers_gains_nothing() -> anyhow::Result<()> {
     until(&mut serving, is_accepted).await?;
     challenge.stop().await?;
     stage.pass(1_101).await?;
-    let withdrawn = until(&mut serving, |event| match event {
-        Event::Over { withdrawn, .. } => Some(withdrawn.0),
-        _ => None,
-    });
-    assert_eq!(withdrawn.await?, 2_000);
+    assert_eq!(until(&mut serving, over).await?, 2_000);
     serving.stop().await?;
     comes_back(&stage, "Declined", "1000000").await
 }

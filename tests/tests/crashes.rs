@@ -1,0 +1,112 @@
+//! Kill -9 at any point: after a restart the agreement ends as it would have, and nothing is sent twice.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use zknode::{output::Answer, seller::event::Event};
+use zknode_tests::stage::{over, until, Stage};
+
+/// Nine of 13 samples are right, in two shards.
+const WISH: [&str; 2] = ["--threshold", "9"];
+/// Two contracts, the verifier, the model; then accept, acknowledge, two proofs, withdraw.
+const SELLER_TRANSACTIONS: u64 = 4 + 5;
+/// Opens, and finds nothing to withdraw.
+const BUYER_TRANSACTIONS: u64 = 1;
+
+async fn ends_right(stage: &Stage, answer: &Value, verdict: Answer) -> anyhow::Result<()> {
+    assert_eq!(verdict, Answer::Yes);
+    assert_eq!(answer["outcome"]["correct"], 9, "{answer}");
+    assert_eq!(answer["outcome"]["valid"], 13, "{answer}");
+    assert_eq!(stage.held().await?.0, 0);
+    let seller = stage.transactions(stage.seller_account).await?;
+    let buyer = stage.transactions(stage.buyer_account).await?;
+    assert_eq!((seller, buyer), (SELLER_TRANSACTIONS, BUYER_TRANSACTIONS));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_killed_after_everything_it_tells() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+    let mut challenge = stage.buyer.start(stage.challenge(&url, 13, 9, &WISH)?)?;
+    let mut told = vec![];
+    loop {
+        let event: Event = serving.next().await?;
+        let paid = over(&event);
+        told.push(event);
+        if let Some(paid) = paid {
+            assert_eq!(paid, 1_002_000);
+            break;
+        }
+        serving.stop().await?;
+        (serving, _) = stage.serve().await?;
+    }
+    // Offered, accepted, delivered, acknowledged, two proofs, both proven, over: each was told at most once more.
+    assert!(told.len() >= 7, "{told:?}");
+    let answer: Value = challenge.next().await?;
+    ends_right(&stage, &answer, Answer::Yes).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_killed_while_it_proves() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+    let mut challenge = stage.buyer.start(stage.challenge(&url, 13, 9, &WISH)?)?;
+    for shard in ["proving shard 0", "proving shard 1"] {
+        serving.until_it_says(shard).await?;
+        serving.stop().await?;
+        (serving, _) = stage.serve().await?;
+    }
+    assert_eq!(until(&mut serving, over).await?, 1_002_000);
+    let answer: Value = challenge.next().await?;
+    ends_right(&stage, &answer, Answer::Yes).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_killed_while_its_transactions_wait() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+    let mut challenge = stage.buyer.start(stage.challenge(&url, 13, 9, &WISH)?)?;
+    challenge.until_it_says("open, 13 samples").await?;
+    // Accept, acknowledge, the two proofs.
+    for _ in 0..4 {
+        stage.hold_back().await?;
+        stage.until_pending().await?;
+        serving.stop().await?;
+        (serving, _) = stage.serve().await?;
+        stage.mine().await?;
+        // Mined: the next one is held back in time, since proving or polling lies between.
+    }
+    assert_eq!(until(&mut serving, over).await?, 1_002_000);
+    let answer: Value = challenge.next().await?;
+    ends_right(&stage, &answer, Answer::Yes).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buyer_killed_while_it_opens_and_while_it_delivers() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+    stage.hold_back().await?;
+    let challenge = stage.buyer.start(stage.challenge(&url, 13, 9, &WISH)?)?;
+    stage.until_pending().await?;
+    challenge.stop().await?;
+    stage.mine().await?;
+
+    let resume = stage.start_resume()?;
+    until(&mut serving, |event| {
+        matches!(event, Event::Delivered { .. }).then_some(())
+    })
+    .await?;
+    resume.stop().await?;
+    assert_eq!(until(&mut serving, over).await?, 1_002_000);
+
+    let (answer, verdict): (Value, _) = stage.resume().await?;
+    ends_right(&stage, &answer, verdict).await
+}
