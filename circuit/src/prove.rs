@@ -25,6 +25,7 @@ use halo2curves::{
     group::Curve,
 };
 use rand_core::{CryptoRng, RngCore};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -61,16 +62,17 @@ impl From<ShardError> for ProverError {
 }
 
 /// Where the prover stands; reported as each stage begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Network runs and phase-1 cells.
     Witness,
     /// Instance and phase-1 commitments.
     Commitments,
-    /// Phase 2: fractions, claims, glue, and their commitments.
-    Lookups,
+    /// Phase 2: the lookups' fractions, the linear layers' claims and glue, and their commitments.
+    Checks,
     /// The copy argument.
-    LinearChecks,
+    Copies,
     /// The quotient polynomial.
     Quotient,
     /// Evaluations and the opening.
@@ -182,6 +184,17 @@ impl Prover {
             circuit,
             &[&model, &data, &public],
             rng,
+            &|round| {
+                let next = [
+                    Stage::Checks,
+                    Stage::Copies,
+                    Stage::Quotient,
+                    Stage::Opening,
+                ];
+                if let Some(stage) = next.get(round) {
+                    on_stage(*stage);
+                }
+            },
         )?;
         Ok(proof)
     }

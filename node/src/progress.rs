@@ -107,8 +107,8 @@ impl ProofBar {
         let name = match stage {
             Stage::Witness => "running the network",
             Stage::Commitments => "committing",
-            Stage::Lookups => "lookups and linear checks",
-            Stage::LinearChecks => "copies",
+            Stage::Checks => "lookups and linear checks",
+            Stage::Copies => "copies",
             Stage::Quotient => "quotient",
             Stage::Opening => "opening",
         };

@@ -1,18 +1,18 @@
 //! Proving with committed instance columns.
 
-use crate::transcript::ProofWriter;
+use crate::transcript::{KeccakChallenge, ProofWriter};
 use halo2_proofs::plonk::{Circuit, ProvingKey};
 use halo2_proofs::poly::commitment::Prover;
 use halo2_proofs::poly::kzg::commitment::{KZGCommitmentScheme, ParamsKZG};
 use halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
 use halo2_proofs::poly::ProverQuery;
-use halo2_proofs::transcript::{EncodedChallenge, TranscriptWrite};
+use halo2_proofs::transcript::{EncodedChallenge, Transcript, TranscriptWrite};
 use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use rand_core::RngCore;
 use std::io;
 use thiserror::Error;
 
-use super::shape::ProofShape;
+use super::shape::{ProofShape, Round};
 use super::support::ShapeError;
 
 /// Why no proof was made.
@@ -92,16 +92,24 @@ impl<'params> Prover<'params, KZGCommitmentScheme<Bn256>> for CommittedInstances
 /// The instance values are committed again here, without blinding: the salt that hides them is part of the values.
 /// `rng` draws the blinding rows; halo2 draws its random polynomial from the thread's generator, so two proofs from
 /// equal generators differ. A circuit whose `synthesize` fails panics inside halo2: check it before proving.
+///
+/// `on_round` is told as each round of [`ProofShape::rounds`] ends, and so what the prover turns to next.
 pub fn create_proof<C: Circuit<Fr>>(
     params: &ParamsKZG<Bn256>,
     pk: &ProvingKey<G1Affine>,
     circuit: C,
     instances: &[&[Fr]],
     rng: impl RngCore,
+    on_round: &dyn Fn(usize),
 ) -> Result<Vec<u8>, ProveError> {
     let shape = ProofShape::new(pk.get_vk())?;
     check_inputs(params, &shape, instances)?;
-    let mut transcript = ProofWriter::new();
+    let mut transcript = Observed {
+        writer: ProofWriter::new(),
+        squeezed: 0,
+        rounds: &shape.rounds,
+        on_round,
+    };
     halo2_proofs::plonk::create_proof::<
         KZGCommitmentScheme<Bn256>,
         CommittedInstances<'_>,
@@ -110,7 +118,47 @@ pub fn create_proof<C: Circuit<Fr>>(
         _,
         _,
     >(params, pk, &[circuit], &[instances], rng, &mut transcript)?;
-    Ok(transcript.finish())
+    Ok(transcript.writer.finish())
+}
+
+/// A transcript whose challenges tell how far the proof is: halo2 itself reports nothing.
+struct Observed<'a> {
+    writer: ProofWriter,
+    squeezed: usize,
+    rounds: &'a [Round],
+    on_round: &'a dyn Fn(usize),
+}
+
+impl Transcript<G1Affine, KeccakChallenge> for Observed<'_> {
+    fn squeeze_challenge(&mut self) -> KeccakChallenge {
+        self.squeezed += 1;
+        let ends = self.rounds.iter().scan(0, |sum, round| {
+            *sum += round.challenges;
+            Some(*sum)
+        });
+        if let Some(round) = { ends }.position(|end| end == self.squeezed) {
+            (self.on_round)(round);
+        }
+        self.writer.squeeze_challenge()
+    }
+
+    fn common_point(&mut self, point: G1Affine) -> io::Result<()> {
+        self.writer.common_point(point)
+    }
+
+    fn common_scalar(&mut self, scalar: Fr) -> io::Result<()> {
+        self.writer.common_scalar(scalar)
+    }
+}
+
+impl TranscriptWrite<G1Affine, KeccakChallenge> for Observed<'_> {
+    fn write_point(&mut self, point: G1Affine) -> io::Result<()> {
+        self.writer.write_point(point)
+    }
+
+    fn write_scalar(&mut self, scalar: Fr) -> io::Result<()> {
+        self.writer.write_scalar(scalar)
+    }
 }
 
 /// Entering the step after the third phase panics in halo2-axiom 0.5.3, so the third phase itself is lost.

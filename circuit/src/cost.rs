@@ -1,0 +1,179 @@
+//! What a proof must cost, known before any key is made: columns to FFTs and multi-scalar multiplications (MSMs).
+//!
+//! Counts are those of halo2-axiom 0.5.3: one FFT of size `n = 2^k` brings each advice, instance and product column to
+//! coefficients; each column that the quotient reads is then evaluated on `d - 1` cosets of size `n` (`d` the degree of
+//! the constraints); the quotient comes back by one FFT on all of them. Every commitment is one MSM of size `n`: of
+//! small values for instance and phase-1 columns, of full scalars for everything else.
+//!
+//! The *floor* is these counts times a machine's own speed for one of each: what no prover of this layout with these
+//! FFTs and MSMs undercuts. `prove / floor` is the overhead of everything else.
+
+use crate::{attestation::AttestationCircuit, gadget::Shape, layout::Layout, srs::Srs};
+use halo2_proofs::{
+    plonk::{Circuit, ConstraintSystem},
+    poly::{
+        commitment::{Blind, Params, ParamsProver},
+        EvaluationDomain,
+    },
+};
+use halo2curves::{bn256::Fr, ff::Field};
+use rand_core::RngCore;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a field element.
+const SCALAR: u64 = 32;
+/// Columns that the quotient reads besides the circuit's own: first, last and active rows.
+const BOUNDARY_COLUMNS: u64 = 3;
+/// The random polynomial that blinds the quotient.
+const RANDOM: u64 = 1;
+/// SHPLONK's two quotients.
+const OPENINGS: u64 = 2;
+
+/// Columns and operations of one proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// log2 of the rows.
+    pub k: u32,
+    /// Advice columns of phase 1: values of 8 to 16 bits.
+    pub small_columns: u64,
+    /// Advice columns of phase 2: full scalars.
+    pub full_columns: u64,
+    /// Committed instance columns: weights, data, statement.
+    pub instance_columns: u64,
+    /// Fixed columns.
+    pub fixed_columns: u64,
+    /// Columns under copy constraints.
+    pub permuted_columns: u64,
+    /// Products of the copy argument.
+    pub products: u64,
+    /// Pieces of the quotient, `d - 1`.
+    pub quotient_pieces: u64,
+    /// FFTs of size `2^k`.
+    pub ffts: u64,
+    /// MSMs of small values.
+    pub small_msms: u64,
+    /// MSMs of full scalars.
+    pub full_msms: u64,
+    /// Memory while proving, keys and reference string included, in bytes. An estimate.
+    pub peak_bytes: u64,
+}
+
+/// Seconds of one operation of size `2^k`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Speed {
+    /// One FFT.
+    pub fft: f64,
+    /// One MSM of small values.
+    pub small_msm: f64,
+    /// One MSM of full scalars.
+    pub full_msm: f64,
+}
+
+impl Speed {
+    /// Two cores at 2^20 rows (`circuit.md` section 7), scaled: for an estimate before anything was measured.
+    pub fn two_cores(k: u32) -> Self {
+        let scale = f64::from(k) / 20.0 * 2f64.powi(k as i32 - 20);
+        Self {
+            fft: 0.51 * scale,
+            small_msm: 0.58 * scale,
+            full_msm: 3.8 * scale,
+        }
+    }
+}
+
+impl Cost {
+    /// The cost of a proof of this layout.
+    pub fn of(layout: &Layout) -> Self {
+        let mut system = ConstraintSystem::<Fr>::default();
+        AttestationCircuit::configure_with_params(&mut system, Shape::from(layout));
+        let phases = system.advice_column_phase();
+        let full_columns = phases.iter().filter(|phase| **phase > 0).count() as u64;
+        let small_columns = phases.len() as u64 - full_columns;
+        let instance_columns = system.num_instance_columns() as u64;
+        let fixed_columns = system.num_fixed_columns() as u64;
+        let permuted_columns = system.permutation().get_columns().len() as u64;
+        // The quotient's degree is rounded up to a power of two by the evaluation domain.
+        let quotient_pieces = system.degree() as u64 - 1;
+        let cosets = quotient_pieces.next_power_of_two();
+        let products = permuted_columns.div_ceil(quotient_pieces - 1);
+        let own = small_columns + full_columns + instance_columns + products;
+        let fixed = fixed_columns + permuted_columns + BOUNDARY_COLUMNS;
+        let read = own + fixed;
+        Self {
+            k: layout.options().k,
+            small_columns,
+            full_columns,
+            instance_columns,
+            fixed_columns,
+            permuted_columns,
+            products,
+            quotient_pieces,
+            ffts: own + (read + 1) * cosets,
+            small_msms: small_columns + instance_columns,
+            full_msms: full_columns + products + RANDOM + quotient_pieces + OPENINGS,
+            peak_bytes: Self::peak(layout.rows() as u64, own, fixed, cosets),
+        }
+    }
+
+    /// The moment of the quotient: keys (values and coefficients of every fixed column), own columns in both forms, one
+    /// coset of each, and the quotient; two points a row of the reference string.
+    fn peak(rows: u64, own: u64, fixed: u64, cosets: u64) -> u64 {
+        let columns = 3 * fixed + 3 * own + 2 * cosets;
+        rows * (columns * SCALAR + 4 * SCALAR)
+    }
+
+    /// Seconds that FFTs and MSMs alone take.
+    pub fn floor(&self, speed: &Speed) -> f64 {
+        self.ffts as f64 * speed.fft
+            + self.small_msms as f64 * speed.small_msm
+            + self.full_msms as f64 * speed.full_msm
+    }
+}
+
+/// One of each operation, ready to be timed by whoever has a clock.
+pub struct Probe<'srs> {
+    srs: &'srs Srs,
+    domain: EvaluationDomain<Fr>,
+    columns: Vec<Vec<Fr>>,
+    small: Vec<Fr>,
+}
+
+impl<'srs> Probe<'srs> {
+    /// Columns a run of FFTs takes side by side.
+    pub const FFTS: usize = 8;
+
+    /// Random columns of `2^k` rows.
+    pub fn new(srs: &'srs Srs, mut rng: impl RngCore) -> Self {
+        let rows = 1 << srs.k();
+        let column: Vec<Fr> = (0..rows).map(|_| Fr::random(&mut rng)).collect();
+        let small = (0..rows).map(|_| Fr::from(u64::from(rng.next_u32() as u8)));
+        Self {
+            small: small.collect(),
+            columns: vec![column; Self::FFTS],
+            domain: EvaluationDomain::new(1, srs.k()),
+            srs,
+        }
+    }
+
+    /// [`Probe::FFTS`] FFTs, a core each.
+    pub fn ffts(&self) {
+        let run = |column: &Vec<Fr>| {
+            let column = self.domain.lagrange_from_vec(column.clone());
+            std::hint::black_box(self.domain.lagrange_to_coeff(column));
+        };
+        self.columns.par_iter().for_each(run);
+    }
+
+    /// One MSM of bytes.
+    pub fn small_msm(&self) {
+        let column = self.domain.lagrange_from_vec(self.small.clone());
+        std::hint::black_box(self.srs.params().commit_lagrange(&column, Blind::default()));
+    }
+
+    /// One MSM of full scalars.
+    pub fn full_msm(&self) {
+        let column = self.domain.coeff_from_vec(self.columns[0].clone());
+        std::hint::black_box(self.srs.params().commit(&column, Blind::default()));
+    }
+}
