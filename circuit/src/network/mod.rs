@@ -18,6 +18,7 @@
 
 mod architecture;
 pub mod execute;
+pub mod import;
 
 pub use architecture::{
     Architecture, ArchitectureError, Layer, Linear, Output, Padding, Shape, SumPool, TensorId, Term,
