@@ -198,12 +198,14 @@ pub enum ArchitectureError {
 }
 
 /// Cells of one sample's largest tensor, and weights of one layer, that are accepted.
-const MAX_CELLS: usize = 1 << 26;
+pub(super) const MAX_CELLS: usize = 1 << 26;
+/// Logits and their differences stay below this; the circuit compares 32 bits.
+pub(super) const LOGIT_BOUND: i128 = 1 << 30;
 
 impl Term {
     /// Output positions of this term for an input of `shape`, or `None` where the kernel does
     /// not fit.
-    fn positions(&self, shape: Shape) -> Option<(usize, usize)> {
+    pub(super) fn positions(&self, shape: Shape) -> Option<(usize, usize)> {
         let span = |size: usize, before: usize, after: usize, kernel: usize, stride: usize| {
             let room = size.checked_add(before)?.checked_add(after)?;
             Some(room.checked_sub(kernel)? / stride + 1)
@@ -227,6 +229,17 @@ impl Architecture {
         match self.layers.last() {
             Some(Layer::Linear(linear)) => linear.shape.channels,
             _ => 0,
+        }
+    }
+
+    /// Least and greatest accumulator the tables hold for a layer with this output.
+    pub fn allowed(&self, output: Output) -> (i128, i128) {
+        match output {
+            Output::Logits => (-LOGIT_BOUND, LOGIT_BOUND),
+            Output::Activation => {
+                let half = 1i128 << (self.range_bits - 1) << self.fraction_bits;
+                (-half, half - 1)
+            }
         }
     }
 

@@ -106,8 +106,6 @@ impl fmt::Debug for Network {
 /// Greatest weight or bias: with at most 2^26 weights of bytes an `i128` bound cannot overflow,
 /// and a total layer's accumulators are far within 64 bits.
 const MAX_MAGNITUDE: u64 = 1 << 40;
-/// Logits and their differences stay below this; the circuit compares 32 bits.
-const LOGIT_BOUND: i128 = 1 << 30;
 
 impl Network {
     /// Joins an architecture with weights; checks counts and totality.
@@ -173,11 +171,21 @@ impl Network {
         Ok(())
     }
 
-    /// Worst case over all images, from the weights alone: inputs and activations are bytes,
-    /// pooled cells bytes times the window.
-    fn check_total(&self) -> Result<(), NetworkError> {
+    /// Least and greatest accumulator of every linear layer over all images, from the weights
+    /// alone: inputs and activations are bytes, pooled cells bytes times the window.
+    pub fn bounds(&self) -> Vec<(i128, i128)> {
+        let channels = |reach: Vec<(i128, i128)>| {
+            let low = reach.iter().map(|r| r.0).min().unwrap_or(0);
+            (low, reach.iter().map(|r| r.1).max().unwrap_or(0))
+        };
+        self.reach().into_iter().map(channels).collect()
+    }
+
+    /// [`Network::bounds`] by output channel.
+    fn reach(&self) -> Vec<Vec<(i128, i128)>> {
         let mut greatest: Vec<i128> = vec![255];
         let mut weights = self.weights.layers.iter();
+        let mut reach = vec![];
         for layer in &self.architecture.layers {
             let bound = match layer {
                 Layer::Flatten { input } => greatest[input.0],
@@ -186,53 +194,30 @@ impl Network {
                 }
                 Layer::Linear(linear) => {
                     if let Some(weights) = weights.next() {
-                        self.check_layer(linear, weights, &greatest)?;
+                        reach.push(layer_reach(linear, weights, &greatest));
                     }
                     255
                 }
             };
             greatest.push(bound);
         }
-        Ok(())
+        reach
     }
 
-    fn check_layer(
-        &self,
-        linear: &Linear,
-        weights: &LinearWeights,
-        greatest: &[i128],
-    ) -> Result<(), NetworkError> {
-        let (allowed_low, allowed_high) = match linear.output {
-            super::Output::Logits => (-LOGIT_BOUND, LOGIT_BOUND),
-            super::Output::Activation => {
-                let half = 1i128 << (self.architecture.range_bits - 1);
-                let scale = 1i128 << self.architecture.fraction_bits;
-                (-half * scale, half * scale - 1)
-            }
-        };
-        for channel in 0..linear.shape.channels {
-            let bias = i128::from(weights.bias[channel]);
-            let (mut low, mut high) = (bias, bias);
-            for (term, values) in linear.terms.iter().zip(&weights.terms) {
-                let outputs = linear.shape.channels / term.groups;
-                let per_group = values.len() / term.groups;
-                let (group, output) = (channel / outputs, channel % outputs);
-                let run = &values[group * per_group..(group + 1) * per_group];
-                for weight in run.iter().skip(output).step_by(outputs) {
-                    let reach = i128::from(*weight) * greatest[term.input.0];
-                    low += reach.min(0);
-                    high += reach.max(0);
+    fn check_total(&self) -> Result<(), NetworkError> {
+        for (linear, reach) in self.linears().zip(self.reach()) {
+            let (allowed_low, allowed_high) = self.architecture.allowed(linear.output);
+            for (channel, (low, high)) in reach.into_iter().enumerate() {
+                if low < allowed_low || high > allowed_high {
+                    return Err(NetworkError::NotTotal {
+                        layer: linear.name.clone(),
+                        channel,
+                        low,
+                        high,
+                        allowed_low,
+                        allowed_high,
+                    });
                 }
-            }
-            if low < allowed_low || high > allowed_high {
-                return Err(NetworkError::NotTotal {
-                    layer: linear.name.clone(),
-                    channel,
-                    low,
-                    high,
-                    allowed_low,
-                    allowed_high,
-                });
             }
         }
         Ok(())
@@ -324,6 +309,27 @@ impl Network {
         }
         sums
     }
+}
+
+/// Least and greatest accumulator of every output channel, where tensor `i` holds `0..=greatest[i]`.
+fn layer_reach(linear: &Linear, weights: &LinearWeights, greatest: &[i128]) -> Vec<(i128, i128)> {
+    let channel = |channel: usize| {
+        let bias = i128::from(weights.bias[channel]);
+        let (mut low, mut high) = (bias, bias);
+        for (term, values) in linear.terms.iter().zip(&weights.terms) {
+            let outputs = linear.shape.channels / term.groups;
+            let per_group = values.len() / term.groups;
+            let (group, output) = (channel / outputs, channel % outputs);
+            let run = &values[group * per_group..(group + 1) * per_group];
+            for weight in run.iter().skip(output).step_by(outputs) {
+                let reach = i128::from(*weight) * greatest[term.input.0];
+                low += reach.min(0);
+                high += reach.max(0);
+            }
+        }
+        (low, high)
+    };
+    (0..linear.shape.channels).map(channel).collect()
 }
 
 /// All `(y, x)`, row by row.

@@ -18,6 +18,7 @@
 
 mod architecture;
 pub mod execute;
+pub mod import;
 pub mod model_file;
 
 pub use architecture::{

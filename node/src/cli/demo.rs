@@ -4,11 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Session;
+use super::{import::BUNDLED_MODEL, Session};
 use crate::{buyer::Threshold, demo, output::Answer, testset::BUNDLED};
-
-/// The name of the bundled model, in place of a path.
-pub const BUNDLED_MODEL: &str = "lenet5";
 
 #[derive(Args)]
 pub struct Demo {

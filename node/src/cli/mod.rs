@@ -5,6 +5,7 @@ mod contract;
 mod dataset;
 mod demo;
 mod escrow;
+mod import;
 mod model;
 mod prove;
 mod roles;

@@ -15,7 +15,7 @@ use zknode_protocol::{
     value::{Amount, Bytes},
 };
 
-use super::{value, Session};
+use super::{import::Import, value, Session};
 use crate::{
     home::{read_file, write_file},
     output::Answer,
@@ -81,6 +81,8 @@ impl LayoutArgs {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Makes the integer network of a float ONNX model, and compares the two.
+    Import(Box<Import>),
     /// Shows a model's architecture and how its proofs would be laid out.
     Inspect {
         /// The model, as `model import` wrote it.
@@ -119,6 +121,7 @@ pub enum Command {
 impl Command {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
         match self {
+            Self::Import(arguments) => arguments.run(session),
             Self::Inspect { model, layout } => {
                 let network = model_file::read(&read_file(model, MAX_MODEL)?)?;
                 let layout = layout.layout(network.architecture())?;

@@ -1,0 +1,118 @@
+//! Constant tensors of a file, checked.
+
+use super::proto::{element, TensorProto};
+use crate::network::architecture::MAX_CELLS;
+use crate::network::import::ImportError;
+
+/// A constant tensor. Weights are secret: no `Debug`.
+#[derive(Clone)]
+pub struct Constant {
+    /// Shape; empty for a scalar.
+    pub dims: Vec<usize>,
+    /// The elements.
+    pub data: Data,
+}
+
+/// Elements, row-major.
+#[derive(Clone)]
+pub enum Data {
+    /// Of a float type.
+    Float(Vec<f32>),
+    /// Of an integer type.
+    Int(Vec<i64>),
+}
+
+impl Constant {
+    /// Reads a tensor: no more elements than a layer may have, as many as the shape says, all finite.
+    pub fn read(proto: &TensorProto) -> Result<Self, ImportError> {
+        let tensor = || proto.name.clone();
+        if proto.data_location != 0 || !proto.external_data.is_empty() {
+            return Err(ImportError::ExternalData { tensor: tensor() });
+        }
+        let mismatch = |found, unit| ImportError::TensorData {
+            tensor: tensor(),
+            dims: proto.dims.clone(),
+            found,
+            unit,
+        };
+        let mut dims = Vec::with_capacity(proto.dims.len());
+        let mut count = 1usize;
+        for &side in &proto.dims {
+            let side = usize::try_from(side).map_err(|_| mismatch(0, "elements"))?;
+            count = count.saturating_mul(side);
+            dims.push(side);
+        }
+        if count > MAX_CELLS {
+            return Err(ImportError::TooLarge {
+                what: "the number of elements of a constant",
+                found: count,
+                max: MAX_CELLS,
+            });
+        }
+        let data = Data::read(proto, &mismatch)?;
+        if data.len() != count {
+            return Err(mismatch(data.len(), "elements"));
+        }
+        if matches!(&data, Data::Float(values) if !values.iter().all(|v| v.is_finite())) {
+            return Err(ImportError::NotFinite {
+                place: format!("tensor {}", proto.name),
+            });
+        }
+        Ok(Self { dims, data })
+    }
+}
+
+impl Data {
+    fn len(&self) -> usize {
+        match self {
+            Self::Float(values) => values.len(),
+            Self::Int(values) => values.len(),
+        }
+    }
+
+    fn read(
+        proto: &TensorProto,
+        mismatch: &impl Fn(usize, &'static str) -> ImportError,
+    ) -> Result<Self, ImportError> {
+        let raw = proto.raw_data.as_deref();
+        Ok(match proto.data_type {
+            element::FLOAT => Self::Float(match raw {
+                Some(raw) => words(raw, mismatch)?.map(f32::from_le_bytes).collect(),
+                None => proto.float_data.clone(),
+            }),
+            element::DOUBLE => Self::Float(match raw {
+                Some(raw) => words(raw, mismatch)?
+                    .map(|word| f64::from_le_bytes(word) as f32)
+                    .collect(),
+                None => proto.double_data.iter().map(|&v| v as f32).collect(),
+            }),
+            element::INT32 => Self::Int(match raw {
+                Some(raw) => words(raw, mismatch)?
+                    .map(|word| i32::from_le_bytes(word).into())
+                    .collect(),
+                None => proto.int32_data.iter().map(|&v| v.into()).collect(),
+            }),
+            element::INT64 => Self::Int(match raw {
+                Some(raw) => words(raw, mismatch)?.map(i64::from_le_bytes).collect(),
+                None => proto.int64_data.clone(),
+            }),
+            found => {
+                return Err(ImportError::ElementType {
+                    tensor: proto.name.clone(),
+                    found,
+                })
+            }
+        })
+    }
+}
+
+/// The words of `N` bytes in `raw`, which must be whole.
+fn words<'a, const N: usize>(
+    raw: &'a [u8],
+    mismatch: &impl Fn(usize, &'static str) -> ImportError,
+) -> Result<impl Iterator<Item = [u8; N]> + 'a, ImportError> {
+    if raw.len() % N != 0 {
+        return Err(mismatch(raw.len(), "bytes"));
+    }
+    Ok(raw.chunks_exact(N).filter_map(|word| word.try_into().ok()))
+}

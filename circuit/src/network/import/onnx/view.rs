@@ -1,0 +1,228 @@
+//! Poolings, reshapes and what changes nothing.
+
+use super::constant::{Constant, Data};
+use super::lower::{shape_of, Lowering, Tensor, Value};
+use super::node::Node;
+use super::window::padding;
+use crate::network::import::ImportError;
+use crate::network::{Layer, Padding, Shape, SumPool};
+
+impl<'a> Lowering<'a> {
+    pub(super) fn average_pool(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        // Without padding count_include_pad changes nothing.
+        node.only(&[
+            "auto_pad",
+            "ceil_mode",
+            "count_include_pad",
+            "dilations",
+            "kernel_shape",
+            "pads",
+            "strides",
+        ])?;
+        let tensor = self.tensor(node, 0)?;
+        let kernel = node.sides("kernel_shape", None)?;
+        let stride = node.sides("strides", Some((1, 1)))?;
+        let &[_, height, width] = &tensor.dims[..] else {
+            return Err(node.form("only pooling in two dimensions is supported"));
+        };
+        if node.sides("dilations", Some((1, 1)))? != (1, 1) {
+            return Err(node.form("only dilation 1 is supported"));
+        }
+        if padding(node, (height, width), kernel, stride)? != Padding::default() {
+            return Err(node.form("only pooling without padding is supported"));
+        }
+        if kernel.0 > height || kernel.1 > width {
+            return Err(node.form("the window is larger than the tensor"));
+        }
+        let exact = (height - kernel.0) % stride.0 == 0 && (width - kernel.1) % stride.1 == 0;
+        if node.int("ceil_mode", 0)? != 0 && !exact {
+            return Err(node.form("ceil_mode with windows that reach outside is not supported"));
+        }
+        Ok(self.pool(node, tensor, kernel, stride))
+    }
+
+    pub(super) fn global_average_pool(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        node.only(&[])?;
+        let tensor = self.tensor(node, 0)?;
+        let &[_, height, width] = &tensor.dims[..] else {
+            return Err(node.form("only pooling in two dimensions is supported"));
+        };
+        Ok(self.pool(node, tensor, (height, width), (1, 1)))
+    }
+
+    fn pool(
+        &mut self,
+        node: &Node,
+        tensor: Tensor,
+        kernel: (usize, usize),
+        stride: (usize, usize),
+    ) -> Value {
+        let Shape {
+            channels,
+            height,
+            width,
+        } = self.shape(&tensor);
+        let dims = vec![
+            channels,
+            (height - kernel.0) / stride.0 + 1,
+            (width - kernel.1) / stride.1 + 1,
+        ];
+        if kernel == (1, 1) && stride == (1, 1) {
+            return self.renamed(tensor, dims);
+        }
+        let layer = Layer::SumPool(SumPool {
+            name: node.name.clone(),
+            input: tensor.id,
+            kernel,
+            stride,
+        });
+        self.push_view(layer, dims)
+    }
+
+    pub(super) fn flatten(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        node.only(&["axis"])?;
+        let tensor = self.source(node, 0)?;
+        let axis = node.int("axis", 1)?;
+        if axis != 1 && axis != -(tensor.dims.len() as i64) {
+            return Err(node.form("only axis 1 is supported: it keeps the batch"));
+        }
+        let cells = tensor.dims.iter().product();
+        self.reshaped(node, tensor, vec![cells])
+    }
+
+    pub(super) fn reshape(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        node.only(&["allowzero"])?;
+        let tensor = self.source(node, 0)?;
+        let target = self.ints(node, 1)?;
+        let cells: usize = tensor.dims.iter().product();
+        let Some((&batch, sides)) = target.split_first() else {
+            return Err(node.form("the shape must keep the batch"));
+        };
+        let zero_copies = node.int("allowzero", 0)? == 0;
+        let open = sides.iter().filter(|&&side| side == -1).count();
+        let keeps_batch = match batch {
+            0 => zero_copies,
+            1 => open <= 1,
+            -1 => open == 0,
+            _ => false,
+        };
+        if !keeps_batch {
+            return Err(node.form("the shape must keep the batch: 0, 1 or -1 first, one -1 in all"));
+        }
+        let mut dims = vec![];
+        for (index, &side) in sides.iter().enumerate() {
+            let side = match side {
+                0 if zero_copies => tensor.dims.get(index).copied(),
+                -1 => Some(1),
+                side => usize::try_from(side).ok(),
+            };
+            dims.push(side.ok_or_else(|| node.form(format!("shape {target:?} has no meaning")))?);
+        }
+        let known = dims.iter().fold(1usize, |n, &side| n.saturating_mul(side));
+        if let Some(index) = sides.iter().position(|&side| side == -1) {
+            dims[index] = cells.checked_div(known).unwrap_or(0);
+        }
+        self.reshaped(node, tensor, dims)
+    }
+
+    pub(super) fn squeeze(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        node.only(&["axes"])?;
+        let tensor = self.source(node, 0)?;
+        let axes = match node.ints("axes")? {
+            Some(axes) => axes.to_vec(),
+            None if node.input(1).is_some() => self.ints(node, 1)?,
+            None => return Err(node.form("the axes must be named, or the batch would go too")),
+        };
+        let rank = tensor.dims.len() as i64 + 1;
+        let mut drop = vec![false; tensor.dims.len()];
+        for axis in axes {
+            let axis = if axis < 0 {
+                axis.saturating_add(rank)
+            } else {
+                axis
+            };
+            let index = usize::try_from(axis)
+                .ok()
+                .and_then(|axis| axis.checked_sub(1));
+            match index.and_then(|index| drop.get_mut(index)) {
+                Some(dropped) if tensor.dims[axis as usize - 1] == 1 => *dropped = true,
+                _ => return Err(node.form(format!("axis {axis} cannot be dropped"))),
+            }
+        }
+        let kept = tensor.dims.iter().zip(drop).filter(|(_, drop)| !drop);
+        let dims: Vec<_> = kept.map(|(&side, _)| side).collect();
+        self.reshaped(node, tensor, dims)
+    }
+
+    /// The tensor with other dimensions: the same network shape, flat, or any for the image.
+    fn reshaped(
+        &mut self,
+        node: &Node,
+        tensor: Tensor,
+        dims: Vec<usize>,
+    ) -> Result<Value, ImportError> {
+        let count = |dims: &[usize]| dims.iter().fold(1usize, |n, &side| n.saturating_mul(side));
+        let cells = count(&tensor.dims);
+        if count(&dims) != cells || !(1..=3).contains(&dims.len()) {
+            return Err(node.form(format!("cannot give {cells} cells the shape {dims:?}")));
+        }
+        let (from, to) = (self.shape(&tensor), shape_of(&dims));
+        if from == to {
+            return Ok(self.renamed(tensor, dims));
+        }
+        if to == Shape::new(cells, 1, 1) {
+            let layer = Layer::Flatten { input: tensor.id };
+            return Ok(self.push_view(layer, dims));
+        }
+        if let Some(value) = self.reshape_input(&tensor, dims.clone()) {
+            return Ok(value);
+        }
+        Err(node.form("a tensor can only be flattened to channels*height*width"))
+    }
+
+    pub(super) fn identity(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        node.only(&["ratio", "seed"])?;
+        // Training, when it is asked for at all, is asked for by a constant.
+        self.value(node, 0)
+    }
+
+    /// Left out: it keeps the order of the classes.
+    pub(super) fn softmax(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        node.only(&["axis"])?;
+        let tensor = self.tensor(node, 0)?;
+        let rank = tensor.dims.len() as i64 + 1;
+        let axis = node.int("axis", if rank == 2 { 1 } else { -1 })?;
+        if axis != 1 && axis.saturating_add(rank) != 1 || self.shape(&tensor).positions() != 1 {
+            return Err(node.form("a softmax must be over the classes, one position each"));
+        }
+        Ok(self.ended(tensor))
+    }
+
+    /// The value of a Constant node.
+    pub(super) fn known(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        node.only(&[
+            "value",
+            "value_float",
+            "value_floats",
+            "value_int",
+            "value_ints",
+        ])?;
+        let list = |dims, data| Ok(Value::Constant(Constant { dims, data }));
+        if let Some(constant) = node.tensor("value")? {
+            return Ok(Value::Constant(constant));
+        }
+        if let Some(values) = node.floats("value_floats")? {
+            return list(vec![values.len()], Data::Float(values.to_vec()));
+        }
+        if let Some(values) = node.ints("value_ints")? {
+            return list(vec![values.len()], Data::Int(values.to_vec()));
+        }
+        if node.has("value_float") {
+            return list(vec![], Data::Float(vec![node.float("value_float", 0.0)?]));
+        }
+        if node.has("value_int") {
+            return list(vec![], Data::Int(vec![node.int("value_int", 0)?]));
+        }
+        Err(node.form("the constant has no value"))
+    }
+}

@@ -1,0 +1,292 @@
+//! From the float model and the ranges of its tensors to the integer network.
+//!
+//! A stored integer `y` of channel `c` stands for `scale_c * y + offset_c`. For the image that is
+//! the normalization, for a linear layer's bytes `scale * (y - zero_point)`, for a pooled tensor
+//! the scale divided by the window, since the network sums and the model averages. With output scale
+//! `S`, zero point `Z` and `f` fraction bits a linear layer's
+//!
+//! ```text
+//! y = (sum w x + b) / S + Z        x = scale_c * (X - zero_c),  zero_c = -offset_c / scale_c
+//! ```
+//!
+//! becomes `floor((sum W X + B) / 2^f)` with
+//!
+//! ```text
+//! W = round(w * scale_c / S * 2^f)
+//! B = round((b / S + Z) * 2^f - sum W zero_c) + 2^(f-1)
+//! ```
+//!
+//! Zero points are multiplied by the rounded weights, so that a zero input adds nothing at all.
+
+use super::calibrate::Range;
+use super::float::{FloatModel, FloatWeights};
+use super::ImportError;
+use crate::network::architecture::LOGIT_BOUND;
+use crate::network::{
+    Architecture, Layer, Linear, LinearWeights, Network, Output, Padding, Weights,
+};
+
+/// Greatest magnitude of a logit weight: it leaves rounding far below the other layers' and the
+/// committed values small.
+const LOGIT_WEIGHT: f64 = 32768.0;
+
+/// What the stored integers of a tensor stand for, by channel.
+#[derive(Clone)]
+struct Meaning {
+    scale: Vec<f64>,
+    /// The integer that stands for zero; not whole for some images.
+    zero: Vec<f64>,
+    /// Greatest integer.
+    greatest: f64,
+}
+
+/// Scale and zero point of a linear layer's output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct OutputScale {
+    /// Real value of a step.
+    pub scale: f64,
+    /// The byte that stands for zero; 0 for logits.
+    pub zero_point: u8,
+}
+
+/// An integer network and what its numbers stand for.
+pub(super) struct Quantized {
+    pub network: Network,
+    /// By linear layer.
+    pub scales: Vec<OutputScale>,
+}
+
+/// Quantizes `model`; `range_bits` is the least that makes the network total unless it is given.
+pub(super) fn quantize(
+    model: &FloatModel,
+    ranges: &[Range],
+    fraction_bits: u32,
+    range_bits: Option<u32>,
+) -> Result<Quantized, ImportError> {
+    let mut architecture = Architecture {
+        fraction_bits,
+        range_bits: range_bits.unwrap_or(20),
+        ..model.architecture.clone()
+    };
+    let mut meanings = vec![image(model)];
+    let (mut layers, mut scales) = (vec![], vec![]);
+    let mut linears = model.weights.iter().zip(ranges);
+    for (layer, shape) in architecture.layers.iter_mut().zip(&model.shapes[1..]) {
+        let meaning = match layer {
+            Layer::Flatten { input } => {
+                let (from, positions) = (&meanings[input.0], model.shapes[input.0].positions());
+                let spread = |values: &[f64]| {
+                    let each = values.iter();
+                    each.flat_map(|&v| std::iter::repeat_n(v, positions))
+                        .collect()
+                };
+                Meaning {
+                    scale: spread(&from.scale),
+                    zero: spread(&from.zero),
+                    greatest: from.greatest,
+                }
+            }
+            Layer::SumPool(pool) => {
+                let from = &meanings[pool.input.0];
+                let window = (pool.kernel.0 * pool.kernel.1) as f64;
+                Meaning {
+                    scale: from.scale.iter().map(|scale| scale / window).collect(),
+                    zero: from.zero.iter().map(|zero| zero * window).collect(),
+                    greatest: from.greatest * window,
+                }
+            }
+            Layer::Linear(linear) => {
+                let Some((weights, range)) = linears.next() else {
+                    continue;
+                };
+                set_borders(linear, &meanings)?;
+                let output = match linear.output {
+                    Output::Logits => logit_scale(linear, weights, &meanings, fraction_bits),
+                    Output::Activation => output_scale(weights, *range),
+                };
+                layers.push(integers(linear, weights, &meanings, output, fraction_bits));
+                scales.push(output);
+                let zero = f64::from(output.zero_point);
+                Meaning {
+                    scale: vec![output.scale; shape.channels],
+                    zero: vec![zero; shape.channels],
+                    greatest: 255.0,
+                }
+            }
+        };
+        meanings.push(meaning);
+    }
+    let network = Network::new(architecture, Weights { layers })?;
+    Ok(Quantized {
+        network: match range_bits {
+            Some(_) => network,
+            None => narrowed(network)?,
+        },
+        scales,
+    })
+}
+
+fn image(model: &FloatModel) -> Meaning {
+    let channels = (0..model.input().channels).map(|c| model.normalization.channel(c));
+    let (scale, zero) = channels
+        .map(|(scale, offset)| (scale, -offset / scale))
+        .unzip();
+    Meaning {
+        scale,
+        zero,
+        greatest: 255.0,
+    }
+}
+
+/// Borders hold the byte that stands for zero, or the nearest to the mean of the channels' zeros.
+fn set_borders(linear: &mut Linear, meanings: &[Meaning]) -> Result<(), ImportError> {
+    for term in &mut linear.terms {
+        if term.padding == Padding::default() {
+            continue;
+        }
+        let zero = &meanings[term.input.0].zero;
+        let mean = (zero.iter().sum::<f64>() / zero.len() as f64).round();
+        if !(0.0..=255.0).contains(&mean) {
+            return Err(ImportError::Border {
+                layer: linear.name.clone(),
+            });
+        }
+        term.padding.value = mean as u8;
+    }
+    Ok(())
+}
+
+/// Scale and zero point of an activation whose real values matter within `range`.
+fn output_scale(weights: &FloatWeights, range: Range) -> OutputScale {
+    let clamped = |value| f64::from(weights.clamp.apply(value));
+    let (low, high) = (clamped(range.low.min(0.0)), clamped(range.high.max(0.0)));
+    // A layer that is always zero has any scale.
+    let scale = if high > low {
+        (high - low) / 255.0
+    } else {
+        1.0
+    };
+    OutputScale {
+        scale,
+        zero_point: (-low / scale).round().clamp(0.0, 255.0) as u8,
+    }
+}
+
+/// The finest scale at which no logit leaves its bound and no weight [`LOGIT_WEIGHT`].
+fn logit_scale(
+    linear: &Linear,
+    weights: &FloatWeights,
+    meanings: &[Meaning],
+    fraction_bits: u32,
+) -> OutputScale {
+    let channels = linear.shape.channels;
+    let (mut largest, mut reach) = (f64::MIN_POSITIVE, vec![0.0; channels]);
+    for (reach, bias) in reach.iter_mut().zip(&weights.bias) {
+        *reach += f64::from(bias.abs());
+    }
+    for (term, values) in linear.terms.iter().zip(&weights.terms) {
+        let meaning = &meanings[term.input.0];
+        for_each_run(
+            term,
+            channels,
+            meaning.scale.len(),
+            values,
+            |input, first, run| {
+                let (scale, zero) = (meaning.scale[input].abs(), meaning.zero[input]);
+                for (reach, weight) in reach[first..].iter_mut().zip(run) {
+                    let weight = f64::from(weight.abs()) * scale;
+                    largest = largest.max(weight);
+                    *reach += weight * zero.abs().max((meaning.greatest - zero).abs());
+                }
+            },
+        );
+    }
+    let reach = reach.into_iter().fold(f64::MIN_POSITIVE, f64::max);
+    // A thousandth is left for rounding.
+    let factor = (LOGIT_WEIGHT / largest).min(0.999 * LOGIT_BOUND as f64 / reach);
+    OutputScale {
+        scale: f64::from(1u32 << fraction_bits) / factor,
+        zero_point: 0,
+    }
+}
+
+/// The integer weights of a layer.
+fn integers(
+    linear: &Linear,
+    weights: &FloatWeights,
+    meanings: &[Meaning],
+    output: OutputScale,
+    fraction_bits: u32,
+) -> LinearWeights {
+    let one = f64::from(1u32 << fraction_bits);
+    let zero_point = f64::from(output.zero_point);
+    let bias = weights.bias.iter();
+    let mut bias: Vec<f64> = bias
+        .map(|&b| (f64::from(b) / output.scale + zero_point) * one)
+        .collect();
+    let mut terms = vec![];
+    for (term, values) in linear.terms.iter().zip(&weights.terms) {
+        let meaning = &meanings[term.input.0];
+        let mut rounded = Vec::with_capacity(values.len());
+        let (inputs, channels) = (meaning.scale.len(), linear.shape.channels);
+        for_each_run(term, channels, inputs, values, |input, first, run| {
+            let factor = meaning.scale[input] / output.scale * one;
+            for (weight, bias) in run.iter().zip(&mut bias[first..]) {
+                let weight = (f64::from(*weight) * factor).round();
+                *bias -= weight * meaning.zero[input];
+                rounded.push(weight as i64);
+            }
+        });
+        terms.push(rounded);
+    }
+    let half = match linear.output {
+        Output::Activation => 1 << (fraction_bits - 1),
+        Output::Logits => 0,
+    };
+    let bias = bias
+        .into_iter()
+        .map(|b| (b.round() as i64).saturating_add(half));
+    LinearWeights {
+        terms,
+        bias: bias.collect(),
+    }
+}
+
+/// Calls `visit(input channel, first output channel, weights)` for every input channel and tap of
+/// a term, in the order of its weights.
+fn for_each_run(
+    term: &crate::network::Term,
+    channels: usize,
+    inputs: usize,
+    values: &[f32],
+    mut visit: impl FnMut(usize, usize, &[f32]),
+) {
+    let (outputs, inputs) = (channels / term.groups, inputs / term.groups);
+    let taps = term.kernel.0 * term.kernel.1;
+    for (index, run) in values.chunks_exact(outputs).enumerate() {
+        let input = index / taps;
+        visit(input, input / inputs * outputs, run);
+    }
+}
+
+/// The same network with the least range bits at which it is total.
+fn narrowed(network: Network) -> Result<Network, ImportError> {
+    let mut architecture = network.architecture().clone();
+    let linears = architecture.layers.iter().filter_map(|layer| match layer {
+        Layer::Linear(linear) => Some(linear.output),
+        _ => None,
+    });
+    let bounds: Vec<_> = linears.zip(network.bounds()).collect();
+    for range_bits in 2..architecture.range_bits {
+        architecture.range_bits = range_bits;
+        let total = bounds.iter().all(|(output, (low, high))| {
+            let (allowed_low, allowed_high) = architecture.allowed(*output);
+            *low >= allowed_low && *high <= allowed_high
+        });
+        if total {
+            let weights = network.weights().clone();
+            return Ok(Network::new(architecture, weights)?);
+        }
+    }
+    Ok(network)
+}

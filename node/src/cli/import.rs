@@ -1,0 +1,218 @@
+//! `zknode model import`: a float model becomes the integer network that is proven.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{ensure, Context};
+use clap::Args;
+use serde_json::json;
+use zknode_circuit::network::{
+    import::{self, Calibration, Evaluation, ImportOptions, ImportReport, Normalization},
+    model_file,
+};
+use zknode_datasets::{fixtures, Dataset, Shape};
+
+use super::{source, value, Session};
+use crate::{
+    home::{read_file, write_file},
+    output::Answer,
+    progress::Progress,
+};
+
+/// The name of the bundled model, in place of a path.
+pub const BUNDLED_MODEL: &str = "lenet5";
+/// Differing samples that are shown to people; programs get them all.
+const SHOWN: usize = 10;
+
+/// Arguments of the import.
+#[derive(Args)]
+pub struct Import {
+    /// A float model in ONNX, or `lenet5`, the bundled one.
+    model: PathBuf,
+    /// Typical images, to see which values the activations take; not the buyer's test set.
+    #[arg(long, value_name = "DATASET")]
+    calibrate: PathBuf,
+    /// Samples to calibrate with, such as 0..100; all of them by default.
+    #[arg(long, value_name = "FROM..TO", value_parser = value::range)]
+    samples: Option<(usize, Option<usize>)>,
+    /// Labelled images to compare both networks on [default: those of the calibration].
+    #[arg(long, value_name = "DATASET")]
+    evaluate: Option<PathBuf>,
+    /// Where the model goes. It holds the weights: keep it secret.
+    #[arg(long, value_name = "FILE", default_value = "model.zkm")]
+    out: PathBuf,
+    /// Fraction bits of a weight, 4 to 8: fewer fit smaller proofs, more are more exact.
+    #[arg(long, default_value_t = 8)]
+    fraction_bits: u32,
+    /// Bits of a requantized value [default: the least at which every image has a proof].
+    #[arg(long)]
+    range_bits: Option<u32>,
+    /// Percentage of the values seen that a byte must hold [default: all].
+    #[arg(long)]
+    percentile: Option<f64>,
+    /// Mean of the pixels / 255 that the model was trained with, one or one a channel, such as 0.485,0.456,0.406
+    /// [default: what the file says, else 0].
+    #[arg(long, value_delimiter = ',', requires = "std")]
+    mean: Vec<f64>,
+    /// Standard deviation of the same [default: what the file says, else 1].
+    #[arg(long, value_delimiter = ',', requires = "mean")]
+    std: Vec<f64>,
+}
+
+impl Import {
+    fn options(&self) -> anyhow::Result<ImportOptions> {
+        ensure!(
+            self.mean.len() == self.std.len(),
+            "expected as many means as standard deviations, got {} and {}",
+            self.mean.len(),
+            self.std.len()
+        );
+        ensure!(
+            self.std.iter().all(|std| std.is_normal() && *std > 0.0)
+                && self.mean.iter().all(|mean| mean.is_finite()),
+            "expected finite means and positive standard deviations"
+        );
+        let pairs = self.mean.iter().zip(&self.std);
+        let normalization = (!self.mean.is_empty()).then(|| Normalization {
+            scale: self.std.iter().map(|std| 1.0 / (255.0 * std)).collect(),
+            offset: pairs.map(|(mean, std)| -mean / std).collect(),
+        });
+        Ok(ImportOptions {
+            fraction_bits: self.fraction_bits,
+            range_bits: self.range_bits,
+            calibration: self
+                .percentile
+                .map_or(Calibration::Extremes, Calibration::Percentile),
+            normalization,
+        })
+    }
+
+    /// Runs it.
+    pub fn run(&self, session: &Session) -> anyhow::Result<Answer> {
+        let options = self.options()?;
+        let name = self.model.display();
+        let file = onnx_file(&self.model)?;
+        let float = import::float(&file, &options).with_context(|| format!("{name}"))?;
+        let (input, classes) = (float.input(), float.classes());
+        let open = |path: &Path, samples| {
+            let shape = Shape::new(input.channels, input.height, input.width);
+            let dataset = source(path, samples)?.open(Some(shape), Some(classes))?;
+            ensure!(
+                dataset.shape() == shape,
+                "{}: the model takes images of {shape}, these are {}",
+                path.display(),
+                dataset.shape()
+            );
+            Ok(labelled(dataset))
+        };
+        let calibration = open(&self.calibrate, self.samples)?;
+        let images: Vec<_> = calibration.iter().map(|(pixels, _)| pixels).collect();
+        let progress = &session.progress;
+        let imported = with_bar(progress, |on| {
+            import::quantize(float, &images, &options, on)
+        })
+        .with_context(|| format!("{name}"))?;
+        let tests = match &self.evaluate {
+            Some(path) => open(path, None)?,
+            None => calibration,
+        };
+        let evaluation = with_bar(progress, |on| {
+            import::evaluate(&imported.float, &imported.network, &tests, on)
+        })?;
+        let file = model_file::write(&imported.network)?;
+        write_file(&self.out, |out| out.write_all(&file))?;
+        let share = |correct| json!({ "correct": correct, "samples": evaluation.samples });
+        session.output().print(
+            &json!({
+                "model": self.out, "float": share(evaluation.float_top1), "integer": share(evaluation.integer_top1),
+                "difference_points": evaluation.difference(), "differing": evaluation.differing,
+                "report": imported.report,
+            }),
+            words(&imported.report, &evaluation, &self.out),
+        )?;
+        Ok(Answer::Yes)
+    }
+}
+
+fn onnx_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if path == Path::new(BUNDLED_MODEL) {
+        return Ok(fixtures::lenet5_onnx()?.to_vec());
+    }
+    Ok(read_file(path, import::onnx::MAX_FILE as u64)?)
+}
+
+fn labelled(dataset: Dataset) -> Vec<(Vec<u8>, usize)> {
+    let samples = dataset.into_samples().into_iter();
+    samples
+        .map(|sample| (sample.image.pixels().to_vec(), usize::from(sample.label.0)))
+        .collect()
+}
+
+/// Runs a long step under a bar.
+fn with_bar<T>(progress: &Progress, step: impl FnOnce(&mut dyn FnMut(import::Progress)) -> T) -> T {
+    let mut bar = None;
+    step(&mut |at| {
+        let (what, done, total) = match at {
+            import::Progress::Calibrating { done, total } => ("calibrating", done, total),
+            import::Progress::Checking { done, total } => ("checking", done, total),
+            import::Progress::Evaluating { done, total } => ("comparing", done, total),
+        };
+        if bar.as_ref().is_none_or(|(current, _)| *current != what) {
+            bar = Some((what, progress.count(what)));
+        }
+        if let Some((_, bar)) = &bar {
+            bar.at(done as u64, total as u64);
+        }
+    })
+}
+
+fn words(report: &ImportReport, evaluation: &Evaluation, out: &Path) -> String {
+    let mut words = format!(
+        "{:<20} {:<12} {:>12} {:>10} {:>12} {:>5} {:>9}\n",
+        "layer", "kind", "shape", "parameters", "scale", "zero", "saturated"
+    );
+    for layer in &report.layers {
+        let shape = layer.shape;
+        let shape = format!("{}x{}x{}", shape.channels, shape.height, shape.width);
+        words += &format!("{:<20} {:<12} {shape:>12}", layer.name, layer.kind);
+        if let Some(linear) = &layer.linear {
+            words += &format!(
+                " {:>10} {:>12.6} {:>5} {:>7.3} %",
+                linear.parameters,
+                linear.scale,
+                linear.zero_point,
+                100.0 * linear.saturated
+            );
+        }
+        words += "\n";
+    }
+    let percent = |correct: usize| 100.0 * correct as f64 / evaluation.samples.max(1) as f64;
+    words += &format!(
+        "{} fraction bits, {} range bits; calibrated on {} images\n\
+         float   {} of {} ({:.2} %)\ninteger {} of {} ({:.2} %), {:+.2} points\n\
+         {} answers differ",
+        report.fraction_bits,
+        report.range_bits,
+        report.calibration_images,
+        evaluation.float_top1,
+        evaluation.samples,
+        percent(evaluation.float_top1),
+        evaluation.integer_top1,
+        evaluation.samples,
+        percent(evaluation.integer_top1),
+        evaluation.difference(),
+        evaluation.differing.len(),
+    );
+    for differing in evaluation.differing.iter().take(SHOWN) {
+        words += &format!(
+            "\n  sample {}: label {}, float {}, integer {}",
+            differing.index, differing.label, differing.float, differing.integer
+        );
+    }
+    if evaluation.differing.len() > SHOWN {
+        words += "\n  ... (all of them with --json)";
+    }
+    words + &format!("\n{} (holds the weights: keep it secret)", out.display())
+}
