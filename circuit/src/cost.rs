@@ -116,11 +116,12 @@ impl Cost {
         }
     }
 
-    /// The moment of the quotient: keys (values and coefficients of every fixed column), own columns in both forms, one
-    /// coset of each, and the quotient; two points a row of the reference string.
+    /// The moment of the quotient: every column as values, as coefficients and on one coset, the keys' copies of the
+    /// fixed ones and the witness's of the others, the quotient, and two points a row of the reference string.
     fn peak(rows: u64, own: u64, fixed: u64, cosets: u64) -> u64 {
-        let columns = 3 * fixed + 3 * own + 2 * cosets;
-        rows * (columns * SCALAR + 4 * SCALAR)
+        let columns = 4 * (fixed + own) + 2 * cosets;
+        let reference_string = 4;
+        rows * SCALAR * (columns + reference_string)
     }
 
     /// Seconds that FFTs and MSMs alone take.

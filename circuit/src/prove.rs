@@ -26,7 +26,7 @@ use halo2curves::{
 };
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 use thiserror::Error;
 
 /// Why no attestation is made.
@@ -77,6 +77,19 @@ pub enum Stage {
     Quotient,
     /// Evaluations and the opening.
     Opening,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Witness => "running the network",
+            Self::Commitments => "committing",
+            Self::Checks => "lookups and linear checks",
+            Self::Copies => "copies",
+            Self::Quotient => "quotient",
+            Self::Opening => "opening",
+        })
+    }
 }
 
 /// Proving key of a layout.

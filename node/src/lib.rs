@@ -1,6 +1,7 @@
 //! The zknode program as a library, so that tests drive the same parts: seller and buyer of model accuracy, and the
 //! tools both need. The only crate that knows paths, the clock and the environment.
 
+pub mod bench;
 pub mod buyer;
 pub mod card;
 pub mod cli;

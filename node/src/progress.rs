@@ -104,15 +104,7 @@ pub struct ProofBar {
 impl ProofBar {
     /// A stage begins.
     pub fn stage(&self, stage: Stage) {
-        let name = match stage {
-            Stage::Witness => "running the network",
-            Stage::Commitments => "committing",
-            Stage::Checks => "lookups and linear checks",
-            Stage::Copies => "copies",
-            Stage::Quotient => "quotient",
-            Stage::Opening => "opening",
-        };
-        self.bar.0.set_message(format!("{}: {name}", self.what));
+        self.bar.0.set_message(format!("{}: {stage}", self.what));
         if let Ok(mut stages) = self.stages.lock() {
             stages.push((stage, Instant::now()));
         }

@@ -4,6 +4,7 @@ use std::{fs, io::BufReader, path::Path, sync::Arc};
 
 use anyhow::{bail, Context};
 use zknode_circuit::{
+    cost::{Cost, Speed},
     layout::{Layout, LayoutOptions},
     network::Architecture,
     prove::Prover,
@@ -101,8 +102,22 @@ pub fn layout(architecture: &Architecture, options: &LayoutOptions) -> anyhow::R
     Ok(Arc::new(layout))
 }
 
-/// Makes the keys of a layout.
+/// Overhead over the floor that estimates allow for.
+const OVERHEAD: f64 = 1.6;
+
+/// What a proof of this layout will take, for people, before any key is made.
+pub fn estimate(layout: &Layout) -> String {
+    let cost = Cost::of(layout);
+    format!(
+        "expect about {:.1} GB of memory, and {:.0} s a proof on two cores",
+        cost.peak_bytes as f64 / 1e9,
+        OVERHEAD * cost.floor(&Speed::two_cores(cost.k))
+    )
+}
+
+/// Makes the keys of a layout, after saying what they and proofs will take.
 pub fn keys(srs: Arc<Srs>, layout: Arc<Layout>, progress: &Progress) -> anyhow::Result<Prover> {
+    progress.say(estimate(&layout));
     let bar = progress.wait(&format!("making keys, k = {}", layout.options().k));
     let prover = Prover::new(srs, layout)?;
     bar.done();

@@ -25,10 +25,10 @@ pub struct Demo {
     #[arg(long, default_value = BUNDLED)]
     dataset: PathBuf,
     /// Samples the seller calibrates with.
-    #[arg(long, value_name = "FROM..TO", default_value = "0..56")]
+    #[arg(long, value_name = "FROM..TO", default_value = "200..256")]
     calibrate: String,
     /// Samples the buyer tests with.
-    #[arg(long, value_name = "FROM..TO", default_value = "56..256")]
+    #[arg(long, value_name = "FROM..TO", default_value = "0..200")]
     samples: String,
     /// What the seller claims to reach: 194, or 97%.
     #[arg(long, default_value = "97%")]

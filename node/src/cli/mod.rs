@@ -1,6 +1,7 @@
 //! The commands.
 
 mod account;
+mod bench;
 mod contract;
 mod dataset;
 mod demo;
@@ -85,6 +86,8 @@ enum Command {
     Buyer(roles::BuyerCommand),
     /// The whole protocol on this machine: a real chain, a seller and a buyer, the bundled model and images.
     Demo(demo::Demo),
+    /// Measures proving, verifying, gas and memory on this machine, and how far they are from its floor.
+    Bench(bench::Bench),
 }
 
 /// Reads the arguments and runs the command.
@@ -110,6 +113,7 @@ pub fn run() -> anyhow::Result<Answer> {
             Command::Seller(command) => command.run(&session).await,
             Command::Buyer(command) => command.run(&session).await,
             Command::Demo(command) => command.run(&session).await,
+            Command::Bench(command) => command.run(&session).await,
         }
     })
 }

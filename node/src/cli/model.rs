@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use rand::rngs::OsRng;
 use serde_json::json;
 use zknode_circuit::{
+    cost::{Cost, Speed},
     layout::{Layout, LayoutOptions},
     network::{model_file, Architecture},
 };
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Longest model file.
-const MAX_MODEL: u64 = 2 << 30;
+pub const MAX_MODEL: u64 = 2 << 30;
 /// Smallest and largest `k` tried when none is given.
 const USUAL_K: std::ops::RangeInclusive<u32> = 12..=20;
 
@@ -203,13 +204,20 @@ impl Command {
 
 fn inspect(session: &Session, layout: &Layout) -> anyhow::Result<Answer> {
     let options = layout.options();
+    let cost = Cost::of(layout);
+    let seconds = cost.floor(&Speed::two_cores(cost.k));
     let words = format!(
-        "{} layers, {} classes, input {:?}\n\
+        "{} layers, {} classes, input {}x{}x{}\n\
          k = {}, {} lanes: {} samples a proof\n\
-         rows: {} of activations, {} of the glue program, {} of the lookup table, {} in all",
+         rows: {} of activations, {} of the glue program, {} of the lookup table, {} in all\n\
+         columns: {} advice of small values and {} of full scalars, {} committed, {} fixed, {} under copies\n\
+         a proof: {} FFTs, {} MSMs of small values and {} of full scalars\n\
+         {}",
         layout.architecture().layers.len(),
         layout.architecture().classes(),
-        layout.architecture().input,
+        layout.architecture().input.channels,
+        layout.architecture().input.height,
+        layout.architecture().input.width,
         options.k,
         options.lanes,
         options.samples,
@@ -217,11 +225,21 @@ fn inspect(session: &Session, layout: &Layout) -> anyhow::Result<Answer> {
         layout.glue().end(),
         layout.table_rows(),
         layout.rows(),
+        cost.small_columns,
+        cost.full_columns,
+        cost.instance_columns,
+        cost.fixed_columns,
+        cost.permuted_columns,
+        cost.ffts,
+        cost.small_msms,
+        cost.full_msms,
+        setup::estimate(layout),
     );
     session.output().print(
         &json!({
             "architecture": layout.architecture(), "layout": options, "rows": layout.rows(),
             "lane_rows": layout.lane_rows(), "glue_rows": layout.glue().end(), "table_rows": layout.table_rows(),
+            "cost": cost, "estimate": { "floor_seconds_on_two_cores": seconds, "peak_bytes": cost.peak_bytes },
         }),
         words,
     )?;

@@ -16,7 +16,11 @@ use zknode_protocol::{
     value::{Bytes, Hash},
 };
 
-use super::{dataset::read_key, model::LayoutArgs, DatasetArgs, Session};
+use super::{
+    dataset::read_key,
+    model::{LayoutArgs, MAX_MODEL},
+    DatasetArgs, Session,
+};
 use crate::{
     buyer::Threshold,
     home::{read_file, write_file},
@@ -28,8 +32,6 @@ use crate::{
 
 /// Longest proof file: 65,536 shards.
 const MAX_PROOF: u64 = 2 << 30;
-/// Longest model file.
-const MAX_MODEL: u64 = 2 << 30;
 
 #[derive(Args)]
 pub struct Prove {
