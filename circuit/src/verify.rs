@@ -68,7 +68,9 @@ pub enum AttestationError {
 #[derive(Debug, Error)]
 pub enum KeyFileError {
     /// Reading failed, most likely the file is truncated.
-    #[error("the verifying-key file cannot be read: {0}")]
+    #[error(
+        "the verifying-key file cannot be read to its end; if it is truncated, fetch it again"
+    )]
     Io(#[from] io::Error),
     /// Not such a file at all.
     #[error("this is not a zknode verifying-key file")]

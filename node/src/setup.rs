@@ -109,8 +109,8 @@ const OVERHEAD: f64 = 1.6;
 pub fn estimate(layout: &Layout) -> String {
     let cost = Cost::of(layout);
     format!(
-        "expect about {:.1} GB of memory, and {:.0} s a proof on two cores",
-        cost.peak_bytes as f64 / 1e9,
+        "expect about {:.0} MB of memory, and {:.0} s a proof on two cores",
+        cost.peak_bytes as f64 / 1e6,
         OVERHEAD * cost.floor(&Speed::two_cores(cost.k))
     )
 }

@@ -146,6 +146,12 @@ pub enum ChainError {
         /// The address.
         address: Address,
     },
+    /// A contract that is no escrow.
+    #[error("the contract at {address} is not an escrow: it names no registry")]
+    NotEscrow {
+        /// The address.
+        address: Address,
+    },
     /// The contracts at these addresses do not belong together.
     #[error("the escrow's registry is {got}, expected {expected}")]
     WrongRegistry {

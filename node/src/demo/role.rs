@@ -59,7 +59,8 @@ impl Role {
         &self.home
     }
 
-    fn command(&self) -> Command {
+    /// The program with what all its commands take.
+    pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command
             .arg("--json")

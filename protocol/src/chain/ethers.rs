@@ -254,12 +254,14 @@ impl Chain for EthersChain {
                 return Err(ChainError::NoCode { address });
             }
         }
-        let answer = self.read(escrow, e::RegistryCall.encode()).await?;
+        let other = ChainError::NotEscrow { address: escrow };
+        let answer = match self.read(escrow, e::RegistryCall.encode()).await {
+            Err(ChainError::Revert { .. }) => return Err(other),
+            answer => answer?,
+        };
+        let word = <[u8; 32]>::try_from(answer).map_err(|_| other)?;
         let mut got = Address::ZERO;
-        match answer.get(12..32) {
-            Some(bytes) => got.0.copy_from_slice(bytes),
-            None => return Err(malformed("registry", "not one word")),
-        }
+        got.0.copy_from_slice(&word[12..]);
         if got == registry {
             Ok(())
         } else {
