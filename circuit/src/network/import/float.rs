@@ -96,11 +96,14 @@ impl FloatModel {
 
     /// The linear layers with their weights.
     pub(super) fn linears(&self) -> impl Iterator<Item = (&Linear, &FloatWeights)> {
-        let linear = |layer| match layer {
-            &Layer::Linear(ref linear) => Some(linear),
-            _ => None,
-        };
-        let linears = self.architecture.layers.iter().filter_map(linear);
+        let linears = self
+            .architecture
+            .layers
+            .iter()
+            .filter_map(|layer| match layer {
+                Layer::Linear(linear) => Some(linear),
+                _ => None,
+            });
         linears.zip(&self.weights)
     }
 

@@ -111,10 +111,10 @@ pub fn onnx<I: AsRef<[u8]>>(
     check(options)?;
     let float = onnx::read(file, options.normalization.clone())?;
     let images: Vec<&[u8]> = calibration.iter().map(AsRef::as_ref).collect();
-    let ranges = calibrate::ranges(&float, &images, options.calibration, progress)?;
+    let seen = calibrate::measure(&float, &images, options.calibration, progress)?;
     let (fraction_bits, range_bits) = (options.fraction_bits, options.range_bits);
-    let quantized = quantize::quantize(&float, &ranges, fraction_bits, range_bits)?;
-    let report = report::report(&float, &quantized, &ranges, &images, progress)?;
+    let quantized = quantize::quantize(&float, &seen, fraction_bits, range_bits)?;
+    let report = report::report(&float, &quantized, &seen, &images, progress)?;
     Ok(Imported {
         network: quantized.network,
         float,

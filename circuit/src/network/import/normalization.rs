@@ -53,14 +53,20 @@ impl Normalization {
 
     /// This, then `scale * x + offset`, a pair per channel.
     pub(super) fn then(&self, scale: &[f64], offset: &[f64]) -> Self {
-        let before = (0..scale.len()).map(|channel| self.channel(channel));
-        let after = scale.iter().zip(offset);
-        let both = before
-            .zip(after)
-            .map(|((a, b), (c, d))| (a * c, b * c + d))
-            .unzip();
-        let (scale, offset) = both;
-        Self { scale, offset }
+        let mut both = Self {
+            scale: vec![],
+            offset: vec![],
+        };
+        for (channel, (factor, summand)) in scale.iter().zip(offset).enumerate() {
+            let before = self.channel(channel);
+            both.scale.push(before.0 * factor);
+            both.offset.push(before.1 * factor + summand);
+        }
+        if both.is_uniform() {
+            both.scale.truncate(1);
+            both.offset.truncate(1);
+        }
+        both
     }
 
     /// What the file says about its input, read as bytes or, where that makes no sense, as

@@ -5,7 +5,7 @@ use super::proto::{kind, AttributeProto, NodeProto};
 use crate::network::import::ImportError;
 
 /// Operators that are lowered; [`super::lower`] knows each of them.
-pub const SUPPORTED: [&str; 20] = [
+pub const SUPPORTED: [&str; 22] = [
     "Add",
     "AveragePool",
     "BatchNormalization",
@@ -21,6 +21,8 @@ pub const SUPPORTED: [&str; 20] = [
     "LogSoftmax",
     "MatMul",
     "Mul",
+    "Pad",
+    "ReduceMean",
     "Relu",
     "Reshape",
     "Softmax",

@@ -1,9 +1,10 @@
 //! Poolings, reshapes and what changes nothing.
 
 use super::constant::{Constant, Data};
-use super::lower::{shape_of, Lowering, Tensor, Value};
+use super::lower::{shape_of, Lowering};
 use super::node::Node;
-use super::window::padding;
+use super::value::{Mark, Tensor, Value};
+use super::window::{border, padding};
 use crate::network::import::ImportError;
 use crate::network::{Layer, Padding, Shape, SumPool};
 
@@ -50,6 +51,66 @@ impl<'a> Lowering<'a> {
         Ok(self.pool(node, tensor, (height, width), (1, 1)))
     }
 
+    /// The mean over all positions: global average pooling under another name.
+    pub(super) fn reduce_mean(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        node.only(&["axes", "keepdims", "noop_with_empty_axes"])?;
+        let tensor = self.tensor(node, 0)?;
+        let mut axes = self.axes(node)?;
+        for axis in axes.iter_mut().filter(|axis| **axis < 0) {
+            *axis = axis.saturating_add(4);
+        }
+        axes.sort_unstable();
+        let &[channels, height, width] = &tensor.dims[..] else {
+            return Err(node.form("only the mean over height and width is supported"));
+        };
+        if axes != [2, 3] {
+            return Err(node.form("only the mean over height and width is supported"));
+        }
+        let pooled = self.pool(node, tensor, (height, width), (1, 1));
+        match (node.int("keepdims", 1)?, pooled) {
+            (0, Value::Tensor(tensor)) => Ok(self.renamed(tensor, vec![channels])),
+            (_, pooled) => Ok(pooled),
+        }
+    }
+
+    /// The axes of a node, by attribute or second input.
+    fn axes(&self, node: &Node<'a>) -> Result<Vec<i64>, ImportError> {
+        match node.ints("axes")? {
+            Some(axes) => Ok(axes.to_vec()),
+            None if node.input(1).is_some() => self.ints(node, 1),
+            None => Err(node.form("the axes must be named, or the batch would go too")),
+        }
+    }
+
+    /// A border of zeros, left to the convolution that reads it.
+    pub(super) fn pad(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        node.only(&["mode", "pads", "value"])?;
+        let mut tensor = self.tensor(node, 0)?;
+        let mode = node.string("mode")?.unwrap_or(b"constant");
+        let zero = match node.input(2) {
+            Some(_) => self.floats(node, 2)?.1.iter().all(|&v| v == 0.0),
+            None => node.float("value", 0.0)? == 0.0,
+        };
+        if mode != b"constant" || !zero || node.input(3).is_some() {
+            return Err(node.form("only borders of zeros on all axes are supported"));
+        }
+        let pads = match node.ints("pads")? {
+            Some(pads) => pads.to_vec(),
+            None => self.ints(node, 1)?,
+        };
+        let [_, height, width] = &mut tensor.dims[..] else {
+            return Err(node.form("only padding in two dimensions is supported"));
+        };
+        let &[0, 0, top, left, 0, 0, bottom, right] = &pads[..] else {
+            return Err(node.form("only height and width can be padded"));
+        };
+        let border = border(node, &[top, left, bottom, right])?;
+        *height += border.top + border.bottom;
+        *width += border.left + border.right;
+        tensor.mark = Mark::Border(border);
+        Ok(Value::Tensor(tensor))
+    }
+
     fn pool(
         &mut self,
         node: &Node,
@@ -81,7 +142,7 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn flatten(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&["axis"])?;
-        let tensor = self.source(node, 0)?;
+        let tensor = self.viewed(node, 0)?;
         let axis = node.int("axis", 1)?;
         if axis != 1 && axis != -(tensor.dims.len() as i64) {
             return Err(node.form("only axis 1 is supported: it keeps the batch"));
@@ -92,7 +153,7 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn reshape(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&["allowzero"])?;
-        let tensor = self.source(node, 0)?;
+        let tensor = self.viewed(node, 0)?;
         let target = self.ints(node, 1)?;
         let cells: usize = tensor.dims.iter().product();
         let Some((&batch, sides)) = target.split_first() else {
@@ -127,12 +188,8 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn squeeze(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&["axes"])?;
-        let tensor = self.source(node, 0)?;
-        let axes = match node.ints("axes")? {
-            Some(axes) => axes.to_vec(),
-            None if node.input(1).is_some() => self.ints(node, 1)?,
-            None => return Err(node.form("the axes must be named, or the batch would go too")),
-        };
+        let tensor = self.viewed(node, 0)?;
+        let axes = self.axes(node)?;
         let rank = tensor.dims.len() as i64 + 1;
         let mut drop = vec![false; tensor.dims.len()];
         for axis in axes {
@@ -195,7 +252,10 @@ impl<'a> Lowering<'a> {
         if axis != 1 && axis.saturating_add(rank) != 1 || self.shape(&tensor).positions() != 1 {
             return Err(node.form("a softmax must be over the classes, one position each"));
         }
-        Ok(self.ended(tensor))
+        Ok(Value::Tensor(Tensor {
+            mark: Mark::Softmax,
+            ..tensor
+        }))
     }
 
     /// The value of a Constant node.
