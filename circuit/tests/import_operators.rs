@@ -5,7 +5,7 @@
 mod model;
 
 use model::*;
-use zknode_circuit::network::import::{Imported, Normalization};
+use zknode_circuit::network::import::{self, ImportOptions, Imported, Normalization};
 use zknode_circuit::network::{Layer, Network};
 
 /// Imports the model and compares it with the reference on random images: to 1e-4 before
@@ -350,5 +350,40 @@ fn normalization_in_the_file() {
         let imported = model.import(&images).unwrap();
         compare(&model, &imported, &images, input, 0.05);
         assert_eq!(linears(&imported.network), 2);
+    }
+}
+
+#[test]
+fn an_image_without_a_byte_for_zero_is_copied_before_it_is_padded() {
+    let images = images(16, 50, 2);
+    // Zero beyond white; zero in the middle of one channel and at the end of the other.
+    for (offset, copied) in [([-1.1, -1.1], 1), ([-0.5, -1.0], 1), ([-0.45, -0.5], 0)] {
+        let model =
+            image(2, 5)
+                .constant("m", &[2, 1, 1], &offset)
+                .node("Add", &["image", "m"], "x", &[]);
+        let model = ended(conv(model, "x", "c1", (2, 2), &[1; 4]), "c1", 50);
+        let input = Normalization::uniform(1.0 / 255.0, 0.0);
+        let options = ImportOptions {
+            normalization: Some(input.clone()),
+            ..ImportOptions::default()
+        };
+        let imported = import::onnx(&model.bytes(), &images, &options, &mut |_| ()).unwrap();
+        compare(&model, &imported, &images, &input, 0.05);
+        assert_eq!(linears(&imported.network), 2 + copied);
+    }
+}
+
+#[test]
+fn a_pooled_tensor_with_negative_values_is_copied_before_it_is_padded() {
+    let pool = [ints("kernel_shape", &[2, 2])];
+    let model = conv(image(1, 6), "image", "c1", (1, 3), &[1; 4]);
+    let plain = model.clone().node("AveragePool", &["c1"], "p", &pool);
+    let relu = model.node("Relu", &["c1"], "r", &[]);
+    let relu = relu.node("AveragePool", &["r"], "p", &pool);
+    for (model, copied) in [(plain, 1), (relu, 0)] {
+        let model = ended(conv(model, "p", "cc2", (3, 2), &[1; 4]), "cc2", 50);
+        let imported = check(&model, 36, 0.05);
+        assert_eq!(linears(&imported.network), 3 + copied);
     }
 }

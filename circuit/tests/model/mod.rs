@@ -102,6 +102,7 @@ impl Model {
         self.0.encode_to_vec()
     }
 
+    /// Imports with the default options: what is not said in the file is pixel / 255.
     pub fn import(&self, images: &[Vec<u8>]) -> Result<Imported, ImportError> {
         import::onnx(
             &self.bytes(),

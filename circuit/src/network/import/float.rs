@@ -42,6 +42,17 @@ pub(super) struct FloatWeights {
     pub clamp: Clamp,
 }
 
+impl FloatWeights {
+    /// Every channel as it is, clamped; the layer has a group per channel.
+    pub fn identity(channels: usize, clamp: Clamp) -> Self {
+        Self {
+            terms: vec![vec![1.0; channels]],
+            bias: vec![0.0; channels],
+            clamp,
+        }
+    }
+}
+
 /// A float model: layers, weights, and how pixel bytes become its input. Secret: no `Debug`.
 ///
 /// Normalization layers are folded into their neighbours and a softmax at the end is left out.

@@ -114,7 +114,7 @@ pub(super) fn quantize(
                 let Some(weights) = linears.next() else {
                     continue;
                 };
-                set_borders(linear, &meanings)?;
+                set_borders(linear, &meanings);
                 let output = match linear.output {
                     Output::Logits => logit_scale(linear, weights, &meanings, fraction_bits),
                     Output::Activation => output_scale(weights, seen),
@@ -138,22 +138,16 @@ pub(super) fn quantize(
     })
 }
 
-/// Borders hold the byte that stands for zero, or the nearest to the mean of the channels' zeros.
-fn set_borders(linear: &mut Linear, meanings: &[Meaning]) -> Result<(), ImportError> {
+/// Borders hold the byte that stands for zero, or the nearest to the mean of the channels' zeros;
+/// lowering sees to it that there is one.
+fn set_borders(linear: &mut Linear, meanings: &[Meaning]) {
     for term in &mut linear.terms {
-        if term.padding == Padding::default() {
-            continue;
+        if term.padding != Padding::default() {
+            let zero = &meanings[term.input.0].zero;
+            let mean = zero.iter().sum::<f64>() / zero.len() as f64;
+            term.padding.value = mean.round().clamp(0.0, 255.0) as u8;
         }
-        let zero = &meanings[term.input.0].zero;
-        let mean = (zero.iter().sum::<f64>() / zero.len() as f64).round();
-        if !(0.0..=255.0).contains(&mean) {
-            return Err(ImportError::Border {
-                layer: linear.name.clone(),
-            });
-        }
-        term.padding.value = mean as u8;
     }
-    Ok(())
 }
 
 /// Scale and zero point of an activation whose real values matter as far as they were seen.

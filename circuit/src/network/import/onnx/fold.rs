@@ -131,13 +131,31 @@ impl<'a> Lowering<'a> {
             return Value::Tensor(tensor.clone());
         }
         let channels = self.shape(tensor).channels;
-        let weights = FloatWeights {
-            terms: vec![vec![1.0; channels]],
-            bias: vec![0.0; channels],
-            clamp,
-        };
+        let weights = FloatWeights::identity(channels, clamp);
         let terms = vec![pointwise(tensor.id, channels)];
         self.push_linear(&node.name, terms, weights, tensor.dims.clone())
+    }
+
+    /// Whether a byte stands for zero in a tensor, so that it can have a border: the sums of a
+    /// pooling have their zero at a multiple of the byte's, and an image may have several.
+    pub fn has_zero_byte(&self, id: TensorId) -> bool {
+        let Some(index) = id.0.checked_sub(1) else {
+            return self.pixels().zero_byte().is_some();
+        };
+        match &self.layers[index].layer {
+            Layer::SumPool(_) => self.bounds(id).low >= 0.0,
+            _ => true,
+        }
+    }
+
+    /// A layer that requantizes a tensor.
+    pub fn copied(&mut self, node: &Node, tensor: &Tensor) -> TensorId {
+        let shape = self.shape(tensor);
+        let weights = FloatWeights::identity(shape.channels, Clamp::NONE);
+        let terms = vec![pointwise(tensor.id, shape.channels)];
+        let dims = vec![shape.channels, shape.height, shape.width];
+        self.push_linear(&node.name, terms, weights, dims);
+        TensorId(self.layers.len())
     }
 
     /// Values a tensor is known to lie between.

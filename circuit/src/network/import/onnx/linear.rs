@@ -48,17 +48,22 @@ impl<'a> Lowering<'a> {
         }
         let stride = node.sides("strides", Some((1, 1)))?;
         let own = padding(node, (height, width), (kh, kw), stride)?;
+        let both = Padding {
+            top: own.top + border.top,
+            left: own.left + border.left,
+            bottom: own.bottom + border.bottom,
+            right: own.right + border.right,
+            value: 0,
+        };
+        let bytes = both == Padding::default() || self.has_zero_byte(tensor.id);
         let term = Term {
-            input: tensor.id,
+            input: match bytes {
+                true => tensor.id,
+                false => self.copied(node, &tensor),
+            },
             kernel: (kh, kw),
             stride,
-            padding: Padding {
-                top: own.top + border.top,
-                left: own.left + border.left,
-                bottom: own.bottom + border.bottom,
-                right: own.right + border.right,
-                value: 0,
-            },
+            padding: both,
             groups,
         };
         // [group][output][input][tap] becomes [group][input][tap][output].

@@ -23,8 +23,9 @@ pub struct Lowering<'a> {
     pub graph: &'a Graph<'a>,
     /// What the names made so far stand for.
     pub values: HashMap<&'a str, Value>,
-    /// How pixel bytes become tensor 0.
+    /// How the file's input becomes tensor 0; how pixel bytes do if that was `given`.
     pub normalization: Normalization,
+    given: bool,
     /// Layers in evaluation order.
     pub layers: Vec<Lowered>,
     /// Shapes of the tensors, the image first.
@@ -36,7 +37,6 @@ pub fn lower(
     graph: &Graph,
     normalization: Option<Normalization>,
 ) -> Result<FloatModel, ImportError> {
-    let given = normalization.is_some();
     let shape = shape_of(&graph.input_dims);
     if let Some(normalization) = &normalization {
         normalization.check(shape.channels)?;
@@ -49,6 +49,7 @@ pub fn lower(
     };
     let mut lowering = Lowering {
         graph,
+        given: normalization.is_some(),
         values: HashMap::from([(graph.input, Value::Tensor(input))]),
         normalization: normalization.unwrap_or_else(Normalization::identity),
         layers: vec![],
@@ -56,9 +57,6 @@ pub fn lower(
     };
     for proto in &graph.nodes {
         lowering.node(proto)?;
-    }
-    if !given {
-        lowering.normalization = lowering.normalization.guess_pixels();
     }
     lowering.finish()
 }
@@ -100,6 +98,14 @@ impl<'a> Lowering<'a> {
             self.values.insert(name, value);
         }
         Ok(())
+    }
+
+    /// How pixel bytes become tensor 0, as far as is known.
+    pub fn pixels(&self) -> Normalization {
+        match self.given {
+            true => self.normalization.clone(),
+            false => self.normalization.clone().guess_pixels(),
+        }
     }
 
     /// Adds a view of a tensor: pooling, flatten.
@@ -160,18 +166,14 @@ impl<'a> Lowering<'a> {
             Some(_) => tensor.id,
             None => {
                 let channels = self.shape(&tensor).channels;
-                let weights = FloatWeights {
-                    terms: vec![vec![1.0; channels]],
-                    bias: vec![0.0; channels],
-                    clamp: Clamp::NONE,
-                };
+                let weights = FloatWeights::identity(channels, Clamp::NONE);
                 let terms = vec![pointwise(tensor.id, channels)];
                 self.push_linear("logits", terms, weights, tensor.dims);
                 TensorId(self.layers.len())
             }
         };
         let input = self.shapes[0];
-        let normalization = self.normalization.clone();
+        let normalization = self.pixels();
         normalization.check(input.channels)?;
         let (layers, weights) = self.prune(last);
         let architecture = Architecture {
