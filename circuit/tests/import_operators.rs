@@ -273,6 +273,42 @@ fn poolings_and_reshapes() {
     }
 }
 
+/// `x.view(x.size(0), -1)`, as PyTorch writes it.
+#[test]
+fn arithmetic_on_shapes() {
+    let plain = conv(image(1, 5), "image", "c1", (1, 2), &[0; 4]).node("Relu", &["c1"], "r", &[]);
+    let mut model = plain
+        .clone()
+        .node("Shape", &["r"], "shape", &[])
+        .integers("rest", &[-1])
+        .integers("zero", &[0])
+        .integers("axis", &[0]);
+    // Indices and sizes are scalars there.
+    model.graph().initializer.last_mut().unwrap().dims.clear();
+    let model = model
+        .node("Gather", &["shape", "axis"], "size", &[])
+        .node("Unsqueeze", &["size", "zero"], "batch", &[])
+        .node("Concat", &["batch", "rest"], "target", &[int("axis", 0)])
+        .node("Reshape", &["r", "target"], "v", &[]);
+    let images = images(8, 25, 1);
+    let [a, b] = [ended(plain, "r", 18), ended(model, "v", 18)].map(|m| m.import(&images).unwrap());
+    assert_eq!(a.network.architecture(), b.network.architecture());
+    assert!(a.network.weights() == b.network.weights());
+}
+
+#[test]
+fn an_image_may_come_without_channels() {
+    let model =
+        Model::new(&[5, 5])
+            .integers("axes", &[1])
+            .node("Unsqueeze", &["image", "axes"], "x", &[]);
+    let images = images(8, 25, 1);
+    let by_hand = conv(image(1, 5), "image", "c1", (1, 2), &[1, 1, 1, 1]);
+    let flat = conv(model, "x", "c1", (1, 2), &[1, 1, 1, 1]);
+    let [a, b] = [by_hand, flat].map(|m| ended(m, "c1", 50).import(&images).unwrap().network);
+    assert_eq!(a.architecture(), b.architecture());
+}
+
 #[test]
 fn an_image_may_come_flat() {
     let model = Model::new(&[25]).integers("shape", &[-1, 1, 5, 5]).node(

@@ -137,6 +137,18 @@ fn unsupported_forms_say_why() {
             "height and width",
         ),
         (between("Constant", &[], &[]), "no value"),
+        (
+            between("Gather", &["shape", "shape"], &[]),
+            "beyond the list",
+        ),
+        (
+            between("Concat", &["c1", "c1"], &[int("axis", 1)]),
+            "not tensors",
+        ),
+        (
+            between("Unsqueeze", &["c1"], &[ints("axes", &[0])]),
+            "behind the batch",
+        ),
     ];
     for (model, word) in cases {
         let error = model.refused(32);

@@ -78,10 +78,12 @@ impl<'a> Lowering<'a> {
             "AveragePool" => self.average_pool(&node)?,
             "BatchNormalization" => self.batch_normalization(&node)?,
             "Clip" => self.clip(&node)?,
+            "Concat" => self.concat(&node)?,
             "Constant" => self.known(&node)?,
             "Conv" => self.conv(&node)?,
             "Dropout" | "Identity" => self.identity(&node)?,
             "Flatten" => self.flatten(&node)?,
+            "Gather" => self.gather(&node)?,
             "Gemm" => self.gemm(&node)?,
             "GlobalAveragePool" => self.global_average_pool(&node)?,
             "MatMul" => self.mat_mul(&node)?,
@@ -89,8 +91,10 @@ impl<'a> Lowering<'a> {
             "ReduceMean" => self.reduce_mean(&node)?,
             "Relu" => self.relu(&node)?,
             "Reshape" => self.reshape(&node)?,
+            "Shape" => self.shape_list(&node)?,
             "Softmax" | "LogSoftmax" => self.softmax(&node)?,
             "Squeeze" => self.squeeze(&node)?,
+            "Unsqueeze" => self.unsqueeze(&node)?,
             _ => return Err(node.unsupported()),
         };
         // Only the first output of an operator is made; a reader of another one finds nothing.

@@ -4,6 +4,7 @@ mod constant;
 mod elementwise;
 mod fold;
 mod graph;
+mod known;
 mod limits;
 mod linear;
 mod lower;

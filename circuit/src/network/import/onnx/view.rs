@@ -1,6 +1,5 @@
 //! Poolings, reshapes and what changes nothing.
 
-use super::constant::{Constant, Data};
 use super::lower::{shape_of, Lowering};
 use super::node::Node;
 use super::value::{Mark, Tensor, Value};
@@ -74,7 +73,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The axes of a node, by attribute or second input.
-    fn axes(&self, node: &Node<'a>) -> Result<Vec<i64>, ImportError> {
+    pub(super) fn axes(&self, node: &Node<'a>) -> Result<Vec<i64>, ImportError> {
         match node.ints("axes")? {
             Some(axes) => Ok(axes.to_vec()),
             None if node.input(1).is_some() => self.ints(node, 1),
@@ -212,7 +211,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The tensor with other dimensions: the same network shape, flat, or any for the image.
-    fn reshaped(
+    pub(super) fn reshaped(
         &mut self,
         node: &Node,
         tensor: Tensor,
@@ -256,33 +255,5 @@ impl<'a> Lowering<'a> {
             mark: Mark::Softmax,
             ..tensor
         }))
-    }
-
-    /// The value of a Constant node.
-    pub(super) fn known(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
-        node.only(&[
-            "value",
-            "value_float",
-            "value_floats",
-            "value_int",
-            "value_ints",
-        ])?;
-        let list = |dims, data| Ok(Value::Constant(Constant { dims, data }));
-        if let Some(constant) = node.tensor("value")? {
-            return Ok(Value::Constant(constant));
-        }
-        if let Some(values) = node.floats("value_floats")? {
-            return list(vec![values.len()], Data::Float(values.to_vec()));
-        }
-        if let Some(values) = node.ints("value_ints")? {
-            return list(vec![values.len()], Data::Int(values.to_vec()));
-        }
-        if node.has("value_float") {
-            return list(vec![], Data::Float(vec![node.float("value_float", 0.0)?]));
-        }
-        if node.has("value_int") {
-            return list(vec![], Data::Int(vec![node.int("value_int", 0)?]));
-        }
-        Err(node.form("the constant has no value"))
     }
 }
