@@ -2,28 +2,32 @@
 
 use super::float::FloatModel;
 use super::{Calibration, ImportError, Progress};
-use crate::network::Layer;
 use rayon::prelude::*;
 
 /// Images between two reports of progress.
 const CHUNK: usize = 64;
-/// Bins of a histogram: a quarter of a byte's step over the widest range.
+/// Bins of a histogram: a quarter of a byte's step.
 const BINS: usize = 1024;
 
-/// Least and greatest value of a tensor that matter.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Range {
+/// What was seen of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Seen {
+    /// Least value that matters.
     pub low: f32,
+    /// Greatest value that matters.
     pub high: f32,
+    /// Mean of every channel.
+    pub means: Vec<f64>,
 }
 
-/// Ranges of the tensors that linear layers make, in order of the layers.
-pub(super) fn ranges(
+/// Runs the images through the model: what was seen of every tensor, the image first. The same
+/// images in the same order give the same result to the last bit.
+pub(super) fn measure(
     model: &FloatModel,
     images: &[&[u8]],
     calibration: Calibration,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<Range>, ImportError> {
+) -> Result<Vec<Seen>, ImportError> {
     check(model, images)?;
     let passes = match calibration {
         Calibration::Extremes => 1,
@@ -35,54 +39,23 @@ pub(super) fn ranges(
         done += count;
         progress(Progress::Calibrating { done, total });
     };
-    let start = Range {
-        low: f32::INFINITY,
-        high: f32::NEG_INFINITY,
-    };
-    let extremes = fold(
-        model,
-        images,
-        &mut step,
-        start,
-        |range, tensor, _| {
-            for &value in tensor {
-                range.low = range.low.min(value);
-                range.high = range.high.max(value);
-            }
-        },
-        |range, other| {
-            range.low = range.low.min(other.low);
-            range.high = range.high.max(other.high);
-        },
-    );
-    let Calibration::Percentile(percent) = calibration else {
-        return Ok(extremes);
-    };
-    let bin = |layer: usize, value: f32| {
-        let Range { low, high } = extremes[layer];
-        let place = (value - low) / (high - low).max(f32::MIN_POSITIVE);
-        ((place * BINS as f32) as usize).min(BINS - 1)
-    };
-    let histograms = fold(
-        model,
-        images,
-        &mut step,
-        vec![0u64; BINS],
-        |bins, tensor, layer| {
-            for &value in tensor {
-                bins[bin(layer, value)] += 1;
-            }
-        },
-        |bins, other| {
-            for (sum, count) in bins.iter_mut().zip(other) {
-                *sum += count;
-            }
-        },
-    );
-    let narrowed = extremes.iter().zip(&histograms);
-    Ok(narrowed
-        .map(|(range, bins)| narrow(*range, bins, percent))
-        .collect())
+    let mut all = fold(model, images, &mut step, Seen::of, Seen::merge);
+    for mean in all.iter_mut().flat_map(|seen| &mut seen.means) {
+        *mean /= images.len() as f64;
+    }
+    if let Calibration::Percentile(percent) = calibration {
+        let bins = |tensor: usize, values: &[f32], _| histogram(&all[tensor], values);
+        let add = |sums: &mut Vec<u64>, bins: Vec<u64>| {
+            sums.iter_mut()
+                .zip(bins)
+                .for_each(|(sum, count)| *sum += count);
+        };
+        let histograms = fold(model, images, &mut step, bins, add);
+        for (seen, bins) in all.iter_mut().zip(&histograms) {
+            seen.narrow(bins, percent);
+        }
+    }
+    Ok(all)
 }
 
 fn check(model: &FloatModel, images: &[&[u8]]) -> Result<(), ImportError> {
@@ -90,66 +63,95 @@ fn check(model: &FloatModel, images: &[&[u8]]) -> Result<(), ImportError> {
         return Err(ImportError::NoCalibration);
     }
     let expected = model.input().cells();
-    match images.iter().position(|image| image.len() != expected) {
-        Some(index) => Err(ImportError::Pixels {
+    let odd = images.iter().enumerate();
+    match odd
+        .map(|(i, image)| (i, image.len()))
+        .find(|(_, n)| *n != expected)
+    {
+        Some((index, found)) => Err(ImportError::Pixels {
             index,
             expected,
-            found: images[index].len(),
+            found,
         }),
         None => Ok(()),
     }
 }
 
-/// Runs all images and gathers something about every linear layer's output; the order of the
-/// images does not matter to what is gathered.
-fn fold<T: Clone + Send + Sync>(
+/// Gathers `see(tensor, values, positions)` of every tensor over all images, in their order.
+fn fold<T: Send>(
     model: &FloatModel,
     images: &[&[u8]],
     step: &mut impl FnMut(usize),
-    start: T,
-    add: impl Fn(&mut T, &[f32], usize) + Sync,
-    merge: impl Fn(&mut T, &T) + Sync,
+    see: impl Fn(usize, &[f32], usize) -> T + Sync,
+    merge: impl Fn(&mut T, T),
 ) -> Vec<T> {
-    let linear: Vec<usize> = (1..model.shapes.len())
-        .filter(|&tensor| matches!(model.architecture.layers[tensor - 1], Layer::Linear(_)))
-        .collect();
-    let empty = || vec![start.clone(); linear.len()];
-    let mut all = empty();
+    let see_image = |image: &&[u8]| -> Vec<T> {
+        let tensors = model.run(image).into_iter().zip(&model.shapes);
+        let each = tensors.enumerate();
+        each.map(|(index, (values, shape))| see(index, &values, shape.positions()))
+            .collect()
+    };
+    let mut all: Vec<T> = vec![];
     for chunk in images.chunks(CHUNK) {
-        let found = chunk.par_iter().fold(empty, |mut sums, image| {
-            let tensors = model.run(image);
-            for (layer, (sum, &tensor)) in sums.iter_mut().zip(&linear).enumerate() {
-                add(sum, &tensors[tensor], layer);
+        let seen: Vec<_> = chunk.par_iter().map(see_image).collect();
+        for image in seen {
+            if all.is_empty() {
+                all = image;
+            } else {
+                all.iter_mut()
+                    .zip(image)
+                    .for_each(|(sum, one)| merge(sum, one));
             }
-            sums
-        });
-        let found = found.reduce(empty, |mut left, right| {
-            left.iter_mut().zip(&right).for_each(|(l, r)| merge(l, r));
-            left
-        });
-        all.iter_mut().zip(&found).for_each(|(l, r)| merge(l, r));
+        }
         step(chunk.len());
     }
     all
 }
 
-/// Cuts `100 - percent` percent of the values off, half of them at each end; an end at zero loses
-/// nothing, so what is cut there is not counted.
-fn narrow(range: Range, bins: &[u64], percent: f64) -> Range {
-    let total: u64 = bins.iter().sum();
-    let cut = ((100.0 - percent) / 200.0 * total as f64) as u64;
-    let width = (range.high - range.low) / BINS as f32;
-    let skipped = |counts: &mut dyn Iterator<Item = &u64>| {
-        let mut sum = 0;
-        counts
-            .take_while(|&&count| {
+impl Seen {
+    fn of(_tensor: usize, values: &[f32], positions: usize) -> Self {
+        let channels = values.chunks(positions);
+        let mean =
+            |channel: &[f32]| channel.iter().map(|&v| f64::from(v)).sum::<f64>() / positions as f64;
+        Self {
+            low: values.iter().copied().fold(f32::INFINITY, f32::min),
+            high: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+            means: channels.map(mean).collect(),
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.low = self.low.min(other.low);
+        self.high = self.high.max(other.high);
+        for (sum, mean) in self.means.iter_mut().zip(other.means) {
+            *sum += mean;
+        }
+    }
+
+    /// Cuts `100 - percent` percent of the values off, half of them at each end.
+    fn narrow(&mut self, bins: &[u64], percent: f64) {
+        let total: u64 = bins.iter().sum();
+        let cut = ((100.0 - percent) / 200.0 * total as f64) as u64;
+        let width = (self.high - self.low) / BINS as f32;
+        let empty = |counts: &mut dyn Iterator<Item = &u64>| {
+            let mut sum = 0;
+            let beyond = counts.take_while(|&&count| {
                 sum += count;
                 sum <= cut
-            })
-            .count() as f32
-    };
-    Range {
-        low: range.low + width * skipped(&mut bins.iter()),
-        high: range.high - width * skipped(&mut bins.iter().rev()),
+            });
+            beyond.count() as f32
+        };
+        self.low += width * empty(&mut bins.iter());
+        self.high -= width * empty(&mut bins.iter().rev());
     }
+}
+
+fn histogram(seen: &Seen, values: &[f32]) -> Vec<u64> {
+    let width = (seen.high - seen.low).max(f32::MIN_POSITIVE) / BINS as f32;
+    let mut bins = vec![0; BINS];
+    for value in values {
+        let bin = ((value - seen.low) / width) as usize;
+        bins[bin.min(BINS - 1)] += 1;
+    }
+    bins
 }

@@ -151,10 +151,4 @@ pub enum ImportError {
         /// What it is.
         found: String,
     },
-    /// A convolution whose border has no byte.
-    #[error("layer {layer}: its padded input is pooled and can be negative, so no byte stands for zero; put a Relu before the pooling")]
-    Border {
-        /// Name of the layer.
-        layer: String,
-    },
 }

@@ -42,6 +42,17 @@ pub(super) struct FloatWeights {
     pub clamp: Clamp,
 }
 
+impl FloatWeights {
+    /// Every channel as it is, clamped; the layer has a group per channel.
+    pub fn identity(channels: usize, clamp: Clamp) -> Self {
+        Self {
+            terms: vec![vec![1.0; channels]],
+            bias: vec![0.0; channels],
+            clamp,
+        }
+    }
+}
+
 /// A float model: layers, weights, and how pixel bytes become its input. Secret: no `Debug`.
 ///
 /// Normalization layers are folded into their neighbours and a softmax at the end is left out.
@@ -96,11 +107,14 @@ impl FloatModel {
 
     /// The linear layers with their weights.
     pub(super) fn linears(&self) -> impl Iterator<Item = (&Linear, &FloatWeights)> {
-        let linear = |layer| match layer {
-            &Layer::Linear(ref linear) => Some(linear),
-            _ => None,
-        };
-        let linears = self.architecture.layers.iter().filter_map(linear);
+        let linears = self
+            .architecture
+            .layers
+            .iter()
+            .filter_map(|layer| match layer {
+                Layer::Linear(linear) => Some(linear),
+                _ => None,
+            });
         linears.zip(&self.weights)
     }
 

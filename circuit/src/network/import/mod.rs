@@ -132,10 +132,10 @@ pub fn quantize<I: AsRef<[u8]>>(
 ) -> Result<Imported, ImportError> {
     check(options)?;
     let images: Vec<&[u8]> = calibration.iter().map(AsRef::as_ref).collect();
-    let ranges = calibrate::ranges(&float, &images, options.calibration, progress)?;
+    let seen = calibrate::measure(&float, &images, options.calibration, progress)?;
     let (fraction_bits, range_bits) = (options.fraction_bits, options.range_bits);
-    let quantized = quantize::quantize(&float, &ranges, fraction_bits, range_bits)?;
-    let report = report::report(&float, &quantized, &ranges, &images, progress)?;
+    let quantized = quantize::quantize(&float, &seen, fraction_bits, range_bits)?;
+    let report = report::report(&float, &quantized, &seen, &images, progress)?;
     Ok(Imported {
         network: quantized.network,
         float,

@@ -18,6 +18,8 @@ pub struct Normalization {
 const BYTE_SCALE: f64 = 1.0 / 16.0;
 /// See [`BYTE_SCALE`].
 const UNIT_MEAN: f64 = 1.5;
+/// Pixel values by which a border may be off: the means of ImageNet's channels differ by 20.
+const SPREAD: f64 = 16.0;
 
 impl Normalization {
     /// `scale * pixel + offset` in every channel.
@@ -53,14 +55,20 @@ impl Normalization {
 
     /// This, then `scale * x + offset`, a pair per channel.
     pub(super) fn then(&self, scale: &[f64], offset: &[f64]) -> Self {
-        let before = (0..scale.len()).map(|channel| self.channel(channel));
-        let after = scale.iter().zip(offset);
-        let both = before
-            .zip(after)
-            .map(|((a, b), (c, d))| (a * c, b * c + d))
-            .unzip();
-        let (scale, offset) = both;
-        Self { scale, offset }
+        let mut both = Self {
+            scale: vec![],
+            offset: vec![],
+        };
+        for (channel, (factor, summand)) in scale.iter().zip(offset).enumerate() {
+            let before = self.channel(channel);
+            both.scale.push(before.0 * factor);
+            both.offset.push(before.1 * factor + summand);
+        }
+        if both.is_uniform() {
+            both.scale.truncate(1);
+            both.offset.truncate(1);
+        }
+        both
     }
 
     /// What the file says about its input, read as bytes or, where that makes no sense, as
@@ -77,6 +85,17 @@ impl Normalization {
             scale: self.scale.iter().map(|scale| scale / 255.0).collect(),
             offset: self.offset,
         }
+    }
+
+    /// The byte that stands for zero in a border, where one does: the channels' own zeros lie within
+    /// [`SPREAD`] of it.
+    pub(super) fn zero_byte(&self) -> Option<u8> {
+        let channels = 0..self.scale.len().max(self.offset.len());
+        let zeros = channels.map(|c| self.channel(c));
+        let zeros: Vec<f64> = zeros.map(|(scale, offset)| -offset / scale).collect();
+        let mean = (zeros.iter().sum::<f64>() / zeros.len() as f64).round();
+        let near = zeros.iter().all(|zero| (zero - mean).abs() <= SPREAD);
+        (near && (0.0..=255.0).contains(&mean)).then_some(mean as u8)
     }
 
     /// Refuses lists of another length and values without meaning.

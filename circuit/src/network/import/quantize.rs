@@ -16,9 +16,11 @@
 //! B = round((b / S + Z) * 2^f - sum W zero_c) + 2^(f-1)
 //! ```
 //!
-//! Zero points are multiplied by the rounded weights, so that a zero input adds nothing at all.
+//! Zero points are multiplied by the rounded weights, so that a zero input adds nothing at all; and
+//! what rounding the weights adds to a channel's mean, as calibration saw it, is taken off the bias
+//! (bias correction: Nagel et al. 2019, "Data-free quantization", section 4.2).
 
-use super::calibrate::Range;
+use super::calibrate::Seen;
 use super::float::{FloatModel, FloatWeights};
 use super::ImportError;
 use crate::network::architecture::LOGIT_BOUND;
@@ -38,6 +40,20 @@ struct Meaning {
     zero: Vec<f64>,
     /// Greatest integer.
     greatest: f64,
+    /// Mean distance from zero, in integers, as calibration saw it.
+    mean: Vec<f64>,
+}
+
+impl Meaning {
+    fn new(scale: Vec<f64>, zero: Vec<f64>, greatest: f64, seen: &Seen) -> Self {
+        let means = seen.means.iter().zip(&scale);
+        Self {
+            mean: means.map(|(mean, scale)| mean / scale).collect(),
+            scale,
+            zero,
+            greatest,
+        }
+    }
 }
 
 /// Scale and zero point of a linear layer's output.
@@ -56,10 +72,10 @@ pub(super) struct Quantized {
     pub scales: Vec<OutputScale>,
 }
 
-/// Quantizes `model`; `range_bits` is the least that makes the network total unless it is given.
+/// Quantizes `model`, of whose tensors calibration saw `seen`; `range_bits` is the least that makes the network total unless it is given.
 pub(super) fn quantize(
     model: &FloatModel,
-    ranges: &[Range],
+    seen: &[Seen],
     fraction_bits: u32,
     range_bits: Option<u32>,
 ) -> Result<Quantized, ImportError> {
@@ -68,10 +84,14 @@ pub(super) fn quantize(
         range_bits: range_bits.unwrap_or(20),
         ..model.architecture.clone()
     };
-    let mut meanings = vec![image(model)];
+    let channels = (0..model.input().channels).map(|c| model.normalization.channel(c));
+    let (scale, zero) = channels
+        .map(|(scale, offset)| (scale, -offset / scale))
+        .unzip();
+    let mut meanings = vec![Meaning::new(scale, zero, 255.0, &seen[0])];
     let (mut layers, mut scales) = (vec![], vec![]);
-    let mut linears = model.weights.iter().zip(ranges);
-    for (layer, shape) in architecture.layers.iter_mut().zip(&model.shapes[1..]) {
+    let mut linears = model.weights.iter();
+    for (layer, seen) in architecture.layers.iter_mut().zip(&seen[1..]) {
         let meaning = match layer {
             Layer::Flatten { input } => {
                 let (from, positions) = (&meanings[input.0], model.shapes[input.0].positions());
@@ -80,38 +100,30 @@ pub(super) fn quantize(
                     each.flat_map(|&v| std::iter::repeat_n(v, positions))
                         .collect()
                 };
-                Meaning {
-                    scale: spread(&from.scale),
-                    zero: spread(&from.zero),
-                    greatest: from.greatest,
-                }
+                let (scale, zero) = (spread(&from.scale), spread(&from.zero));
+                Meaning::new(scale, zero, from.greatest, seen)
             }
             Layer::SumPool(pool) => {
                 let from = &meanings[pool.input.0];
                 let window = (pool.kernel.0 * pool.kernel.1) as f64;
-                Meaning {
-                    scale: from.scale.iter().map(|scale| scale / window).collect(),
-                    zero: from.zero.iter().map(|zero| zero * window).collect(),
-                    greatest: from.greatest * window,
-                }
+                let scale = from.scale.iter().map(|scale| scale / window).collect();
+                let zero = from.zero.iter().map(|zero| zero * window).collect();
+                Meaning::new(scale, zero, from.greatest * window, seen)
             }
             Layer::Linear(linear) => {
-                let Some((weights, range)) = linears.next() else {
+                let Some(weights) = linears.next() else {
                     continue;
                 };
-                set_borders(linear, &meanings)?;
+                set_borders(linear, &meanings);
                 let output = match linear.output {
                     Output::Logits => logit_scale(linear, weights, &meanings, fraction_bits),
-                    Output::Activation => output_scale(weights, *range),
+                    Output::Activation => output_scale(weights, seen),
                 };
                 layers.push(integers(linear, weights, &meanings, output, fraction_bits));
                 scales.push(output);
-                let zero = f64::from(output.zero_point);
-                Meaning {
-                    scale: vec![output.scale; shape.channels],
-                    zero: vec![zero; shape.channels],
-                    greatest: 255.0,
-                }
+                let each = |value| vec![value; linear.shape.channels];
+                let zero = each(f64::from(output.zero_point));
+                Meaning::new(each(output.scale), zero, 255.0, seen)
             }
         };
         meanings.push(meaning);
@@ -126,40 +138,22 @@ pub(super) fn quantize(
     })
 }
 
-fn image(model: &FloatModel) -> Meaning {
-    let channels = (0..model.input().channels).map(|c| model.normalization.channel(c));
-    let (scale, zero) = channels
-        .map(|(scale, offset)| (scale, -offset / scale))
-        .unzip();
-    Meaning {
-        scale,
-        zero,
-        greatest: 255.0,
-    }
-}
-
-/// Borders hold the byte that stands for zero, or the nearest to the mean of the channels' zeros.
-fn set_borders(linear: &mut Linear, meanings: &[Meaning]) -> Result<(), ImportError> {
+/// Borders hold the byte that stands for zero, or the nearest to the mean of the channels' zeros;
+/// lowering sees to it that there is one.
+fn set_borders(linear: &mut Linear, meanings: &[Meaning]) {
     for term in &mut linear.terms {
-        if term.padding == Padding::default() {
-            continue;
+        if term.padding != Padding::default() {
+            let zero = &meanings[term.input.0].zero;
+            let mean = zero.iter().sum::<f64>() / zero.len() as f64;
+            term.padding.value = mean.round().clamp(0.0, 255.0) as u8;
         }
-        let zero = &meanings[term.input.0].zero;
-        let mean = (zero.iter().sum::<f64>() / zero.len() as f64).round();
-        if !(0.0..=255.0).contains(&mean) {
-            return Err(ImportError::Border {
-                layer: linear.name.clone(),
-            });
-        }
-        term.padding.value = mean as u8;
     }
-    Ok(())
 }
 
-/// Scale and zero point of an activation whose real values matter within `range`.
-fn output_scale(weights: &FloatWeights, range: Range) -> OutputScale {
+/// Scale and zero point of an activation whose real values matter as far as they were seen.
+fn output_scale(weights: &FloatWeights, seen: &Seen) -> OutputScale {
     let clamped = |value| f64::from(weights.clamp.apply(value));
-    let (low, high) = (clamped(range.low.min(0.0)), clamped(range.high.max(0.0)));
+    let (low, high) = (clamped(seen.low.min(0.0)), clamped(seen.high.max(0.0)));
     // A layer that is always zero has any scale.
     let scale = if high > low {
         (high - low) / 255.0
@@ -232,8 +226,9 @@ fn integers(
         for_each_run(term, channels, inputs, values, |input, first, run| {
             let factor = meaning.scale[input] / output.scale * one;
             for (weight, bias) in run.iter().zip(&mut bias[first..]) {
-                let weight = (f64::from(*weight) * factor).round();
-                *bias -= weight * meaning.zero[input];
+                let exact = f64::from(*weight) * factor;
+                let weight = exact.round();
+                *bias -= weight * meaning.zero[input] + (weight - exact) * meaning.mean[input];
                 rounded.push(weight as i64);
             }
         });

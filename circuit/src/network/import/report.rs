@@ -1,6 +1,6 @@
 //! What the import did, layer by layer.
 
-use super::calibrate::Range;
+use super::calibrate::Seen;
 use super::float::FloatModel;
 use super::quantize::Quantized;
 use super::{ImportError, Normalization, Progress};
@@ -63,7 +63,7 @@ pub struct LinearReport {
 pub(super) fn report(
     model: &FloatModel,
     quantized: &Quantized,
-    ranges: &[Range],
+    seen: &[Seen],
     images: &[&[u8]],
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ImportReport, ImportError> {
@@ -73,7 +73,8 @@ pub(super) fn report(
     let bounds = network.bounds();
     let mut index = 0;
     let mut layers = vec![];
-    for (layer, &shape) in architecture.layers.iter().zip(&model.shapes[1..]) {
+    let tensors = model.shapes[1..].iter().zip(&seen[1..]);
+    for (layer, (&shape, seen)) in architecture.layers.iter().zip(tensors) {
         let (name, kind) = describe(layer);
         let linear = match layer {
             Layer::Linear(linear) => {
@@ -84,7 +85,7 @@ pub(super) fn report(
                     parameters: terms + weights.bias.len(),
                     scale: output.scale,
                     zero_point: output.zero_point,
-                    seen: (ranges[index - 1].low, ranges[index - 1].high),
+                    seen: (seen.low, seen.high),
                     reach: bounds[index - 1],
                     allowed: architecture.allowed(linear.output),
                     saturated: saturated[index - 1],

@@ -111,8 +111,9 @@ fn words<'a, const N: usize>(
     raw: &'a [u8],
     mismatch: &impl Fn(usize, &'static str) -> ImportError,
 ) -> Result<impl Iterator<Item = [u8; N]> + 'a, ImportError> {
-    if raw.len() % N != 0 {
+    let words = raw.chunks_exact(N);
+    if !words.remainder().is_empty() {
         return Err(mismatch(raw.len(), "bytes"));
     }
-    Ok(raw.chunks_exact(N).filter_map(|word| word.try_into().ok()))
+    Ok(words.filter_map(|word| word.try_into().ok()))
 }

@@ -1,8 +1,9 @@
 //! Operations per cell or channel.
 
 use super::constant::{Constant, Data};
-use super::lower::{Lowering, Tensor, Value};
+use super::lower::Lowering;
 use super::node::Node;
+use super::value::{plain, Tensor, Value};
 use crate::network::import::float::Clamp;
 use crate::network::import::ImportError;
 
@@ -15,8 +16,8 @@ impl<'a> Lowering<'a> {
             (Value::Tensor(tensor), Value::Constant(constant)) => (tensor, constant, true),
             (Value::Constant(constant), Value::Tensor(tensor)) => (tensor, constant, false),
             (Value::Tensor(left), Value::Tensor(right)) if op == "Add" => {
-                self.not_softmax(node, &left)?;
-                self.not_softmax(node, &right)?;
+                plain(node, &left)?;
+                plain(node, &right)?;
                 if left.dims != right.dims {
                     return Err(node.form("only tensors of the same shape can be added"));
                 }
@@ -29,7 +30,7 @@ impl<'a> Lowering<'a> {
                 return Err(node.form("an operand must depend on the image"))
             }
         };
-        self.not_softmax(node, &tensor)?;
+        plain(node, &tensor)?;
         let values = self.per_channel(node, &tensor, constant)?;
         let one = vec![1.0; values.len()];
         let zero = vec![0.0; values.len()];

@@ -161,5 +161,13 @@ fn input_dims(input: &ValueInfoProto) -> Result<Vec<usize>, ImportError> {
             _ => return Err(refused()),
         }
     }
+    let cells = dims.iter().fold(1usize, |n, &side| n.saturating_mul(side));
+    if cells > MAX_CELLS {
+        return Err(ImportError::TooLarge {
+            what: "the number of cells of the input",
+            found: cells,
+            max: MAX_CELLS,
+        });
+    }
     Ok(dims)
 }

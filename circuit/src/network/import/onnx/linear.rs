@@ -1,12 +1,13 @@
 //! Convolutions and dense layers.
 
-use super::lower::{pointwise, Lowering, Tensor, Value};
+use super::lower::{pointwise, Lowering};
 use super::node::Node;
+use super::value::{plain, Mark, Tensor, Value};
 use super::window::padding;
 use crate::network::architecture::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatWeights};
 use crate::network::import::ImportError;
-use crate::network::Term;
+use crate::network::{Padding, Term};
 
 impl<'a> Lowering<'a> {
     pub(super) fn conv(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
@@ -18,7 +19,11 @@ impl<'a> Lowering<'a> {
             "pads",
             "strides",
         ])?;
-        let tensor = self.tensor(node, 0)?;
+        let tensor = self.marked(node, 0)?;
+        let border = match tensor.mark {
+            Mark::Border(border) => border,
+            _ => plain(node, &tensor).map(|()| Padding::default())?,
+        };
         let (sides, weights) = self.floats(node, 1)?;
         let (&[channels, height, width], &[outputs, inputs, kh, kw]) =
             (&tensor.dims[..], &sides[..])
@@ -34,17 +39,31 @@ impl<'a> Lowering<'a> {
         let groups = usize::try_from(node.int("group", 1)?).unwrap_or(0);
         if groups == 0
             || outputs == 0
+            || kh == 0
+            || kw == 0
             || outputs % groups != 0
             || inputs.checked_mul(groups) != Some(channels)
         {
-            return Err(node.form("the group count does not go with the channels"));
+            return Err(node.form("the weights do not go with the channels and groups"));
         }
         let stride = node.sides("strides", Some((1, 1)))?;
+        let own = padding(node, (height, width), (kh, kw), stride)?;
+        let both = Padding {
+            top: own.top + border.top,
+            left: own.left + border.left,
+            bottom: own.bottom + border.bottom,
+            right: own.right + border.right,
+            value: 0,
+        };
+        let bytes = both == Padding::default() || self.has_zero_byte(tensor.id);
         let term = Term {
-            input: tensor.id,
+            input: match bytes {
+                true => tensor.id,
+                false => self.copied(node, &tensor),
+            },
             kernel: (kh, kw),
             stride,
-            padding: padding(node, (height, width), (kh, kw), stride)?,
+            padding: both,
             groups,
         };
         // [group][output][input][tap] becomes [group][input][tap][output].

@@ -5,27 +5,33 @@ use super::proto::{kind, AttributeProto, NodeProto};
 use crate::network::import::ImportError;
 
 /// Operators that are lowered; [`super::lower`] knows each of them.
-pub const SUPPORTED: [&str; 20] = [
+pub const SUPPORTED: [&str; 26] = [
     "Add",
     "AveragePool",
     "BatchNormalization",
     "Clip",
+    "Concat",
     "Constant",
     "Conv",
     "Div",
     "Dropout",
     "Flatten",
+    "Gather",
     "Gemm",
     "GlobalAveragePool",
     "Identity",
     "LogSoftmax",
     "MatMul",
     "Mul",
+    "Pad",
+    "ReduceMean",
     "Relu",
     "Reshape",
+    "Shape",
     "Softmax",
     "Squeeze",
     "Sub",
+    "Unsqueeze",
 ];
 
 /// A node, how it is called in messages, and the shapes it reads.
@@ -61,6 +67,11 @@ impl<'a> Node<'a> {
     pub fn input(&self, index: usize) -> Option<&'a str> {
         let name = self.proto.input.get(index)?;
         (!name.is_empty()).then_some(name)
+    }
+
+    /// Number of inputs, those left out between others included.
+    pub fn inputs(&self) -> usize {
+        self.proto.input.len()
     }
 
     /// Refuses a form of the operator.

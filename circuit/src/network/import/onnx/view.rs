@@ -1,9 +1,9 @@
 //! Poolings, reshapes and what changes nothing.
 
-use super::constant::{Constant, Data};
-use super::lower::{shape_of, Lowering, Tensor, Value};
+use super::lower::{shape_of, Lowering};
 use super::node::Node;
-use super::window::padding;
+use super::value::{Mark, Tensor, Value};
+use super::window::{border, padding};
 use crate::network::import::ImportError;
 use crate::network::{Layer, Padding, Shape, SumPool};
 
@@ -50,6 +50,66 @@ impl<'a> Lowering<'a> {
         Ok(self.pool(node, tensor, (height, width), (1, 1)))
     }
 
+    /// The mean over all positions: global average pooling under another name.
+    pub(super) fn reduce_mean(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        node.only(&["axes", "keepdims", "noop_with_empty_axes"])?;
+        let tensor = self.tensor(node, 0)?;
+        let mut axes = self.axes(node)?;
+        for axis in axes.iter_mut().filter(|axis| **axis < 0) {
+            *axis = axis.saturating_add(4);
+        }
+        axes.sort_unstable();
+        let &[channels, height, width] = &tensor.dims[..] else {
+            return Err(node.form("only the mean over height and width is supported"));
+        };
+        if axes != [2, 3] {
+            return Err(node.form("only the mean over height and width is supported"));
+        }
+        let pooled = self.pool(node, tensor, (height, width), (1, 1));
+        match (node.int("keepdims", 1)?, pooled) {
+            (0, Value::Tensor(tensor)) => Ok(self.renamed(tensor, vec![channels])),
+            (_, pooled) => Ok(pooled),
+        }
+    }
+
+    /// The axes of a node, by attribute or second input.
+    pub(super) fn axes(&self, node: &Node<'a>) -> Result<Vec<i64>, ImportError> {
+        match node.ints("axes")? {
+            Some(axes) => Ok(axes.to_vec()),
+            None if node.input(1).is_some() => self.ints(node, 1),
+            None => Err(node.form("the axes must be named, or the batch would go too")),
+        }
+    }
+
+    /// A border of zeros, left to the convolution that reads it.
+    pub(super) fn pad(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        node.only(&["mode", "pads", "value"])?;
+        let mut tensor = self.tensor(node, 0)?;
+        let mode = node.string("mode")?.unwrap_or(b"constant");
+        let zero = match node.input(2) {
+            Some(_) => self.floats(node, 2)?.1.iter().all(|&v| v == 0.0),
+            None => node.float("value", 0.0)? == 0.0,
+        };
+        if mode != b"constant" || !zero || node.input(3).is_some() {
+            return Err(node.form("only borders of zeros on all axes are supported"));
+        }
+        let pads = match node.ints("pads")? {
+            Some(pads) => pads.to_vec(),
+            None => self.ints(node, 1)?,
+        };
+        let [_, height, width] = &mut tensor.dims[..] else {
+            return Err(node.form("only padding in two dimensions is supported"));
+        };
+        let &[0, 0, top, left, 0, 0, bottom, right] = &pads[..] else {
+            return Err(node.form("only height and width can be padded"));
+        };
+        let border = border(node, &[top, left, bottom, right])?;
+        *height += border.top + border.bottom;
+        *width += border.left + border.right;
+        tensor.mark = Mark::Border(border);
+        Ok(Value::Tensor(tensor))
+    }
+
     fn pool(
         &mut self,
         node: &Node,
@@ -81,7 +141,7 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn flatten(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&["axis"])?;
-        let tensor = self.source(node, 0)?;
+        let tensor = self.viewed(node, 0)?;
         let axis = node.int("axis", 1)?;
         if axis != 1 && axis != -(tensor.dims.len() as i64) {
             return Err(node.form("only axis 1 is supported: it keeps the batch"));
@@ -92,7 +152,7 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn reshape(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&["allowzero"])?;
-        let tensor = self.source(node, 0)?;
+        let tensor = self.viewed(node, 0)?;
         let target = self.ints(node, 1)?;
         let cells: usize = tensor.dims.iter().product();
         let Some((&batch, sides)) = target.split_first() else {
@@ -127,12 +187,8 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn squeeze(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&["axes"])?;
-        let tensor = self.source(node, 0)?;
-        let axes = match node.ints("axes")? {
-            Some(axes) => axes.to_vec(),
-            None if node.input(1).is_some() => self.ints(node, 1)?,
-            None => return Err(node.form("the axes must be named, or the batch would go too")),
-        };
+        let tensor = self.viewed(node, 0)?;
+        let axes = self.axes(node)?;
         let rank = tensor.dims.len() as i64 + 1;
         let mut drop = vec![false; tensor.dims.len()];
         for axis in axes {
@@ -155,7 +211,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The tensor with other dimensions: the same network shape, flat, or any for the image.
-    fn reshaped(
+    pub(super) fn reshaped(
         &mut self,
         node: &Node,
         tensor: Tensor,
@@ -195,34 +251,9 @@ impl<'a> Lowering<'a> {
         if axis != 1 && axis.saturating_add(rank) != 1 || self.shape(&tensor).positions() != 1 {
             return Err(node.form("a softmax must be over the classes, one position each"));
         }
-        Ok(self.ended(tensor))
-    }
-
-    /// The value of a Constant node.
-    pub(super) fn known(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
-        node.only(&[
-            "value",
-            "value_float",
-            "value_floats",
-            "value_int",
-            "value_ints",
-        ])?;
-        let list = |dims, data| Ok(Value::Constant(Constant { dims, data }));
-        if let Some(constant) = node.tensor("value")? {
-            return Ok(Value::Constant(constant));
-        }
-        if let Some(values) = node.floats("value_floats")? {
-            return list(vec![values.len()], Data::Float(values.to_vec()));
-        }
-        if let Some(values) = node.ints("value_ints")? {
-            return list(vec![values.len()], Data::Int(values.to_vec()));
-        }
-        if node.has("value_float") {
-            return list(vec![], Data::Float(vec![node.float("value_float", 0.0)?]));
-        }
-        if node.has("value_int") {
-            return list(vec![], Data::Int(vec![node.int("value_int", 0)?]));
-        }
-        Err(node.form("the constant has no value"))
+        Ok(Value::Tensor(Tensor {
+            mark: Mark::Softmax,
+            ..tensor
+        }))
     }
 }

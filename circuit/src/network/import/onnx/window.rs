@@ -4,6 +4,9 @@ use super::node::Node;
 use crate::network::import::ImportError;
 use crate::network::Padding;
 
+/// Cells of a border.
+const MAX_SIDE: usize = 1 << 16;
+
 /// The border that `pads` or `auto_pad` describes around `(height, width)` cells.
 pub fn padding(
     node: &Node,
@@ -14,7 +17,7 @@ pub fn padding(
     let explicit = node.ints("pads")?;
     let low_first = match node.string("auto_pad")? {
         None | Some(b"NOTSET") => {
-            return explicit.map_or(Ok(Padding::default()), |p| read(node, p))
+            return explicit.map_or(Ok(Padding::default()), |pads| border(node, pads))
         }
         Some(_) if explicit.is_some_and(|pads| pads.iter().any(|&p| p != 0)) => {
             return Err(node.form("pads and auto_pad exclude each other"))
@@ -37,22 +40,23 @@ pub fn padding(
     })
 }
 
-fn read(node: &Node, pads: &[i64]) -> Result<Padding, ImportError> {
-    let refused = || node.form("pads must be four sides, none of them negative");
+/// The border `[top, left, bottom, right]`.
+pub fn border(node: &Node, sides: &[i64]) -> Result<Padding, ImportError> {
     let side = |index: usize| {
-        let side = pads.get(index).copied().map(usize::try_from);
-        side.and_then(Result::ok).ok_or_else(refused)
+        let side = sides.get(index).copied().map(usize::try_from);
+        side.and_then(Result::ok).filter(|&side| side < MAX_SIDE)
     };
-    if pads.len() != 4 {
-        return Err(refused());
+    let all = (side(0), side(1), side(2), side(3));
+    match (sides.len(), all) {
+        (4, (Some(top), Some(left), Some(bottom), Some(right))) => Ok(Padding {
+            top,
+            left,
+            bottom,
+            right,
+            value: 0,
+        }),
+        _ => Err(node.form(format!("pads must be four sides in 0..{MAX_SIDE}"))),
     }
-    Ok(Padding {
-        top: side(0)?,
-        left: side(1)?,
-        bottom: side(2)?,
-        right: side(3)?,
-        value: 0,
-    })
 }
 
 /// Cells before and after, so that a side of `size` has `ceil(size / stride)` outputs; an odd one

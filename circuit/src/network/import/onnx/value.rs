@@ -1,0 +1,156 @@
+//! What names stand for: constants, and tensors of the network in the making.
+
+use super::constant::{Constant, Data};
+use super::lower::{shape_of, Lowering};
+use super::node::Node;
+use super::proto::NodeProto;
+use crate::network::import::ImportError;
+use crate::network::{Padding, Shape, TensorId};
+
+/// A tensor as a node sees it.
+#[derive(Clone)]
+pub struct Tensor {
+    /// Which tensor of the network.
+    pub id: TensorId,
+    /// Its shape in the file, without the batch.
+    pub dims: Vec<usize>,
+    /// Whether more than one node reads it.
+    pub shared: bool,
+    /// What the network's tensor does not have and the file's has.
+    pub mark: Mark,
+}
+
+/// An operation that is left to the reader.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Mark {
+    /// None.
+    None,
+    /// A softmax, left out: only the output may read it.
+    Softmax,
+    /// A border of zeros: only a convolution may read it. `dims` are those of the padded tensor.
+    Border(Padding),
+}
+
+/// What a name stands for.
+#[derive(Clone)]
+pub enum Value {
+    /// Known now.
+    Constant(Constant),
+    /// Known when the network runs.
+    Tensor(Tensor),
+}
+
+impl<'a> Lowering<'a> {
+    /// Shapes of what a node reads, for messages.
+    pub fn input_shapes(&self, proto: &NodeProto) -> String {
+        let shape = |name: &String| match self.values.get(name.as_str()) {
+            Some(Value::Tensor(tensor)) => format!("{:?}", tensor.dims),
+            Some(Value::Constant(constant)) => format!("constant {:?}", constant.dims),
+            None => match self.graph.initializers.get(name.as_str()) {
+                Some(tensor) => format!("constant {:?}", tensor.dims),
+                None => "?".into(),
+            },
+        };
+        let shapes: Vec<_> = proto.input.iter().take(8).map(shape).collect();
+        shapes.join(", ")
+    }
+
+    /// Input `index` of a node.
+    pub fn value(&self, node: &Node<'a>, index: usize) -> Result<Value, ImportError> {
+        let missing = || node.form(format!("input {index} is missing"));
+        let name = node.input(index).ok_or_else(missing)?;
+        if let Some(value) = self.values.get(name) {
+            let mut value = value.clone();
+            if let Value::Tensor(tensor) = &mut value {
+                tensor.shared |= self.graph.readers.get(name).is_some_and(|&n| n > 1);
+            }
+            return Ok(value);
+        }
+        match self.graph.initializers.get(name) {
+            Some(proto) => Constant::read(proto).map(Value::Constant),
+            None => Err(node.unknown(name)),
+        }
+    }
+
+    /// Input `index`, which must depend on the image; any mark is the caller's to mind.
+    pub fn marked(&self, node: &Node<'a>, index: usize) -> Result<Tensor, ImportError> {
+        match self.value(node, index)? {
+            Value::Tensor(tensor) => Ok(tensor),
+            Value::Constant(_) => Err(node.form(format!("input {index} must depend on the image"))),
+        }
+    }
+
+    /// Input `index`, which must depend on the image and whose mark its output may inherit.
+    pub fn viewed(&self, node: &Node<'a>, index: usize) -> Result<Tensor, ImportError> {
+        let tensor = self.marked(node, index)?;
+        match tensor.mark {
+            Mark::Border(_) => plain(node, &tensor).map(|()| tensor),
+            _ => Ok(tensor),
+        }
+    }
+
+    /// Input `index`, which must depend on the image and be unmarked.
+    pub fn tensor(&self, node: &Node<'a>, index: usize) -> Result<Tensor, ImportError> {
+        let tensor = self.marked(node, index)?;
+        plain(node, &tensor)?;
+        Ok(tensor)
+    }
+
+    /// Input `index`, which must be a constant.
+    pub fn constant(&self, node: &Node<'a>, index: usize) -> Result<Constant, ImportError> {
+        match self.value(node, index)? {
+            Value::Constant(constant) => Ok(constant),
+            Value::Tensor(_) => Err(node.form(format!("input {index} must be a constant"))),
+        }
+    }
+
+    /// Input `index`, which must be a constant of floats: its shape and elements.
+    pub fn floats(
+        &self,
+        node: &Node<'a>,
+        index: usize,
+    ) -> Result<(Vec<usize>, Vec<f32>), ImportError> {
+        let constant = self.constant(node, index)?;
+        match constant.data {
+            Data::Float(values) => Ok((constant.dims, values)),
+            Data::Int(_) => Err(node.form(format!("input {index} must hold floats"))),
+        }
+    }
+
+    /// Input `index`, which must be a constant list of integers.
+    pub fn ints(&self, node: &Node<'a>, index: usize) -> Result<Vec<i64>, ImportError> {
+        let constant = self.constant(node, index)?;
+        match constant.data {
+            Data::Int(values) if constant.dims.len() <= 1 => Ok(values),
+            _ => Err(node.form(format!("input {index} must be a list of integers"))),
+        }
+    }
+
+    /// Shape of a tensor in the network.
+    pub fn shape(&self, tensor: &Tensor) -> Shape {
+        self.shapes[tensor.id.0]
+    }
+
+    /// The same tensor under other dimensions.
+    pub fn renamed(&self, tensor: Tensor, dims: Vec<usize>) -> Value {
+        Value::Tensor(Tensor { dims, ..tensor })
+    }
+
+    /// Sees the image in another shape, if nothing else reads it: bytes have no shape.
+    pub fn reshape_input(&mut self, tensor: &Tensor, dims: Vec<usize>) -> Option<Value> {
+        if tensor.id != TensorId::INPUT || tensor.shared || !self.normalization.is_uniform() {
+            return None;
+        }
+        self.shapes[0] = shape_of(&dims);
+        Some(self.renamed(tensor.clone(), dims))
+    }
+}
+
+/// Refuses a tensor with a mark.
+pub fn plain(node: &Node, tensor: &Tensor) -> Result<(), ImportError> {
+    match tensor.mark {
+        Mark::None => Ok(()),
+        Mark::Softmax => Err(node.form("a softmax is only supported at the very end")),
+        Mark::Border(_) => Err(node.form("a Pad is only supported right before a Conv")),
+    }
+}
