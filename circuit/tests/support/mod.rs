@@ -1,17 +1,28 @@
 //! A small network with every shape the glue knows, and everything needed to prove it.
 #![allow(clippy::unwrap_used, missing_docs, dead_code)]
 
-use halo2_proofs::{dev::MockProver, halo2curves::bn256::Fr};
+pub mod glue;
+pub mod score;
+
+use halo2_proofs::{
+    dev::{metadata, MockProver, VerifyFailure},
+    halo2curves::bn256::Fr,
+    plonk::{Circuit, ConstraintSystem},
+};
 use rand::{rngs::StdRng, Rng, SeedableRng};
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 use zknode_circuit::{
     attestation::{AttestationCircuit, Context, Statement, Witness},
     commitment::{Commitment, CommittedModel, CommittedShard, Seed},
+    gadget::Shape as GateShape,
     layout::{Layout, LayoutOptions},
     network::*,
     prove::Prover,
     srs::Srs,
-    verify::Attestation,
+    verify::{Attestation, AttestationError},
     witness::{
         instance::Sample,
         lanes::{Counts, Lanes},
@@ -109,6 +120,9 @@ pub fn net(rng: &mut StdRng) -> Network {
     Network::new(architecture, Weights { layers }).unwrap()
 }
 
+/// What a copy constraint says when it fails; gates say their own names.
+pub const COPY: &str = "copy";
+
 /// One honest case, shared by all tests of a file.
 pub struct Case {
     pub prover: Prover,
@@ -122,21 +136,26 @@ pub struct Case {
 impl Case {
     pub fn get() -> &'static Self {
         static CASE: OnceLock<Case> = OnceLock::new();
-        CASE.get_or_init(Self::new)
+        CASE.get_or_init(|| {
+            let mut rng = StdRng::seed_from_u64(1);
+            let network = net(&mut rng);
+            Self::of(network, &mut rng)
+        })
     }
 
-    fn new() -> Self {
-        let mut rng = StdRng::seed_from_u64(1);
-        let network = net(&mut rng);
+    /// Random images, and labels that take turns.
+    pub fn of(network: Network, rng: &mut StdRng) -> Self {
+        let architecture = network.architecture().clone();
+        let images = random_images(rng, architecture.input.cells());
+        let classes = architecture.classes();
+        let labels: Vec<u16> = (0..LABELLED).map(|n| (n % classes) as u16).collect();
         let options = LayoutOptions {
             k: K,
             lanes: 8,
             samples: 16,
             top_k: 2,
         };
-        let layout = Arc::new(Layout::new(network.architecture().clone(), options).unwrap());
-        let images = random_images(&mut rng);
-        let labels: Vec<u16> = (0..LABELLED as u16).map(|n| n % 5).collect();
+        let layout = Arc::new(Layout::new(architecture, options).unwrap());
         let srs = Arc::new(Srs::development(K, |_, _| ()).unwrap());
         let model = CommittedModel::new(&layout, &network, &Seed::new([1; 32]), &srs).unwrap();
         let samples = samples(&images, &labels);
@@ -150,6 +169,13 @@ impl Case {
             model,
             shard,
         }
+    }
+
+    /// The network with one linear layer of another one.
+    pub fn with_layer(&self, layer: usize, other: &Network) -> Network {
+        let mut weights = self.network.weights().clone();
+        weights.layers[layer] = other.weights().layers[layer].clone();
+        Network::new(self.network.architecture().clone(), weights).unwrap()
     }
 
     pub fn layout(&self) -> &Layout {
@@ -186,18 +212,31 @@ impl Case {
         }
     }
 
-    /// Names of the constraints that fail, by the mock prover.
-    pub fn complaints(&self, witness: &Witness, statement: &Statement) -> Vec<String> {
+    /// The constraints that fail, by the mock prover: each gate's by name, copies as [`COPY`].
+    pub fn complaints(&self, witness: &Witness, statement: &Statement) -> BTreeSet<String> {
         let mut public = vec![Fr::zero(); self.layout().score().expose()];
         public.extend(statement.scalars().unwrap());
         let columns = vec![witness.model.to_vec(), witness.data.to_vec(), public];
         let circuit =
             AttestationCircuit::new(self.prover.layout().clone(), Arc::new(witness.clone()));
-        let mock = MockProver::run(K, &circuit, columns).unwrap();
-        match mock.verify() {
-            Ok(()) => vec![],
-            Err(failures) => failures.iter().map(|failure| failure.to_string()).collect(),
-        }
+        let mock = MockProver::run(self.layout().options().k, &circuit, columns).unwrap();
+        let failures = mock.verify().err().unwrap_or_default();
+        failures.iter().map(complaint).collect()
+    }
+
+    /// The mock prover and the verifier refuse `witness` for these counts. Returns the complaints.
+    pub fn refuse(&self, what: &str, witness: Witness, counts: Counts) -> BTreeSet<String> {
+        let statement = Statement::new(counts, context(7));
+        let complaints = self.complaints(&witness, &statement);
+        assert!(!complaints.is_empty(), "{what}: the constraints hold");
+        let attestation = self.attest(witness, statement);
+        let verdict = self.prover.verifier().verify(&attestation);
+        // Past the verifier's plain checks of the counts, so that the proof itself is judged.
+        assert!(
+            matches!(verdict, Err(AttestationError::Proof(_))),
+            "{what}: {verdict:?}"
+        );
+        complaints
     }
 
     /// What a prover that checks nothing would hand out.
@@ -223,15 +262,39 @@ impl Case {
     }
 }
 
+fn complaint(failure: &VerifyFailure) -> String {
+    match failure {
+        VerifyFailure::ConstraintNotSatisfied { constraint, .. }
+        | VerifyFailure::ConstraintPoisoned { constraint } => constraint.to_string(),
+        VerifyFailure::Permutation { .. } => COPY.into(),
+        other => other.to_string(),
+    }
+}
+
+/// Every constraint of the circuit, named as complaints name them, and [`COPY`].
+pub fn all_complaints(shape: GateShape) -> BTreeSet<String> {
+    let mut cs = ConstraintSystem::<Fr>::default();
+    AttestationCircuit::configure_with_params(&mut cs, shape);
+    let mut names = BTreeSet::from([COPY.to_string()]);
+    for (index, gate) in cs.gates().iter().enumerate() {
+        for constraint in 0..gate.polynomials().len() {
+            let of = metadata::Gate::from((index, gate.name()));
+            let name = gate.constraint_name(constraint);
+            names.insert(metadata::Constraint::from((of, constraint, name)).to_string());
+        }
+    }
+    names
+}
+
 pub fn context(byte: u8) -> Context {
     let mut bytes = [0; 32];
     bytes[31] = byte;
     Context(bytes)
 }
 
-pub fn random_images(rng: &mut StdRng) -> Vec<Vec<u8>> {
+pub fn random_images(rng: &mut StdRng, pixels: usize) -> Vec<Vec<u8>> {
     (0..LABELLED)
-        .map(|_| (0..50).map(|_| rng.gen()).collect())
+        .map(|_| (0..pixels).map(|_| rng.gen()).collect())
         .collect()
 }
 
