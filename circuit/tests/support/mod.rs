@@ -120,6 +120,50 @@ pub fn net(rng: &mut StdRng) -> Network {
     Network::new(architecture, Weights { layers }).unwrap()
 }
 
+/// Dense layers only: from four pixels to three classes, over this many hidden neurons if any.
+pub fn dense_net(rng: &mut StdRng, hidden: Option<usize>) -> Network {
+    let layer = |input: usize, outputs: usize, output| {
+        let term = Term {
+            input: TensorId(input),
+            kernel: (1, 1),
+            stride: (1, 1),
+            padding: Padding::default(),
+            groups: 1,
+        };
+        Layer::Linear(Linear {
+            name: format!("dense {input}"),
+            terms: vec![term],
+            shape: Shape::new(outputs, 1, 1),
+            output,
+        })
+    };
+    let sizes: Vec<usize> = [4].into_iter().chain(hidden).chain([3]).collect();
+    let mut layers = vec![];
+    let mut weights = vec![];
+    for (index, pair) in sizes.windows(2).enumerate() {
+        let last = index + 2 == sizes.len();
+        let output = if last {
+            Output::Logits
+        } else {
+            Output::Activation
+        };
+        layers.push(layer(index, pair[1], output));
+        weights.push(LinearWeights {
+            terms: vec![(0..pair[0] * pair[1])
+                .map(|_| rng.gen_range(-9..10))
+                .collect()],
+            bias: (0..pair[1]).map(|_| rng.gen_range(-50..50)).collect(),
+        });
+    }
+    let architecture = Architecture {
+        input: Shape::new(4, 1, 1),
+        fraction_bits: 4,
+        range_bits: 11,
+        layers,
+    };
+    Network::new(architecture, Weights { layers: weights }).unwrap()
+}
+
 /// What a copy constraint says when it fails; gates say their own names.
 pub const COPY: &str = "copy";
 
