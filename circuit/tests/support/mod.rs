@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, dead_code)]
 
 pub mod glue;
+pub mod grid;
 pub mod score;
 
 use halo2_proofs::{
