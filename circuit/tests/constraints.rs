@@ -10,7 +10,7 @@ mod support;
 
 use lies::{linear::*, lookup::*, score::*, Lie};
 use std::collections::BTreeSet;
-use support::{all_complaints, context, score::Running::*, Case, COPY};
+use support::{all_complaints, alone, context, score::Running::*, Case, COPY};
 use zknode_circuit::{
     attestation::Statement,
     gadget::Shape,
@@ -97,8 +97,10 @@ fn every_constraint_alone_refuses_a_lie() {
         let lie = tell();
         let statement = Statement::new(lie.counts, context(7));
         let complaints = lie.case.complaints(&lie.witness, &statement);
-        let alone = complaints.len() == 1 && complaints.iter().all(|c| c.contains(name));
-        assert!(alone, "{what}: expected {name}, found {complaints:?}");
+        assert!(
+            alone(&complaints, name),
+            "{what}: expected {name}, found {complaints:?}"
+        );
         refused.extend(complaints);
     }
     let all = all_complaints(Shape::from(Case::get().layout()));
