@@ -22,10 +22,8 @@ fn an_honest_attestation_counts_what_the_executor_counts() {
     let attestation = case
         .prover
         .prove(
-            &case.network,
-            &case.model,
-            &case.samples(),
-            &case.shard,
+            (&case.network, &case.model),
+            (&case.samples(), &case.shard),
             context(7),
             StdRng::seed_from_u64(5),
             |_| (),

@@ -1,5 +1,8 @@
 //! A cheating prover, class by class: each false witness is refused by the mock prover, and the proof that the real
 //! prover makes of it, without checking anything, by the verifier.
+//!
+//! Which constraint a lie would pass without is the table of `constraints.rs`, which a test proves complete; ends of
+//! ranges are in `boundaries.rs`, single cells in `perturbation.rs`, the order of commitments in `phases.rs`.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -221,7 +224,8 @@ fn a_cell_out_of_its_range_is_refused() {
     let case = Case::get();
     let side = 1 << case.layout().architecture().fraction_bits;
     let clip_rows = case.layout().clip_rows() as i64;
-    let cells: [(&str, fn(&mut [i64; 3], i64, i64)); 6] = [
+    type Change = fn(&mut [i64; 3], i64, i64);
+    let cells: [(&str, Change); 6] = [
         ("r below", |cell, side, _| {
             (cell[0], cell[1]) = (cell[0] + 1, cell[1] - side)
         }),

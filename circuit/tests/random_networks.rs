@@ -147,7 +147,7 @@ proptest! {
         let prover = Prover::new(srs, layout.clone()).unwrap();
         let rng = || StdRng::seed_from_u64(recipe.seed);
         let honest = prover
-            .prove(network, &model, &samples, &shard, context(7), rng(), |_| ())
+            .prove((network, &model), (&samples, &shard), context(7), rng(), |_| ())
             .unwrap();
         let counts = random.count();
         prop_assert_eq!(honest.statement, Statement::new(counts, context(7)));

@@ -177,8 +177,9 @@ impl Builder {
                 };
                 let shape = Shape::new(outputs.unwrap_or(from.channels), height, width);
                 // As many groups as there can be.
-                let groups = (1..=from.channels)
-                    .filter(|g| from.channels % g == 0 && shape.channels % g == 0);
+                let groups = (1..=from.channels).filter(|g| {
+                    from.channels.is_multiple_of(*g) && shape.channels.is_multiple_of(*g)
+                });
                 let term = Term {
                     input: TensorId(tensor),
                     kernel,
