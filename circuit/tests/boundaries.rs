@@ -6,8 +6,8 @@ mod support;
 
 use halo2_proofs::halo2curves::bn256::Fr;
 use rand::{rngs::StdRng, SeedableRng};
-use std::sync::Arc;
-use support::{alone, context, dense_net, samples, score::Sheet, Case};
+use std::{collections::BTreeSet, sync::Arc};
+use support::{alone, context, dense_net, grid::Grid, samples, score::Sheet, Case};
 use zknode_circuit::{
     attestation::{Statement, Witness},
     network::{Network, Trace, Weights},
@@ -185,4 +185,33 @@ fn labels() {
             assert!(alone(&complaints, "label is the committed one"), "{what}");
         }
     }
+}
+
+#[test]
+fn the_table_holds_clips_and_pairs_of_remainders_and_nothing_else() {
+    let case = Case::get();
+    let layout = case.layout();
+    let (lanes, counts) = case.honest();
+    let statement = Statement::new(counts, context(7));
+    let grid = Grid::new(case, &case.witness(lanes), &statement);
+    let fixed = &grid.columns.fixed;
+    let [tag, first, second] = [fixed.table_tag, fixed.table_first, fixed.table_second]
+        .map(|column| &grid.fixed[column.index()]);
+    let rows = |rows: std::ops::Range<usize>| -> BTreeSet<_> {
+        rows.map(|row| [tag[row], first[row], second[row]])
+            .collect()
+    };
+    let side = 1 << layout.architecture().fraction_bits;
+    let half = 1 << (layout.architecture().range_bits - 1);
+    let mut expected = BTreeSet::new();
+    for q in 0..2 * half {
+        let clip = if q < half { 0 } else { (q - half).min(255) };
+        expected.insert([0, q, clip].map(Fr::from));
+    }
+    for low in 0..side {
+        expected.extend((0..side).map(|high| [1, low, high].map(Fr::from)));
+    }
+    assert_eq!(rows(0..layout.last()), expected);
+    // The last rows are no part of the sum; were they, they would add nothing.
+    assert!(rows(layout.last()..layout.usable()).is_subset(&expected));
 }

@@ -62,28 +62,27 @@ fn is_free(layout: &Layout, kind: Kind, row: usize) -> bool {
     match kind {
         Kind::Q(_) | Kind::Y(_) if (score.start..score.expose() + 3).contains(&row) => {
             // No clip is looked up on score rows, and the score region has no use for all their cells.
-            let cell = match kind {
-                Kind::Q(j) => j,
-                Kind::Y(j) => 8 + j,
-                _ => unreachable!(),
-            };
             let place = (row - score.start) % (score.classes + 1);
-            let read: &[usize] = if row == score.start {
-                &[]
+            let (q, y): (&[usize], &[usize]) = if row == score.start {
+                (&[], &[])
             } else if row == score.expose() {
                 // Where the next sample would start at zero; the totals.
-                &[3, 4, 5, 8, 9, 10]
-            } else if row == score.expose() + 1 || row == score.expose() + 2 {
+                (&[3, 4, 5], &[0, 1, 2])
+            } else if row > score.expose() {
                 // The totals that move up, and what moves up behind them.
-                &[8, 9, 10]
+                (&[], &[0, 1, 2])
             } else if place == 0 {
-                // label logit, valid, rank, label; totals, first, within.
-                &[1, 3, 4, 5, 8, 9, 10, 12, 13]
+                // Label logit, valid, rank, label; totals, first, within.
+                (&[1, 3, 4, 5], &[0, 1, 2, 4, 5])
             } else {
-                // logit, label logit, hot, seen, rank, label; totals, beats.
-                &[0, 1, 2, 3, 4, 5, 8, 9, 10, 11]
+                // Logit, label logit, hot, seen, rank, label; totals, beats.
+                (&[0, 1, 2, 3, 4, 5], &[0, 1, 2, 3])
             };
-            !read.contains(&cell)
+            match kind {
+                Kind::Q(j) => !q.contains(&j),
+                Kind::Y(j) => !y.contains(&j),
+                _ => unreachable!("score rows are told apart in q and y only"),
+            }
         }
         Kind::Q(_) | Kind::R(_) | Kind::Y(_) | Kind::Multiplicity | Kind::Fractions(_) => inactive,
         // The sum's end is pinned.
@@ -101,7 +100,12 @@ fn is_free(layout: &Layout, kind: Kind, row: usize) -> bool {
 
 #[test]
 fn every_cell_changed_alone_is_refused_unless_listed() {
-    let case = Case::get();
+    for case in [Case::get(), &Case::on_ten_lanes()] {
+        change_every_cell(case);
+    }
+}
+
+fn change_every_cell(case: &Case) {
     let layout = case.layout();
     let (lanes, counts) = case.honest();
     let statement = Statement::new(counts, context(7));

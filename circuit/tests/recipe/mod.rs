@@ -73,7 +73,7 @@ pub fn recipe() -> impl Strategy<Value = Recipe> {
     let options = (
         4..=5u32,
         8..=10u32,
-        prop_oneof![Just(8usize), Just(10)],
+        prop_oneof![Just(8usize), Just(10), Just(12), Just(14)],
         1..=2usize,
     );
     let layers = (

@@ -21,7 +21,7 @@ type Reader = (i32, Expression<Fr>);
 pub struct Grid {
     pub columns: Columns,
     pub advice: Vec<Vec<Fr>>,
-    fixed: Vec<Vec<Fr>>,
+    pub fixed: Vec<Vec<Fr>>,
     instance: Vec<Vec<Fr>>,
     challenges: HashMap<usize, Fr>,
     constraints: Vec<Expression<Fr>>,

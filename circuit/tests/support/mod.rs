@@ -36,7 +36,7 @@ use zknode_circuit::{
 };
 
 pub const K: u32 = 12;
-/// Labelled samples; the layout has three more, padded.
+/// Labelled samples; the layout has three more, padded, or seven on ten lanes.
 pub const LABELLED: usize = 13;
 
 /// Padding with a nonzero border, stride 2, groups, a layer with two inputs, a pool, a dense layer. Classes 0 and 1
@@ -193,16 +193,27 @@ impl Case {
         })
     }
 
+    /// The same on lanes whose lookups are grouped without a rest.
+    pub fn on_ten_lanes() -> Self {
+        let mut rng = StdRng::seed_from_u64(1);
+        let network = net(&mut rng);
+        Self::on_lanes(network, &mut rng, 10)
+    }
+
     /// Random images, and labels that take turns.
     pub fn of(network: Network, rng: &mut StdRng) -> Self {
+        Self::on_lanes(network, rng, 8)
+    }
+
+    fn on_lanes(network: Network, rng: &mut StdRng, lanes: usize) -> Self {
         let architecture = network.architecture().clone();
         let images = random_images(rng, architecture.input.cells());
         let classes = architecture.classes();
         let labels: Vec<u16> = (0..LABELLED).map(|n| (n % classes) as u16).collect();
         let options = LayoutOptions {
             k: K,
-            lanes: 8,
-            samples: 16,
+            lanes,
+            samples: 2 * lanes,
             top_k: 2,
         };
         let layout = Arc::new(Layout::new(architecture, options).unwrap());
