@@ -7,7 +7,7 @@ mod support;
 use halo2_proofs::halo2curves::bn256::Fr;
 use rand::{rngs::StdRng, SeedableRng};
 use std::{collections::BTreeSet, sync::Arc};
-use support::{alone, context, dense_net, grid::Grid, samples, score::Sheet, Case};
+use support::{alone, context, grid::Grid, nets::dense_net, samples, score::Sheet, Case};
 use zknode_circuit::{
     attestation::{Statement, Witness},
     network::{Network, Trace, Weights},

@@ -10,7 +10,7 @@ mod support;
 use halo2_proofs::halo2curves::bn256::Fr;
 use rand::{rngs::StdRng, SeedableRng};
 use std::sync::Arc;
-use support::{context, net, random_images, samples, score::Sheet, Case, LABELLED};
+use support::{context, nets::net, random_images, samples, score::Sheet, Case, LABELLED};
 use zknode_circuit::{
     attestation::{Statement, Witness},
     commitment::Commitment,

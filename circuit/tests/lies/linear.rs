@@ -2,8 +2,8 @@
 
 use super::{other_net, run, Lie, HIGH};
 use crate::support::{
-    dense_net,
     glue::{balance, cell, gap, rerun, value},
+    nets::dense_net,
     samples, Case, LABELLED,
 };
 use halo2_proofs::halo2curves::bn256::Fr;

@@ -4,7 +4,7 @@ pub mod linear;
 pub mod lookup;
 pub mod score;
 
-use crate::support::{net, Case};
+use crate::support::{nets::net, Case};
 use rand::{rngs::StdRng, SeedableRng};
 use zknode_circuit::{
     attestation::{Alter, Witness},

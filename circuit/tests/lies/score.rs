@@ -2,7 +2,8 @@
 
 use super::{Lie, HIGH};
 use crate::support::{
-    net, samples,
+    nets::net,
+    samples,
     score::{Running, Sheet},
     Case, LABELLED,
 };
