@@ -108,10 +108,8 @@ fn main() {
     let t = Instant::now();
     let att = prover
         .prove(
-            &network,
-            &model,
-            &samples,
-            &shard,
+            (&network, &model),
+            (&samples, &shard),
             Context::default(),
             StdRng::seed_from_u64(3),
             |s| println!("  {s:?} {:?}", t.elapsed()),

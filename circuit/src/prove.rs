@@ -141,14 +141,12 @@ impl Prover {
         &self.srs
     }
 
-    /// Proves how `network` does on `samples`, for this context only. Counts one opening of both
-    /// commitments: the caller spends their budgets first.
+    /// Proves how a network does on samples, each with its commitment, for this context only.
+    /// Counts one opening of both commitments: the caller spends their budgets first.
     pub fn prove(
         &self,
-        network: &Network,
-        model: &CommittedModel,
-        samples: &[Sample<'_>],
-        shard: &CommittedShard,
+        (network, model): (&Network, &CommittedModel),
+        (samples, shard): (&[Sample<'_>], &CommittedShard),
         context: Context,
         rng: impl RngCore + CryptoRng,
         on_stage: impl Fn(Stage) + Sync,

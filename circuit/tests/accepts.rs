@@ -13,7 +13,7 @@ fn an_honest_witness_satisfies_every_constraint() {
     let (lanes, counts) = case.honest();
     let statement = Statement::new(counts, context(7));
     let complaints = case.complaints(&case.witness(lanes), &statement);
-    assert_eq!(complaints, Vec::<String>::new());
+    assert!(complaints.is_empty(), "{complaints:?}");
 }
 
 #[test]
@@ -22,10 +22,8 @@ fn an_honest_attestation_counts_what_the_executor_counts() {
     let attestation = case
         .prover
         .prove(
-            &case.network,
-            &case.model,
-            &case.samples(),
-            &case.shard,
+            (&case.network, &case.model),
+            (&case.samples(), &case.shard),
             context(7),
             StdRng::seed_from_u64(5),
             |_| (),

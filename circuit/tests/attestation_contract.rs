@@ -90,7 +90,7 @@ fn attest(fraction_bits: u32, k: u32, lanes: usize) -> (Prover, Attestation) {
     let context = Context([7; 32]);
     let rng = StdRng::seed_from_u64(3);
     let attestation = prover
-        .prove(&network, &model, &samples, &shard, context, rng, |_| ())
+        .prove((&network, &model), (&samples, &shard), context, rng, |_| ())
         .unwrap();
     (prover, attestation)
 }

@@ -188,6 +188,7 @@ fn configure_summaries(cs: &mut ConstraintSystem<Fr>, columns: &Columns, score: 
         let mut constraints = vec![
             ("valid is a bit", boolean(&valid)),
             ("label is the committed one", label - committed),
+            // Its sample counts for nothing anyhow: this leaves no cell free.
             (
                 "no label, no label logit",
                 label_logit * (constant(1) - valid.clone()),

@@ -365,13 +365,16 @@ pub(crate) fn compare_limbs(fraction_bits: u32) -> usize {
 }
 
 fn check_options(architecture: &Architecture, options: &LayoutOptions) -> Result<(), LayoutError> {
-    if !LANES.contains(&options.lanes) || options.lanes % 2 != 0 {
+    if !LANES.contains(&options.lanes) || !options.lanes.is_multiple_of(2) {
         return Err(LayoutError::Lanes(options.lanes));
     }
     if !(8..=24).contains(&options.k) {
         return Err(LayoutError::RowsExponent(options.k));
     }
-    if options.samples == 0 || options.samples % options.lanes != 0 || options.samples > 1 << 24 {
+    if options.samples == 0
+        || !options.samples.is_multiple_of(options.lanes)
+        || options.samples > 1 << 24
+    {
         return Err(LayoutError::Samples {
             samples: options.samples,
             lanes: options.lanes,

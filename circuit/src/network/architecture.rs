@@ -312,8 +312,8 @@ fn linear_shape(
     for term in &linear.terms {
         let shape = input(term.input)?;
         if term.groups == 0
-            || shape.channels % term.groups != 0
-            || linear.shape.channels % term.groups != 0
+            || !shape.channels.is_multiple_of(term.groups)
+            || !linear.shape.channels.is_multiple_of(term.groups)
         {
             return Err(bad("the groups must divide the channels on both sides"));
         }

@@ -107,12 +107,12 @@ impl Claims {
 /// Whether a data row takes in the next one: all but the last sample of each pixel.
 pub(crate) fn data_chain(layout: &Layout, row: usize) -> bool {
     let samples = layout.options().samples;
-    row < layout.architecture().input.cells() * samples && (row + 1) % samples != 0
+    row < layout.architecture().input.cells() * samples && !(row + 1).is_multiple_of(samples)
 }
 
 /// Whether a lane row takes in the next one: all but the last row of each cell.
 pub(crate) fn lane_chain(layout: &Layout, row: usize) -> bool {
-    row < layout.lane_rows() && (row + 1) % layout.rows_per_cell() != 0
+    row < layout.lane_rows() && !(row + 1).is_multiple_of(layout.rows_per_cell())
 }
 
 fn fold_pixels(layout: &Layout, cells: &[Fr], zeta: Fr) -> Vec<Fr> {
@@ -175,7 +175,7 @@ fn fold_logits(
         (y[row], z[row]) = (Fr::zero(), Fr::zero());
     }
     for row in (score.start..score.expose()).rev() {
-        let boundary = (row - score.start) % (score.classes + 1) == 0;
+        let boundary = (row - score.start).is_multiple_of(score.classes + 1);
         (y[row], z[row]) = if boundary {
             (Fr::zero(), y[row + 1] + challenges.zeta * z[row + 1])
         } else {

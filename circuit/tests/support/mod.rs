@@ -1,17 +1,35 @@
-//! A small network with every shape the glue knows, and everything needed to prove it.
+//! A small network, everything needed to prove it, and its two judges: the mock prover and the verifier.
 #![allow(clippy::unwrap_used, missing_docs, dead_code)]
 
-use halo2_proofs::{dev::MockProver, halo2curves::bn256::Fr};
+pub mod glue;
+pub mod grid;
+pub mod nets;
+pub mod score;
+
+use halo2_proofs::{
+    dev::{metadata, MockProver, VerifyFailure},
+    halo2curves::bn256::Fr,
+    plonk::{Circuit, ConstraintSystem},
+    poly::{
+        commitment::{Blind, Params},
+        EvaluationDomain,
+    },
+};
+use halo2curves::group::Curve;
 use rand::{rngs::StdRng, Rng, SeedableRng};
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 use zknode_circuit::{
     attestation::{AttestationCircuit, Context, Statement, Witness},
     commitment::{Commitment, CommittedModel, CommittedShard, Seed},
+    gadget::Shape as GateShape,
     layout::{Layout, LayoutOptions},
     network::*,
     prove::Prover,
     srs::Srs,
-    verify::Attestation,
+    verify::{Attestation, AttestationError},
     witness::{
         instance::Sample,
         lanes::{Counts, Lanes},
@@ -19,95 +37,11 @@ use zknode_circuit::{
 };
 
 pub const K: u32 = 12;
-/// Labelled samples; the layout has three more, padded.
+/// Labelled samples; the layout has three more, padded, or seven on ten lanes.
 pub const LABELLED: usize = 13;
 
-/// Padding with a nonzero border, stride 2, groups, a layer with two inputs, a pool, a dense layer. Classes 0 and 1
-/// always tie.
-pub fn net(rng: &mut StdRng) -> Network {
-    let term = |input: usize, k: usize, s: usize, p: usize, v: u8, g: usize| Term {
-        input: TensorId(input),
-        kernel: (k, k),
-        stride: (s, s),
-        padding: Padding {
-            top: p,
-            left: p,
-            bottom: p,
-            right: p,
-            value: v,
-        },
-        groups: g,
-    };
-    let lin = |name: &str, terms: Vec<Term>, shape: Shape, output| {
-        Layer::Linear(Linear {
-            name: name.into(),
-            terms,
-            shape,
-            output,
-        })
-    };
-    let architecture = Architecture {
-        input: Shape::new(2, 5, 5),
-        fraction_bits: 4,
-        range_bits: 11,
-        layers: vec![
-            lin(
-                "c1",
-                vec![term(0, 3, 1, 1, 7, 1)],
-                Shape::new(4, 5, 5),
-                Output::Activation,
-            ),
-            lin(
-                "dw",
-                vec![term(1, 3, 2, 1, 0, 4), term(0, 1, 2, 0, 0, 2)],
-                Shape::new(4, 3, 3),
-                Output::Activation,
-            ),
-            Layer::SumPool(SumPool {
-                name: "p".into(),
-                input: TensorId(2),
-                kernel: (2, 2),
-                stride: (1, 1),
-            }),
-            Layer::Flatten { input: TensorId(3) },
-            lin(
-                "fc",
-                vec![term(4, 1, 1, 0, 0, 1)],
-                Shape::new(5, 1, 1),
-                Output::Logits,
-            ),
-        ],
-    };
-    let shapes = architecture.shapes().unwrap();
-    let mut layers = vec![];
-    for (i, l) in architecture.layers.iter().enumerate() {
-        if let Layer::Linear(l) = l {
-            layers.push(LinearWeights {
-                terms: l
-                    .terms
-                    .iter()
-                    .map(|t| {
-                        (0..t.weights(shapes[t.input.0].channels, l.shape.channels))
-                            .map(|_| rng.gen_range(-2..3))
-                            .collect()
-                    })
-                    .collect(),
-                bias: (0..shapes[i + 1].channels)
-                    .map(|_| rng.gen_range(-50..50))
-                    .collect(),
-            });
-        }
-    }
-    // Twin columns of the dense layer: classes 0 and 1 tie for every image.
-    if let Some(dense) = layers.last_mut() {
-        let run = dense.bias.len();
-        for inputs in dense.terms.iter_mut().flat_map(|term| term.chunks_mut(run)) {
-            inputs[1] = inputs[0];
-        }
-        dense.bias[1] = dense.bias[0];
-    }
-    Network::new(architecture, Weights { layers }).unwrap()
-}
+/// What a copy constraint says when it fails; gates say their own names.
+pub const COPY: &str = "copy";
 
 /// One honest case, shared by all tests of a file.
 pub struct Case {
@@ -122,21 +56,37 @@ pub struct Case {
 impl Case {
     pub fn get() -> &'static Self {
         static CASE: OnceLock<Case> = OnceLock::new();
-        CASE.get_or_init(Self::new)
+        CASE.get_or_init(|| {
+            let mut rng = StdRng::seed_from_u64(1);
+            let network = nets::net(&mut rng);
+            Self::of(network, &mut rng)
+        })
     }
 
-    fn new() -> Self {
+    /// The same on lanes whose lookups are grouped without a rest.
+    pub fn on_ten_lanes() -> Self {
         let mut rng = StdRng::seed_from_u64(1);
-        let network = net(&mut rng);
+        let network = nets::net(&mut rng);
+        Self::on_lanes(network, &mut rng, 10)
+    }
+
+    /// Random images, and labels that take turns.
+    pub fn of(network: Network, rng: &mut StdRng) -> Self {
+        Self::on_lanes(network, rng, 8)
+    }
+
+    fn on_lanes(network: Network, rng: &mut StdRng, lanes: usize) -> Self {
+        let architecture = network.architecture().clone();
+        let images = random_images(rng, architecture.input.cells());
+        let classes = architecture.classes();
+        let labels: Vec<u16> = (0..LABELLED).map(|n| (n % classes) as u16).collect();
         let options = LayoutOptions {
             k: K,
-            lanes: 8,
-            samples: 16,
+            lanes,
+            samples: 2 * lanes,
             top_k: 2,
         };
-        let layout = Arc::new(Layout::new(network.architecture().clone(), options).unwrap());
-        let images = random_images(&mut rng);
-        let labels: Vec<u16> = (0..LABELLED as u16).map(|n| n % 5).collect();
+        let layout = Arc::new(Layout::new(architecture, options).unwrap());
         let srs = Arc::new(Srs::development(K, |_, _| ()).unwrap());
         let model = CommittedModel::new(&layout, &network, &Seed::new([1; 32]), &srs).unwrap();
         let samples = samples(&images, &labels);
@@ -150,6 +100,13 @@ impl Case {
             model,
             shard,
         }
+    }
+
+    /// The network with one linear layer of another one.
+    pub fn with_layer(&self, layer: usize, other: &Network) -> Network {
+        let mut weights = self.network.weights().clone();
+        weights.layers[layer] = other.weights().layers[layer].clone();
+        Network::new(self.network.architecture().clone(), weights).unwrap()
     }
 
     pub fn layout(&self) -> &Layout {
@@ -186,41 +143,86 @@ impl Case {
         }
     }
 
-    /// Names of the constraints that fail, by the mock prover.
-    pub fn complaints(&self, witness: &Witness, statement: &Statement) -> Vec<String> {
+    /// The constraints that fail, by the mock prover: each gate's by name, copies as [`COPY`].
+    pub fn complaints(&self, witness: &Witness, statement: &Statement) -> BTreeSet<String> {
         let mut public = vec![Fr::zero(); self.layout().score().expose()];
         public.extend(statement.scalars().unwrap());
         let columns = vec![witness.model.to_vec(), witness.data.to_vec(), public];
         let circuit =
             AttestationCircuit::new(self.prover.layout().clone(), Arc::new(witness.clone()));
         let mock = MockProver::run(K, &circuit, columns).unwrap();
-        match mock.verify() {
-            Ok(()) => vec![],
-            Err(failures) => failures.iter().map(|failure| failure.to_string()).collect(),
-        }
+        let failures = mock.verify().err().unwrap_or_default();
+        failures.iter().map(complaint).collect()
     }
 
-    /// What a prover that checks nothing would hand out.
+    /// The mock prover and the verifier refuse `witness` for these counts. Returns the complaints.
+    pub fn refuse(&self, what: &str, witness: Witness, counts: Counts) -> BTreeSet<String> {
+        let statement = Statement::new(counts, context(7));
+        let complaints = self.complaints(&witness, &statement);
+        assert!(!complaints.is_empty(), "{what}: the constraints hold");
+        let attestation = self.attest(witness, statement);
+        let verdict = self.prover.verifier().verify(&attestation);
+        // Past the verifier's plain checks of the counts, so that the proof itself is judged.
+        assert!(
+            matches!(verdict, Err(AttestationError::Proof(_))),
+            "{what}: {verdict:?}"
+        );
+        complaints
+    }
+
+    /// What a prover that checks nothing would hand out, for the columns of the witness.
     pub fn attest(&self, witness: Witness, statement: Statement) -> Attestation {
         let rng = StdRng::seed_from_u64(3);
+        let (model, shard) = (self.commit(&witness.model), self.commit(&witness.data));
         let proof = self
             .prover
             .prove_witness(witness, &statement, rng, &|_| ())
             .unwrap();
         Attestation {
-            model: self.commitments().0,
-            shard: self.commitments().1,
+            model,
+            shard,
             statement,
             proof,
         }
     }
 
-    pub fn commitments(&self) -> (Commitment, Commitment) {
-        (
-            self.model.column().commitment(),
-            self.shard.column().commitment(),
-        )
+    fn commit(&self, column: &[Fr]) -> Commitment {
+        let mut rows = column.to_vec();
+        rows.resize(self.layout().rows(), Fr::zero());
+        let rows = EvaluationDomain::<Fr>::new(1, K).lagrange_from_vec(rows);
+        let params = self.prover.srs().params();
+        let point = params.commit_lagrange(&rows, Blind::default());
+        point.to_affine().into()
     }
+}
+
+/// Whether this constraint alone complains.
+pub fn alone(complaints: &BTreeSet<String>, constraint: &str) -> bool {
+    complaints.len() == 1 && complaints.iter().all(|text| text.contains(constraint))
+}
+
+fn complaint(failure: &VerifyFailure) -> String {
+    match failure {
+        VerifyFailure::ConstraintNotSatisfied { constraint, .. }
+        | VerifyFailure::ConstraintPoisoned { constraint } => constraint.to_string(),
+        VerifyFailure::Permutation { .. } => COPY.into(),
+        other => other.to_string(),
+    }
+}
+
+/// Every constraint of the circuit, named as complaints name them, and [`COPY`].
+pub fn all_complaints(shape: GateShape) -> BTreeSet<String> {
+    let mut cs = ConstraintSystem::<Fr>::default();
+    AttestationCircuit::configure_with_params(&mut cs, shape);
+    let mut names = BTreeSet::from([COPY.to_string()]);
+    for (index, gate) in cs.gates().iter().enumerate() {
+        for constraint in 0..gate.polynomials().len() {
+            let of = metadata::Gate::from((index, gate.name()));
+            let name = gate.constraint_name(constraint);
+            names.insert(metadata::Constraint::from((of, constraint, name)).to_string());
+        }
+    }
+    names
 }
 
 pub fn context(byte: u8) -> Context {
@@ -229,9 +231,9 @@ pub fn context(byte: u8) -> Context {
     Context(bytes)
 }
 
-pub fn random_images(rng: &mut StdRng) -> Vec<Vec<u8>> {
+pub fn random_images(rng: &mut StdRng, pixels: usize) -> Vec<Vec<u8>> {
     (0..LABELLED)
-        .map(|_| (0..50).map(|_| rng.gen()).collect())
+        .map(|_| (0..pixels).map(|_| rng.gen()).collect())
         .collect()
 }
 

@@ -84,10 +84,8 @@ impl Prove {
             let shard = CommittedShard::new(&layout, &samples, &opening.seed, &srs)?;
             let bar = progress.proof(&format!("shard {} of {}", index + 1, openings.len()));
             shards.push(prover.prove(
-                &network,
-                &model,
-                &samples,
-                &shard,
+                (&network, &model),
+                (&samples, &shard),
                 context,
                 OsRng,
                 |stage| bar.stage(stage),

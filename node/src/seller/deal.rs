@@ -314,10 +314,8 @@ impl<C: Chain> Seller<C> {
         let start = Instant::now();
         let attestation = tokio::task::block_in_place(|| {
             self.prover.prove(
-                &self.model.network,
-                model,
-                &opening.samples(),
-                &shard,
+                (&self.model.network, model),
+                (&opening.samples(), &shard),
                 ProofContext(context),
                 StdRng::from_entropy(),
                 |stage| bar.stage(stage),
