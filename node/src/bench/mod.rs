@@ -155,10 +155,8 @@ impl Bench {
             let bar = progress.proof(&format!("proof {} of {count}", index + 1));
             let start = Instant::now();
             let attestation = prover.prove(
-                &self.network,
-                &model,
-                samples,
-                &shard,
+                (&self.network, &model),
+                (samples, &shard),
                 Context::default(),
                 OsRng,
                 |stage| bar.stage(stage),

@@ -17,6 +17,7 @@ mod window;
 use super::{FloatModel, ImportError, Normalization};
 use prost::Message;
 
+pub use limits::MAX_FILE;
 /// Operators that are imported.
 pub use node::SUPPORTED;
 
