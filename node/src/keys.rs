@@ -39,6 +39,14 @@ pub enum KeyFileError {
         /// What the reader says.
         reason: String,
     },
+    /// The key file could not be written.
+    #[error("{path} cannot be written: {reason}")]
+    NotStored {
+        /// The key file.
+        path: PathBuf,
+        /// What the writer says.
+        reason: String,
+    },
     /// Decrypted to something else than a key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -88,13 +96,16 @@ pub fn import_account(
     if path.exists() {
         return Err(HomeError::Exists { path }.into());
     }
-    let name = path.file_name().and_then(|name| name.to_str());
-    eth_keystore::encrypt_key(home.path(), rng, secret, password, name).map_err(|error| {
-        KeyFileError::Locked {
-            path: path.clone(),
-            reason: error.to_string(),
-        }
-    })?;
+    let failed = |error: &dyn std::fmt::Display| KeyFileError::NotStored {
+        path: path.clone(),
+        reason: error.to_string(),
+    };
+    // In a folder of its own first: the library writes where others may read, and not at once.
+    let aside = tempfile::tempdir_in(home.path()).map_err(|error| failed(&error))?;
+    eth_keystore::encrypt_key(aside.path(), rng, secret, password, Some("account"))
+        .map_err(|error| failed(&error))?;
+    let text = read_file(&aside.path().join("account"), MAX_FILE)?;
+    write_new(&path, &text)?;
     Ok(key)
 }
 
@@ -167,6 +178,15 @@ mod tests {
             account(&home, Some(&file)).unwrap().address(),
             key.address()
         );
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(home.account())
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
         std::fs::write(&file, "wrong\n").unwrap();
         let error = account(&home, Some(&file)).unwrap_err();
         assert!(matches!(error, KeyFileError::Locked { .. }));
