@@ -72,6 +72,21 @@ impl<C: Chain> Wallet<C> {
         }
     }
 
+    /// Lets the escrow take `amount` of a token from this account, once for `purpose`. Ether needs no leave.
+    pub async fn allow(
+        &self,
+        token: Address,
+        amount: Amount,
+        purpose: &str,
+    ) -> Result<(), ChainError> {
+        if token != Address::ZERO && amount != Amount::ZERO {
+            let call = Call::ApproveToken { token, amount };
+            self.execute(&format!("allow {token} {purpose}"), &call)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Takes whatever the escrow holds for this account in `token`; returns how much that was. `purpose` names the
     /// occasion: asked again for the same one, it takes nothing more.
     pub async fn withdraw(&self, token: Address, purpose: &str) -> Result<Amount, ChainError> {

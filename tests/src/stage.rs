@@ -105,9 +105,15 @@ impl Stage {
 
     /// Starts the seller's node: it, and where it listens.
     pub async fn serve(&self) -> anyhow::Result<(Running, String)> {
+        self.serve_for(&[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn serve_for(&self, more: &[&str]) -> anyhow::Result<(Running, String)> {
         let listen = self.listen.to_string();
         let arguments = ["seller", "serve", "--listen", &listen];
         let arguments = arguments.into_iter().chain(["--time-per-shard", "1s"]);
+        let arguments = arguments.chain(more.iter().copied());
         let mut serving = self.seller.start(arguments)?;
         match serving.next().await? {
             Event::Listening { url, .. } => Ok((serving, url)),
@@ -191,6 +197,47 @@ impl Stage {
         self.anvil.call("evm_mine", json!([])).await?;
         self.anvil.call("evm_setAutomine", json!([true])).await?;
         Ok(())
+    }
+
+    /// A fresh ERC-20 token of which both sides have `amount`.
+    pub async fn token(&self, amount: u128) -> anyhow::Result<Address> {
+        let artifact = include_str!("../../contracts/artifacts/test/TestToken.json");
+        let artifact: Value = serde_json::from_str(artifact)?;
+        let deployed = self.send(json!({ "data": artifact["bytecode"] })).await?;
+        let token = &deployed["contractAddress"];
+        for account in [self.seller_account, self.buyer_account] {
+            // mint(address,uint256)
+            let account = hex::encode(account.0);
+            let data = format!("0x40c10f19{account:0>64}{amount:064x}");
+            self.send(json!({ "to": token, "data": data })).await?;
+        }
+        Ok(serde_json::from_value(token.clone())?)
+    }
+
+    /// What an account has of a token.
+    pub async fn tokens(&self, token: Address, account: Address) -> anyhow::Result<u128> {
+        // balanceOf(address)
+        let data = format!("0x70a08231{:0>64}", hex::encode(account.0));
+        let call = json!([{ "to": token, "data": data }, "latest"]);
+        let word = self.anvil.call("eth_call", call).await?;
+        let digits = word.as_str().unwrap_or_default().trim_start_matches("0x");
+        Ok(u128::from_str_radix(digits, 16)?)
+    }
+
+    /// A transaction of the chain's own rich account: its receipt.
+    async fn send(&self, mut transaction: Value) -> anyhow::Result<Value> {
+        let accounts = self.anvil.call("eth_accounts", json!([])).await?;
+        transaction["from"] = accounts[0].clone();
+        let sent = self.anvil.call("eth_sendTransaction", json!([transaction]));
+        let hash = sent.await?;
+        loop {
+            let params = json!([hash]);
+            let receipt = self.anvil.call("eth_getTransactionReceipt", params).await?;
+            if !receipt.is_null() {
+                return Ok(receipt);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// What the escrow holds: nothing, once everybody has withdrawn.

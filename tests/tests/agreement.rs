@@ -36,3 +36,31 @@ async fn the_exact_count_decides() -> anyhow::Result<()> {
     assert_eq!(stage.held().await?.0, 0);
     serving.stop().await
 }
+
+/// The same in tokens: no ether but for gas.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_pays_as_ether_does() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let token = stage.token(2_000_000).await?;
+    let name = token.to_string();
+    let (mut serving, url) = stage.serve_for(&["--token", &name]).await?;
+
+    // An agreement in ether is not what this seller takes: the price comes back.
+    let arguments = stage.challenge(&url, 9, 9, &["--threshold", "9"])?;
+    let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;
+    assert_eq!(verdict, Answer::No);
+    assert_eq!(answer["outcome"]["state"], "Cancelled", "{answer}");
+    assert_eq!(until(&mut serving, over).await?, 0);
+
+    let arguments = stage.challenge(&url, 13, 9, &["--threshold", "9", "--token", &name])?;
+    let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;
+    assert_eq!(verdict, Answer::Yes, "{answer}");
+    assert_eq!(until(&mut serving, over).await?, 1_002_000);
+    let seller = stage.tokens(token, stage.seller_account).await?;
+    let buyer = stage.tokens(token, stage.buyer_account).await?;
+    assert_eq!((seller, buyer), (3_000_000, 1_000_000));
+    assert_eq!(stage.held().await?.0, 0);
+    serving.stop().await
+}

@@ -55,6 +55,8 @@ pub struct Challenge {
     pub receipt: Option<Receipt>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// Why it never began.
+    pub not_opened: Option<String>,
 }
 
 /// Format of [`Challenge`].
@@ -89,6 +91,7 @@ impl Challenge {
             sealed: None,
             receipt: None,
             outcome: None,
+            not_opened: None,
         }
     }
 }
@@ -124,7 +127,7 @@ impl<C: Chain> Buyer<C> {
                 "a challenge is stored with version {}, this build reads {VERSION}",
                 challenge.version
             );
-            if challenge.outcome.is_none() {
+            if challenge.outcome.is_none() && challenge.not_opened.is_none() {
                 open.push((challenge.terms.dataset_root, challenge));
             }
         }
@@ -138,7 +141,11 @@ impl<C: Chain> Buyer<C> {
             match self.advance(root, model).await {
                 Ok(Some(outcome)) => return Ok(outcome),
                 Ok(None) => pause = POLL,
-                Err(error) if is_final(&error) => return Err(error),
+                Err(error) if is_final(&error) => {
+                    let reason = error.to_string();
+                    self.change(root, |challenge| challenge.not_opened = Some(reason))?;
+                    return Err(error);
+                }
                 Err(error) => {
                     self.progress.say(format!("{error:#}; trying again"));
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -185,8 +192,13 @@ impl<C: Chain> Buyer<C> {
     }
 
     async fn open(&self, root: Hash, challenge: &Challenge) -> anyhow::Result<()> {
+        let (token, price) = (challenge.terms.token, challenge.terms.price);
         let call = Call::Open(challenge.terms.clone());
-        let receipt = match self.wallet.execute(&format!("open {root}"), &call).await {
+        let sent = async {
+            self.wallet.allow(token, price, &root.to_string()).await?;
+            self.wallet.execute(&format!("open {root}"), &call).await
+        };
+        let receipt = match sent.await {
             Err(
                 error @ (ChainError::Revert { .. }
                 | ChainError::InsufficientFunds { .. }

@@ -83,6 +83,8 @@ pub struct Wish {
     pub threshold: Threshold,
     /// What counts as correct.
     pub metric: Metric,
+    /// What price and bond are in: zero for ether, else an ERC-20 token, in its least unit.
+    pub token: Address,
     /// What the buyer pays.
     pub price: Amount,
     /// What the seller puts at stake.
@@ -121,7 +123,7 @@ impl Wish {
         Ok(Terms {
             model,
             dataset_root: root,
-            token: Address::ZERO,
+            token: self.token,
             shards,
             samples,
             threshold,

@@ -14,7 +14,7 @@ use zknode_protocol::{
     agreement::Metric,
     chain::Chain,
     message::{Domain, SellerCard, Version},
-    value::{Amount, Bytes, Hash, ModelId},
+    value::{Address, Amount, Bytes, Hash, ModelId},
 };
 
 use super::{source, value, DatasetArgs, Party, Session};
@@ -50,6 +50,9 @@ pub struct Serve {
     /// Which registered model [default: the only one].
     #[arg(long)]
     model: Option<Hash>,
+    /// Be paid in this ERC-20 token, amounts in its least unit [default: ether].
+    #[arg(long, value_name = "ADDRESS")]
+    token: Option<Address>,
     /// Least price of a sample.
     #[arg(long, default_value = "0", value_parser = value::amount)]
     price_per_sample: Amount,
@@ -123,6 +126,7 @@ impl Serve {
             prover,
             card,
             policy: Policy {
+                token: self.token.unwrap_or(Address::ZERO),
                 price_per_sample: self.price_per_sample,
                 max_bond: self.max_bond,
                 max_samples: self.max_samples,
@@ -207,6 +211,9 @@ pub struct ChallengeArgs {
     /// What counts as correct.
     #[arg(long, value_enum, default_value_t = MetricArg::Top1)]
     metric: MetricArg,
+    /// Pay in this ERC-20 token, amounts in its least unit [default: ether].
+    #[arg(long, value_name = "ADDRESS")]
+    token: Option<Address>,
     /// What the seller is paid.
     #[arg(long, value_parser = value::amount)]
     price: Amount,
@@ -282,6 +289,7 @@ impl ChallengeArgs {
                 MetricArg::Top1 => Metric::Top1,
                 MetricArg::Topk => Metric::TopK,
             },
+            token: self.token.unwrap_or(Address::ZERO),
             price: self.price,
             bond: self.bond,
             penalty: self.penalty,
@@ -331,7 +339,7 @@ fn report(session: &Session, root: Hash, outcome: Outcome) -> anyhow::Result<boo
     session.output().print(
         &json!({ "dataset_root": root, "outcome": outcome }),
         format!(
-            "{:?}: {} of {} correct, threshold {}; {} wei came back",
+            "{:?}: {} of {} correct, threshold {}; {} came back",
             outcome.state,
             outcome.correct,
             outcome.valid,

@@ -132,7 +132,9 @@ async fn open<C: Chain>(
     if let Err(refusal) = seller.policy.check(agreement, facts) {
         return seller.refuse(id, refusal.to_string());
     }
-    let value = agreement.terms.wei(agreement.terms.bond);
+    let (token, bond) = (agreement.terms.token, agreement.terms.bond);
+    seller.wallet.allow(token, bond, &id.to_string()).await?;
+    let value = agreement.terms.wei(bond);
     let call = Call::Accept { id, value };
     seller
         .wallet

@@ -80,7 +80,7 @@ pub enum Event {
         state: State,
         /// Correct answers proven.
         correct: u64,
-        /// In wei.
+        /// In wei, or the least unit of the token.
         withdrawn: Amount,
     },
 }
@@ -130,7 +130,7 @@ impl fmt::Display for Event {
                 withdrawn,
             } => write!(
                 f,
-                "agreement {agreement}: {state:?}, {correct} correct, {withdrawn} wei withdrawn"
+                "agreement {agreement}: {state:?}, {correct} correct, {withdrawn} withdrawn"
             ),
         }
     }

@@ -10,9 +10,11 @@ use zknode_protocol::{
 /// What the seller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Least price of a sample, in wei.
+    /// What it is paid in: zero for ether, else an ERC-20 token. All amounts are in its least unit.
+    pub token: Address,
+    /// Least price of a sample.
     pub price_per_sample: Amount,
-    /// Largest bond it puts at stake, in wei.
+    /// Largest bond it puts at stake.
     pub max_bond: Amount,
     /// Most samples in one agreement.
     pub max_samples: u32,
@@ -31,11 +33,16 @@ pub enum Refusal {
         /// The agreement's.
         got: ModelId,
     },
-    /// Not in ether.
-    #[error("this node is paid in ether, the agreement in the token {0}")]
-    Token(Address),
+    /// Not in the right money.
+    #[error("this node is paid in the token {expected} (zero for ether), the agreement in {got}")]
+    Token {
+        /// The node's.
+        expected: Address,
+        /// The agreement's.
+        got: Address,
+    },
     /// Too cheap.
-    #[error("expected a price of at least {expected} wei for {samples} samples, got {got}")]
+    #[error("expected a price of at least {expected} for {samples} samples, got {got}")]
     Price {
         /// Least price.
         expected: u128,
@@ -45,7 +52,7 @@ pub enum Refusal {
         got: Amount,
     },
     /// Too much at stake.
-    #[error("expected a bond of at most {expected} wei, got {got}")]
+    #[error("expected a bond of at most {expected}, got {got}")]
     Bond {
         /// The most.
         expected: Amount,
@@ -109,8 +116,11 @@ impl Policy {
                 got: terms.model,
             });
         }
-        if terms.token != Address::ZERO {
-            return Err(Refusal::Token(terms.token));
+        if terms.token != self.token {
+            return Err(Refusal::Token {
+                expected: self.token,
+                got: terms.token,
+            });
         }
         let expected = self.price_per_sample.0.saturating_mul(terms.samples.into());
         if terms.price.0 < expected {
@@ -194,6 +204,7 @@ mod tests {
     #[test]
     fn each_limit_is_inclusive_and_refuses_one_beyond() {
         let policy = Policy {
+            token: Address::ZERO,
             price_per_sample: Amount(10),
             max_bond: Amount(50),
             max_samples: 20,
@@ -213,7 +224,7 @@ mod tests {
         let other = refused(|a| a.terms.model = ModelId(Bytes([9; 32])));
         assert!(matches!(other, Refusal::Model { .. }));
         let token = refused(|a| a.terms.token = Bytes([9; 20]));
-        assert!(matches!(token, Refusal::Token(_)));
+        assert!(matches!(token, Refusal::Token { .. }));
         let price = refused(|a| a.terms.price = Amount(199));
         assert!(matches!(price, Refusal::Price { expected: 200, .. }));
         let bond = refused(|a| a.terms.bond = Amount(51));
