@@ -1,5 +1,5 @@
 //! Damaged and hostile files: nothing in a file makes the import panic.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod model;
 
@@ -62,6 +62,31 @@ fn tensors_are_checked() {
     overflow.graph().output[0].name = "end".into();
     let error = overflow.refused(32);
     assert!(matches!(error, ImportError::NotFinite { .. }), "{error}");
+}
+
+#[test]
+fn activations_that_overflow() {
+    let mut model = small();
+    // The bias is finite, and so is twice it in the next layer's weights, but not their product.
+    model.graph().initializer[1].float_data = vec![3e38; 3];
+    let weights = &mut model.graph().initializer.last_mut().unwrap().float_data;
+    weights.iter_mut().for_each(|weight| *weight = 2.0);
+    let error = model.refused(32);
+    let ImportError::NotFinite { place } = error else {
+        panic!("{error}");
+    };
+    assert!(place.contains("calibration"), "{place}");
+}
+
+#[test]
+fn a_model_whose_weights_are_all_zero() {
+    let mut model = small();
+    for tensor in &mut model.graph().initializer {
+        tensor.float_data.iter_mut().for_each(|v| *v = 0.0);
+    }
+    let images = images(2, 32, 1);
+    let imported = model.import(&images).unwrap();
+    assert_eq!(imported.network.run(&images[0]).unwrap().logits, [0; 3]);
 }
 
 #[test]

@@ -117,6 +117,10 @@ fn unsupported_forms_say_why() {
         ),
         (between("Constant", &[], &[]), "no value"),
         (
+            between("Dropout", &["c1", "one", "shape"], &[]),
+            "inference",
+        ),
+        (
             between("Gather", &["shape", "shape"], &[]),
             "beyond the list",
         ),

@@ -165,6 +165,8 @@ pub mod element {
     pub const INT32: i32 = 6;
     /// 64-bit integer.
     pub const INT64: i32 = 7;
+    /// A byte that is 0 or 1.
+    pub const BOOL: i32 = 9;
     /// 64-bit float.
     pub const DOUBLE: i32 = 11;
 }
