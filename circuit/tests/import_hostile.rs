@@ -104,6 +104,104 @@ fn a_cut_file_is_refused_at_every_length() {
     }
 }
 
+/// A model in which many integers mean something.
+fn intricate() -> Model {
+    let model = Model::new(&[2, 6, 6])
+        .integers("pads", &[0, 0, 1, 0, 0, 0, 0, 1])
+        .node("Pad", &["image", "pads"], "p", &[])
+        .constant("w", &[4, 1, 3, 3], &numbers(36, 1))
+        .constant("b", &[4], &numbers(4, 2));
+    let conv = [
+        ints("kernel_shape", &[3, 3]),
+        ints("strides", &[1, 1]),
+        ints("dilations", &[1, 1]),
+        ints("pads", &[1, 1, 1, 1]),
+        int("group", 2),
+    ];
+    let pool = [
+        ints("kernel_shape", &[2, 2]),
+        ints("strides", &[1, 1]),
+        ints("pads", &[0, 0, 0, 0]),
+        int("ceil_mode", 1),
+    ];
+    let model = model
+        .node("Conv", &["p", "w", "b"], "c1", &conv)
+        .node("Relu", &["c1"], "r", &[])
+        .node("AveragePool", &["r"], "a", &pool)
+        .node(
+            "ReduceMean",
+            &["a"],
+            "m",
+            &[ints("axes", &[2, 3]), int("keepdims", 1)],
+        )
+        .node("Squeeze", &["m"], "s", &[ints("axes", &[2, -1])])
+        .integers("axes", &[2, 3])
+        .node("Unsqueeze", &["s", "axes"], "u", &[])
+        .node("Shape", &["u"], "shape", &[])
+        .integers("zero", &[0])
+        .node("Gather", &["shape", "zero"], "batch", &[int("axis", 0)])
+        .integers("rest", &[-1])
+        .node("Concat", &["batch", "rest"], "target", &[int("axis", 0)])
+        .node("Reshape", &["u", "target"], "v", &[int("allowzero", 0)])
+        .integers("flat", &[0, 4])
+        .node("Reshape", &["v", "flat"], "f", &[]);
+    model
+        .constant("fc", &[4, 3], &numbers(12, 3))
+        .node("Gemm", &["f", "fc"], "logits", &[int("transB", 0)])
+        .node("Softmax", &["logits"], "end", &[int("axis", -1)])
+        .output("end")
+}
+
+/// Every integer of the file, to be changed.
+fn integers(model: &mut Model) -> Vec<&mut i64> {
+    let graph = model.graph();
+    let kind = graph.input[0]
+        .r#type
+        .as_mut()
+        .unwrap()
+        .tensor_type
+        .as_mut()
+        .unwrap();
+    let sides = kind.shape.as_mut().unwrap().dim.iter_mut();
+    let mut all: Vec<_> = sides.filter_map(|side| side.dim_value.as_mut()).collect();
+    for attribute in graph.node.iter_mut().flat_map(|node| &mut node.attribute) {
+        all.push(&mut attribute.i);
+        all.extend(&mut attribute.ints);
+    }
+    for tensor in &mut graph.initializer {
+        all.extend(&mut tensor.dims);
+        all.extend(&mut tensor.int64_data);
+    }
+    all
+}
+
+#[test]
+fn extreme_integers_do_not_panic() {
+    let image = [vec![9u8; 72]];
+    intricate().import(&image).unwrap();
+    let count = integers(&mut intricate()).len();
+    assert!(count > 60);
+    for index in 0..count {
+        for extreme in [
+            i64::MIN,
+            i64::MIN + 1,
+            -5,
+            -1,
+            0,
+            1,
+            3,
+            1 << 16,
+            1 << 33,
+            i64::MAX,
+        ] {
+            let mut model = intricate();
+            *integers(&mut model)[index] = extreme;
+            // Some of them are as good as before.
+            let _ = model.import(&image);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn random_bytes_do_not_panic(file in proptest::collection::vec(any::<u8>(), 0..400)) {
