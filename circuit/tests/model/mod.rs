@@ -1,6 +1,7 @@
 //! ONNX files written by hand, for the import's tests.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::panic)]
 
+pub mod check;
 pub mod reference;
 
 use prost::Message;

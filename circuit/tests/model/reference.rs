@@ -225,10 +225,10 @@ fn conv(reader: &Reader, x: Tensor) -> Tensor {
         (x.dims[2] - kw) / strides[1] + 1,
     ];
     let mut data = vec![];
-    for o in 0..outputs {
+    for (o, bias) in bias.iter().enumerate() {
         for y in 0..dims[1] {
             for z in 0..dims[2] {
-                let mut sum = bias[o];
+                let mut sum = *bias;
                 for i in 0..inputs {
                     let c = o / (outputs / groups) * inputs + i;
                     for ky in 0..kh {

@@ -43,6 +43,11 @@ pub(super) fn measure(
     for mean in all.iter_mut().flat_map(|seen| &mut seen.means) {
         *mean /= images.len() as f64;
     }
+    if let Some(tensor) = all.iter().position(|seen| !seen.is_finite()) {
+        return Err(ImportError::NotFinite {
+            place: format!("tensor {tensor} during calibration"),
+        });
+    }
     if let Calibration::Percentile(percent) = calibration {
         let bins = |tensor: usize, values: &[f32], _| histogram(&all[tensor], values);
         let add = |sums: &mut Vec<u64>, bins: Vec<u64>| {
@@ -126,6 +131,11 @@ impl Seen {
         for (sum, mean) in self.means.iter_mut().zip(other.means) {
             *sum += mean;
         }
+    }
+
+    fn is_finite(&self) -> bool {
+        let means = self.means.iter().all(|mean| mean.is_finite());
+        means && self.low.is_finite() && self.high.is_finite()
     }
 
     /// Cuts `100 - percent` percent of the values off, half of them at each end.

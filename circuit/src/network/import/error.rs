@@ -61,7 +61,7 @@ pub enum ImportError {
         tensor: String,
     },
     /// An element type that is not read.
-    #[error("tensor {tensor}: expected elements float, double, int32 or int64 (ONNX types 1, 11, 6, 7), found type {found}")]
+    #[error("tensor {tensor}: expected elements float, double, int32, int64 or bool (ONNX types 1, 11, 6, 7, 9), found type {found}")]
     ElementType {
         /// Name of the tensor.
         tensor: String,
@@ -80,7 +80,7 @@ pub enum ImportError {
         /// Elements or bytes.
         unit: &'static str,
     },
-    /// A weight that is not a number, in the file or after folding.
+    /// A weight that is not a number, in the file or after folding, or an activation.
     #[error("{place}: a value is infinite or not a number")]
     NotFinite {
         /// The tensor or layer.

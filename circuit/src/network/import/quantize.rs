@@ -174,7 +174,9 @@ fn logit_scale(
     fraction_bits: u32,
 ) -> OutputScale {
     let channels = linear.shape.channels;
-    let (mut largest, mut reach) = (f64::MIN_POSITIVE, vec![0.0; channels]);
+    // Weights that are all zero have any scale.
+    let least = f64::from(f32::MIN_POSITIVE);
+    let (mut largest, mut reach) = (least, vec![0.0; channels]);
     for (reach, bias) in reach.iter_mut().zip(&weights.bias) {
         *reach += f64::from(bias.abs());
     }
@@ -195,7 +197,7 @@ fn logit_scale(
             },
         );
     }
-    let reach = reach.into_iter().fold(f64::MIN_POSITIVE, f64::max);
+    let reach = reach.into_iter().fold(least, f64::max);
     // A thousandth is left for rounding.
     let factor = (LOGIT_WEIGHT / largest).min(0.999 * LOGIT_BOUND as f64 / reach);
     OutputScale {

@@ -86,6 +86,10 @@ impl Data {
                     .collect(),
                 None => proto.double_data.iter().map(|&v| v as f32).collect(),
             }),
+            element::BOOL => Self::Int(match raw {
+                Some(raw) => raw.iter().map(|&v| v.into()).collect(),
+                None => proto.int32_data.iter().map(|&v| v.into()).collect(),
+            }),
             element::INT32 => Self::Int(match raw {
                 Some(raw) => words(raw, mismatch)?
                     .map(|word| i32::from_le_bytes(word).into())

@@ -1,10 +1,12 @@
 //! The part of ONNX's messages that is read (`onnx.proto` of ONNX 1.16, protocol buffers 2), kept
-//! by hand. Fields that are missing here are skipped when a file is decoded.
+//! by hand. Fields that are missing here are skipped when a file is decoded. What holds weights is
+//! secret: no `Debug`.
 
 use prost::Message;
 
 /// A model file.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct ModelProto {
     /// Version of the file format.
     #[prost(int64, tag = "1")]
@@ -30,6 +32,7 @@ pub struct OperatorSetIdProto {
 
 /// Nodes in topological order, constants, inputs and outputs.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct GraphProto {
     /// The operations.
     #[prost(message, repeated, tag = "1")]
@@ -50,6 +53,7 @@ pub struct GraphProto {
 
 /// One operation.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct NodeProto {
     /// Names of the values read; an empty name is an input left out.
     #[prost(string, repeated, tag = "1")]
@@ -73,6 +77,7 @@ pub struct NodeProto {
 
 /// A named attribute of a node.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct AttributeProto {
     /// Name.
     #[prost(string, tag = "1")]
@@ -118,6 +123,7 @@ pub mod kind {
 
 /// A constant tensor.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct TensorProto {
     /// Shape; empty for a scalar.
     #[prost(int64, repeated, packed = "false", tag = "1")]
@@ -159,6 +165,8 @@ pub mod element {
     pub const INT32: i32 = 6;
     /// 64-bit integer.
     pub const INT64: i32 = 7;
+    /// A byte that is 0 or 1.
+    pub const BOOL: i32 = 9;
     /// 64-bit float.
     pub const DOUBLE: i32 = 11;
 }

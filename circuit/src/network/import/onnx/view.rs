@@ -238,7 +238,10 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn identity(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&["ratio", "seed"])?;
-        // Training, when it is asked for at all, is asked for by a constant.
+        let training = node.input(2).map(|_| self.ints(node, 2)).transpose()?;
+        if training.is_some_and(|flags| flags.iter().any(|&flag| flag != 0)) {
+            return Err(node.form("only inference is supported, not training"));
+        }
         self.value(node, 0)
     }
 
