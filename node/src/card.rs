@@ -38,6 +38,8 @@ pub struct DealStatus {
     pub proven: u32,
     /// Shards in all.
     pub shards: u32,
+    /// A delivery is here: it need not be sent again.
+    pub delivered: bool,
     /// Signed once the delivery was opened and found good.
     pub receipt: Option<Receipt>,
     /// Why the seller will not go on.
@@ -51,8 +53,10 @@ pub struct ErrorBody {
     pub error: String,
 }
 
-/// Longest manifest that is read: 65,536 shards.
-pub const MAX_MANIFEST: usize = 16 << 20;
+/// Longest manifest of so many shards.
+pub fn manifest_limit(shards: usize) -> usize {
+    shards.saturating_mul(1 << 10).saturating_add(1 << 12)
+}
 
 /// Body of a delivery: length of the manifest (u32, little-endian), manifest as JSON, ciphertext.
 pub fn write_delivery(manifest: &DeliveryManifest, sealed: &[u8]) -> serde_json::Result<Vec<u8>> {
@@ -63,21 +67,7 @@ pub fn write_delivery(manifest: &DeliveryManifest, sealed: &[u8]) -> serde_json:
     Ok(body)
 }
 
-/// Takes a delivery's body apart; `Err` says what is wrong with it.
-pub fn read_delivery(body: &[u8]) -> Result<(DeliveryManifest, &[u8]), String> {
-    let (length, rest) = body
-        .split_first_chunk::<4>()
-        .ok_or("the body is shorter than the length of its manifest")?;
-    let length = u32::from_le_bytes(*length) as usize;
-    if length > MAX_MANIFEST {
-        return Err(format!(
-            "expected a manifest of at most {MAX_MANIFEST} bytes, got {length}"
-        ));
-    }
-    let (manifest, sealed) = rest
-        .split_at_checked(length)
-        .ok_or("the body ends inside its manifest")?;
-    let manifest = serde_json::from_slice(manifest)
-        .map_err(|error| format!("the manifest does not parse: {error}"))?;
-    Ok((manifest, sealed))
+/// Reads a manifest; `Err` says what is wrong with it.
+pub fn read_manifest(text: &[u8]) -> Result<DeliveryManifest, String> {
+    serde_json::from_slice(text).map_err(|error| format!("the manifest does not parse: {error}"))
 }

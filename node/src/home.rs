@@ -29,6 +29,12 @@ pub enum HomeError {
         /// What the system says.
         source: io::Error,
     },
+    /// Others could read the keys and salts in it.
+    #[error("{path} can be read by others on this machine, and keys will lie there: `chmod 700` it first")]
+    Exposed {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file that would be overwritten.
     #[error("{path} exists already; move it away first")]
     Exists {
@@ -51,6 +57,9 @@ impl Home {
                 path: folder.clone(),
                 source,
             })?;
+        }
+        if is_exposed(path) {
+            return Err(HomeError::Exposed { path: path.into() });
         }
         Ok(home)
     }
@@ -96,6 +105,17 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)
+}
+
+#[cfg(unix)]
+fn is_exposed(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|folder| folder.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_exposed(_: &Path) -> bool {
+    false
 }
 
 #[cfg(not(unix))]
@@ -150,4 +170,20 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, HomeError> {
         ))));
     }
     Ok(bytes)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_folder_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("home");
+        Home::open(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+        assert!(matches!(Home::open(&path), Err(HomeError::Exposed { .. })));
+    }
 }

@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn an_account_opens_with_its_password_only() {
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::open(folder.path()).unwrap();
+        let home = Home::open(&folder.path().join("home")).unwrap();
         let mut rng = StdRng::seed_from_u64(1);
         assert!(matches!(
             account(&home, None),
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn the_reading_key_is_made_once() {
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::open(folder.path()).unwrap();
+        let home = Home::open(&folder.path().join("home")).unwrap();
         let mut rng = StdRng::seed_from_u64(2);
         let first = reading_key(&home, &mut rng).unwrap();
         let second = reading_key(&home, &mut rng).unwrap();

@@ -9,6 +9,8 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use zknode_circuit::prove::Stage;
 
+use crate::output::plain;
+
 /// Where bars and lines go.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
@@ -25,7 +27,7 @@ impl Progress {
 
     /// One line, now. Where nobody reads any more, as after a lost terminal, the work goes on.
     pub fn say(&self, line: impl AsRef<str>) {
-        let _ = writeln!(std::io::stderr(), "{}", line.as_ref());
+        let _ = writeln!(std::io::stderr(), "{}", plain(line.as_ref()));
     }
 
     /// A bar over bytes.

@@ -115,9 +115,28 @@ pub fn estimate(layout: &Layout) -> String {
     )
 }
 
+/// All memory of this machine, where the system tells.
+fn memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 /// Makes the keys of a layout, after saying what they and proofs will take.
 pub fn keys(srs: Arc<Srs>, layout: Arc<Layout>, progress: &Progress) -> anyhow::Result<Prover> {
     progress.say(estimate(&layout));
+    let (needed, have) = (Cost::of(&layout).peak_bytes, memory());
+    if have.is_some_and(|have| have < needed) {
+        bail!(
+            "k = {} needs about {} MB of memory, this machine has {} MB: use a smaller k, or fewer lanes",
+            layout.options().k,
+            needed / 1_000_000,
+            have.unwrap_or_default() / 1_000_000
+        );
+    }
     let bar = progress.wait(&format!("making keys, k = {}", layout.options().k));
     let prover = Prover::new(srs, layout)?;
     bar.done();

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use serde::de::DeserializeOwned;
 use serde_json::{json, Value};
 use tempfile::TempDir;
 use zknode::{
@@ -112,7 +111,8 @@ impl Stage {
     pub async fn serve_for(&self, more: &[&str]) -> anyhow::Result<(Running, String)> {
         let listen = self.listen.to_string();
         let arguments = ["seller", "serve", "--listen", &listen];
-        let arguments = arguments.into_iter().chain(["--time-per-shard", "1s"]);
+        let policy = ["--time-per-shard", "1s", "--price-per-sample", "1"];
+        let arguments = arguments.into_iter().chain(policy);
         let arguments = arguments.chain(more.iter().copied());
         let mut serving = self.seller.start(arguments)?;
         match serving.next().await? {
@@ -140,9 +140,10 @@ impl Stage {
         Ok(arguments)
     }
 
-    /// Runs what the buyer left unfinished.
-    pub async fn resume<T: DeserializeOwned>(&self) -> anyhow::Result<(T, Answer)> {
-        self.buyer.run(self.resumption()).await
+    /// Runs the one challenge the buyer left unfinished.
+    pub async fn resume(&self) -> anyhow::Result<(Value, Answer)> {
+        let (mut answer, verdict): (Value, _) = self.buyer.run(self.resumption()).await?;
+        Ok((answer["challenges"][0].take(), verdict))
     }
 
     /// Starts it, to be killed.
@@ -151,8 +152,7 @@ impl Stage {
     }
 
     fn resumption(&self) -> impl Iterator<Item = PathBuf> {
-        let arguments = ["buyer".into(), "resume".into()].into_iter();
-        arguments.chain(self.compiler())
+        ["buyer".into(), "resume".into()].into_iter()
     }
 
     fn compiler(&self) -> [PathBuf; 2] {

@@ -107,6 +107,6 @@ async fn a_buyer_killed_while_it_opens_and_while_it_delivers() -> anyhow::Result
     resume.stop().await?;
     assert_eq!(until(&mut serving, over).await?, 1_002_000);
 
-    let (answer, verdict): (Value, _) = stage.resume().await?;
+    let (answer, verdict) = stage.resume().await?;
     ends_right(&stage, &answer, verdict).await
 }

@@ -1,7 +1,6 @@
 //! A party that falls silent, at each step: the other one gets its money by the deadline, and nobody's is stuck.
 #![allow(clippy::unwrap_used)]
 
-use serde_json::Value;
 use zknode::{output::Answer, seller::event::Event};
 use zknode_tests::stage::{over, until, Stage};
 
@@ -27,7 +26,7 @@ fn is_acknowledged(event: &Event) -> Option<()> {
 
 /// The price, and what else is due, come back to the buyer after `seconds`.
 async fn comes_back(stage: &Stage, state: &str, withdrawn: &str) -> anyhow::Result<()> {
-    let (answer, verdict): (Value, _) = stage.resume().await?;
+    let (answer, verdict) = stage.resume().await?;
     assert_eq!(verdict, Answer::No);
     assert_eq!(answer["outcome"]["state"], state, "{answer}");
     assert_eq!(answer["outcome"]["withdrawn"], withdrawn, "{answer}");

@@ -102,6 +102,27 @@ impl Glue {
         }
         builder.glue
     }
+
+    /// Rows the program needs at least, one for every claim a layer reads: known before it is built, which takes memory
+    /// in proportion to it.
+    pub(super) fn least_rows(layout: &Layout) -> usize {
+        let shapes = layout.shapes();
+        let area = |kernel: (usize, usize)| kernel.0.saturating_mul(kernel.1);
+        let layers = layout.architecture().layers.iter().enumerate();
+        layers.fold(0usize, |rows, (index, layer)| {
+            let reads = match layer {
+                Layer::Flatten { .. } => 0,
+                Layer::SumPool(pool) => shapes[index + 1].cells().saturating_mul(area(pool.kernel)),
+                Layer::Linear(linear) => linear.terms.iter().fold(0usize, |sum, term| {
+                    let taps = shapes[term.input.0]
+                        .channels
+                        .saturating_mul(area(term.kernel));
+                    sum.saturating_add(taps.saturating_mul(linear.shape.positions()))
+                }),
+            };
+            rows.saturating_add(reads)
+        })
+    }
 }
 
 fn cell(column: ClaimColumn, row: usize) -> CellRef {

@@ -192,6 +192,9 @@ impl Layout {
                 let outputs = linear.shape.channels / term.groups;
                 let weights =
                     term.weights(layout.shapes[term.input.0].channels, linear.shape.channels);
+                // Before a run is noted: an architecture may be a stranger's.
+                let needed = layout.weight_end + weights;
+                layout.fits("the weight column", needed, layout.usable())?;
                 for _ in 0..weights / outputs {
                     layout.weight_runs.push(outputs);
                     layout.weight_end += outputs + 1;
@@ -206,6 +209,8 @@ impl Layout {
             .lane_rows
             .max(layout.architecture.input.cells() * layout.options.samples);
         layout.check_rows()?;
+        let needed = Glue::least_rows(&layout);
+        layout.fits("the glue program", needed, layout.last())?;
         layout.glue = Glue::build(&layout);
         layout.fits("the glue program", layout.glue.end(), layout.last())?;
         Ok(layout)

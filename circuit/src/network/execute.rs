@@ -332,6 +332,17 @@ fn layer_reach(linear: &Linear, weights: &LinearWeights, greatest: &[i128]) -> V
     (0..linear.shape.channels).map(channel).collect()
 }
 
+/// Rank of a class among logits: how many beat it, ties going to the lowest index. A sample is
+/// answered correctly when its label's rank is 0, and within the first k when it is below k. A
+/// class that does not exist ranks last.
+pub fn rank(logits: &[i64], class: usize) -> usize {
+    let Some(own) = logits.get(class) else {
+        return logits.len();
+    };
+    let beats = |(index, logit): &(usize, &i64)| *logit > own || (*logit == own && *index < class);
+    logits.iter().enumerate().filter(beats).count()
+}
+
 /// All `(y, x)`, row by row.
 fn grid(height: usize, width: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..height).flat_map(move |y| (0..width).map(move |x| (y, x)))

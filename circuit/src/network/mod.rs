@@ -24,4 +24,4 @@ pub mod model_file;
 pub use architecture::{
     Architecture, ArchitectureError, Layer, Linear, Output, Padding, Shape, SumPool, TensorId, Term,
 };
-pub use execute::{LinearWeights, Network, NetworkError, Trace, Weights};
+pub use execute::{rank, LinearWeights, Network, NetworkError, Trace, Weights};

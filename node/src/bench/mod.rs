@@ -26,7 +26,7 @@ use zknode_circuit::{
     witness::instance::Sample as CircuitSample,
 };
 
-use crate::{delivery::Sample, progress::Progress, setup, verifier_code};
+use crate::{delivery::Sample, output::explain, progress::Progress, setup, verifier_code};
 
 /// Verifications that are timed; the median counts.
 const VERIFICATIONS: usize = 21;
@@ -93,7 +93,7 @@ impl Bench {
         };
         let (chain, chain_skipped) = match self.gas(&prover, &proofs, progress).await {
             Ok(gas) => (Some(gas), None),
-            Err(error) => (None, Some(format!("{error:#}"))),
+            Err(error) => (None, Some(explain(&error))),
         };
         let cost = Cost::of(&self.layout);
         let floor = cost.floor(&speed);

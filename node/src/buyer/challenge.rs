@@ -19,6 +19,7 @@ use crate::{
     card::{write_delivery, ModelCard},
     delivery,
     home::{read_file, write_file, Home},
+    output::explain,
     progress::Progress,
     store::{Store, Table},
     testset::CommittedSet,
@@ -147,7 +148,8 @@ impl<C: Chain> Buyer<C> {
                     return Err(error);
                 }
                 Err(error) => {
-                    self.progress.say(format!("{error:#}; trying again"));
+                    self.progress
+                        .say(format!("{}; trying again", explain(&error)));
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
@@ -262,7 +264,7 @@ impl<C: Chain> Buyer<C> {
             None => self.seal(root, challenge, &set, model)?,
         };
         let status = match client.status(id).await {
-            Ok(status) if status.receipt.is_some() || status.refused.is_some() => status,
+            Ok(status) if status.delivered || status.refused.is_some() => status,
             _ => {
                 let manifest = DeliveryManifest {
                     version: Version,

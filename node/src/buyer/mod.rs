@@ -7,5 +7,5 @@ mod terms;
 pub mod challenge;
 
 pub use client::Client;
-pub use offer::{check, CheckedModel};
+pub use offer::{check, reopen, CheckedModel};
 pub use terms::{Deadlines, Threshold, Wish};

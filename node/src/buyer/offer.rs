@@ -24,6 +24,19 @@ pub struct CheckedModel {
     pub srs: Arc<Srs>,
 }
 
+/// A model that was checked before the agreement was opened. What the seller did since, such as retiring it, changes
+/// nothing for an agreement that is open.
+pub fn reopen(
+    card: ModelCard,
+    chain_id: u64,
+    home: &Home,
+    progress: &Progress,
+) -> anyhow::Result<CheckedModel> {
+    let layout = setup::layout(&card.architecture, &card.layout)?;
+    let srs = setup::reference_string(home, card.layout.k, Some(chain_id), progress)?;
+    Ok(CheckedModel { card, layout, srs })
+}
+
 /// Checks a card: the seller's signature, the registry's entry, the model commitment, and, by making the keys and
 /// compiling the contract again, that the registered verifier is the one of the architecture the card shows.
 pub async fn check<C: Chain>(

@@ -56,7 +56,7 @@ impl Bench {
         let temporary = tempfile::tempdir()?;
         let home = match &session.shared.home {
             Some(_) => session.home()?,
-            None => Home::open(temporary.path())?,
+            None => Home::open(&temporary.path().join("home"))?,
         };
         let k = layout.options().k;
         let srs = setup::reference_string(&home, k, None, &session.progress)?;

@@ -90,32 +90,50 @@ enum Command {
     Bench(bench::Bench),
 }
 
-/// Reads the arguments and runs the command.
-pub fn run() -> anyhow::Result<Answer> {
+/// A failure that was printed.
+#[derive(Debug)]
+pub struct Reported;
+
+/// Reads the arguments, runs the command and prints what comes of it.
+pub fn run() -> Result<Answer, Reported> {
     let cli = Cli::parse();
     let session = Session {
         shared: cli.shared,
         progress: Progress::new(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        match cli.command {
-            Command::Account(command) => command.run(&session),
-            Command::Contract(command) => command.run(&session).await,
-            Command::Srs(command) => command.run(&session),
-            Command::Model(command) => command.run(&session).await,
-            Command::Dataset(command) => command.run(&session),
-            Command::Prove(command) => command.run(&session),
-            Command::Verify(command) => command.run(&session),
-            Command::Escrow(command) => command.run(&session).await,
-            Command::Seller(command) => command.run(&session).await,
-            Command::Buyer(command) => command.run(&session).await,
-            Command::Demo(command) => command.run(&session).await,
-            Command::Bench(command) => command.run(&session).await,
-        }
+    session.run(cli.command).map_err(|error| {
+        session.output().print_error(&error);
+        Reported
     })
+}
+
+impl Session {
+    fn run(&self, command: Command) -> anyhow::Result<Answer> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        let answer = runtime.block_on(self.dispatch(command));
+        // A proof under way is made again after the next start: it is not waited for.
+        runtime.shutdown_background();
+        answer
+    }
+
+    async fn dispatch(&self, command: Command) -> anyhow::Result<Answer> {
+        match command {
+            Command::Account(command) => command.run(self),
+            Command::Contract(command) => command.run(self).await,
+            Command::Srs(command) => command.run(self),
+            Command::Model(command) => command.run(self).await,
+            Command::Dataset(command) => command.run(self),
+            Command::Prove(command) => command.run(self),
+            Command::Verify(command) => command.run(self),
+            Command::Escrow(command) => command.run(self).await,
+            Command::Seller(command) => command.run(self).await,
+            Command::Buyer(command) => command.run(self).await,
+            Command::Demo(command) => command.run(self).await,
+            Command::Bench(command) => command.run(self).await,
+        }
+    }
 }
 
 /// What a command has at hand.

@@ -12,8 +12,8 @@ use zknode_circuit::{
     network::{model_file, Architecture},
 };
 use zknode_protocol::{
-    chain::Chain,
-    value::{Amount, Bytes},
+    chain::{Call, Chain},
+    value::{Amount, Bytes, Hash, ModelId},
 };
 
 use super::{import::Import, value, Session};
@@ -101,6 +101,16 @@ pub enum Command {
         #[arg(long, value_name = "FILE", default_value = "model.zkvk")]
         out: PathBuf,
     },
+    /// Gives notice that a model is no longer offered; agreements that are open go on.
+    Retire {
+        /// Its id.
+        model: Hash,
+    },
+    /// Takes the stake of a retired model back, once the notice period is over.
+    WithdrawStake {
+        /// Its id.
+        model: Hash,
+    },
     /// Commits to a model, deploys its verifier and registers both on the chain.
     Register {
         /// The model.
@@ -142,6 +152,14 @@ impl Command {
                     format!("{}: {digest}", out.display()),
                 )?;
                 Ok(Answer::Yes)
+            }
+            Self::Retire { model } => {
+                let call = Call::Retire(ModelId(*model));
+                once(session, *model, "retire", call).await
+            }
+            Self::WithdrawStake { model } => {
+                let call = Call::WithdrawStake(ModelId(*model));
+                once(session, *model, "withdraw stake", call).await
             }
             Self::Register {
                 model,
@@ -200,6 +218,22 @@ impl Command {
             }
         }
     }
+}
+
+/// One transaction about a model, sent once.
+async fn once(session: &Session, model: Hash, what: &str, call: Call) -> anyhow::Result<Answer> {
+    let party = session.party().await?;
+    let receipt = party
+        .wallet
+        .execute(&format!("{what} {model}"), &call)
+        .await?;
+    let found = party.wallet.chain().model(ModelId(model)).await?;
+    let retires_at = found.map(|model| model.retires_at);
+    session.output().print(
+        &json!({ "model": model, "retires_at": retires_at, "transaction": receipt.tx, "gas": receipt.gas }),
+        format!("{what} {model}: done, {} gas", receipt.gas),
+    )?;
+    Ok(Answer::Yes)
 }
 
 fn inspect(session: &Session, layout: &Layout) -> anyhow::Result<Answer> {

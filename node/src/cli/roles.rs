@@ -1,15 +1,13 @@
 //! `zknode seller` and `zknode buyer`
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use anyhow::{bail, Context};
+use anyhow::{bail, ensure, Context};
 use clap::{Args, Subcommand, ValueEnum};
 use rand::rngs::OsRng;
 use serde_json::json;
-use tokio::{
-    net::TcpListener,
-    sync::{Mutex, Notify},
-};
+use tokio::{net::TcpListener, task::JoinSet};
+use zknode_circuit::prove::Prover;
 use zknode_protocol::{
     agreement::Metric,
     chain::Chain,
@@ -21,16 +19,16 @@ use super::{source, value, DatasetArgs, Party, Session};
 use crate::{
     buyer::{
         challenge::{Buyer, Challenge, Outcome},
-        check, CheckedModel, Client, Deadlines, Threshold, Wish,
+        check, reopen, CheckedModel, Client, Deadlines, Threshold, Wish,
     },
     card::ModelCard,
     keys,
-    output::Answer,
+    output::{explain, Answer},
     seller::{
         event::Event,
         model::{registered, OwnModel},
         policy::Policy,
-        serve, Seller,
+        serve, Bell, Seller,
     },
     setup,
     testset::{point, CommittedSet},
@@ -54,7 +52,7 @@ pub struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     token: Option<Address>,
     /// Least price of a sample.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
+    #[arg(long, value_parser = value::amount)]
     price_per_sample: Amount,
     /// Largest bond to put at stake.
     #[arg(long, default_value = "1ether", value_parser = value::amount)]
@@ -62,6 +60,12 @@ pub struct Serve {
     /// Most samples in one agreement.
     #[arg(long, default_value_t = 100_000)]
     max_samples: u32,
+    /// Wei to keep in the account for bringing each promised shard's proof to the chain (about 1,000,000 gas).
+    #[arg(long, default_value = "0.02ether", value_parser = value::amount)]
+    gas_per_shard: Amount,
+    /// Longest wait for a test set, the bond locked.
+    #[arg(long, default_value = "7d", value_parser = value::duration)]
+    longest_wait: std::time::Duration,
     /// Time to ask for, for each shard's proof.
     #[arg(long, default_value = "3m", value_parser = value::duration)]
     time_per_shard: std::time::Duration,
@@ -101,6 +105,7 @@ impl Serve {
         let srs = setup::reference_string(&party.home, k, chain_id, &session.progress)?;
         let own = OwnModel::load(&party.home, record, layout.clone(), &srs)?;
         let prover = setup::keys(srs, layout, &session.progress)?;
+        check_registered(&party, model, &prover).await?;
         let reading_key = keys::reading_key(&party.home, &mut OsRng)?;
         let card = card(&party, model, &own, *reading_key.public_key().as_bytes())?;
         let listener = TcpListener::bind(self.listen)
@@ -131,11 +136,12 @@ impl Serve {
                 max_bond: self.max_bond,
                 max_samples: self.max_samples,
                 seconds_per_shard: self.time_per_shard.as_secs(),
+                gas_per_shard: self.gas_per_shard,
+                longest_wait: self.longest_wait.as_secs(),
             },
             progress: session.progress,
             output: session.output(),
-            proving: Mutex::new(()),
-            bell: Notify::new(),
+            bell: Bell::default(),
         };
         serve(seller, listener, async {
             // Without signals there is only kill, which is as good.
@@ -144,6 +150,28 @@ impl Serve {
         .await?;
         Ok(Answer::Yes)
     }
+}
+
+/// What is on chain must be what this build proves: else every proof would be refused, and every bond lost. Agreements
+/// about other models are named, since only serving those models goes on with them.
+async fn check_registered(party: &Party, model: ModelId, prover: &Prover) -> anyhow::Result<()> {
+    let chain = party.wallet.chain();
+    let registered = chain.model(model).await?;
+    let registered = registered.with_context(|| format!("model {model} is not in the registry"))?;
+    let digest = Bytes(prover.verifier().digest());
+    ensure!(
+        digest == registered.architecture,
+        "this build makes proofs for the verifying key {digest}, model {model} is registered with {}: \
+         use the release that registered it, or register it again",
+        registered.architecture
+    );
+    let live = chain.code_hash(registered.verifier).await?;
+    ensure!(
+        live == Some(registered.verifier_code),
+        "there is other code at the verifier's address {} than at registration",
+        registered.verifier
+    );
+    Ok(())
 }
 
 fn card(
@@ -182,11 +210,7 @@ pub enum BuyerCommand {
     /// Checks a seller's model, opens an agreement about a test set and sees it through.
     Challenge(Box<ChallengeArgs>),
     /// Goes on with everything that was interrupted.
-    Resume {
-        /// The pinned compiler [default: contracts/bin/compile-verifier].
-        #[arg(long, value_name = "PROGRAM", env = "ZKNODE_COMPILER")]
-        compiler: Option<PathBuf>,
-    },
+    Resume,
 }
 
 /// What counts as correct.
@@ -244,20 +268,50 @@ impl BuyerCommand {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
         match self {
             Self::Challenge(arguments) => arguments.run(session).await,
-            Self::Resume { compiler } => {
-                let party = session.party().await?;
-                let buyer = buyer(session, party);
-                let mut passed = true;
-                for (root, challenge) in buyer.unfinished()? {
-                    let card = challenge.card.clone();
-                    let model = checked(session, &buyer, card, compiler.clone()).await?;
-                    let outcome = buyer.see_through(root, &model).await?;
-                    passed &= report(session, root, outcome)?;
-                }
-                Ok(passed.into())
+            Self::Resume => resume(session).await,
+        }
+    }
+}
+
+/// Goes on with all challenges side by side: one that hangs or fails does not hold up the others.
+async fn resume(session: &Session) -> anyhow::Result<Answer> {
+    let buyer = Arc::new(buyer(session, session.party().await?));
+    let mut tasks = JoinSet::new();
+    for (root, challenge) in buyer.unfinished()? {
+        let (buyer, progress) = (buyer.clone(), session.progress);
+        tasks.spawn(async move {
+            let ended = async {
+                let chain_id = buyer.wallet.chain().chain_id();
+                let model = reopen(challenge.card, chain_id, &buyer.home, &progress)?;
+                buyer.see_through(root, &model).await
+            };
+            (root, ended.await)
+        });
+    }
+    let (mut passed, mut failed, mut all) = (true, 0, vec![]);
+    while let Some(ended) = tasks.join_next().await {
+        let (root, ended) = ended?;
+        match ended {
+            Ok(outcome) => {
+                passed &= outcome.passed;
+                session.progress.say(words(&outcome));
+                all.push(json!({ "dataset_root": root, "outcome": outcome }));
+            }
+            Err(error) => {
+                failed += 1;
+                let error = explain(&error);
+                session.progress.say(format!("challenge {root}: {error}"));
+                all.push(json!({ "dataset_root": root, "error": error }));
             }
         }
     }
+    let count = all.len();
+    session.output().print(
+        &json!({ "challenges": all }),
+        format!("{count} challenges were unfinished, {failed} of them failed"),
+    )?;
+    ensure!(failed == 0, "{failed} of {count} challenges failed");
+    Ok(passed.into())
 }
 
 impl ChallengeArgs {
@@ -338,18 +392,22 @@ async fn checked<C: Chain>(
 fn report(session: &Session, root: Hash, outcome: Outcome) -> anyhow::Result<bool> {
     session.output().print(
         &json!({ "dataset_root": root, "outcome": outcome }),
-        format!(
-            "{:?}: {} of {} correct, threshold {}; {} came back",
-            outcome.state,
-            outcome.correct,
-            outcome.valid,
-            if outcome.passed {
-                "reached"
-            } else {
-                "not reached"
-            },
-            outcome.withdrawn
-        ),
+        words(&outcome),
     )?;
     Ok(outcome.passed)
+}
+
+fn words(outcome: &Outcome) -> String {
+    format!(
+        "{:?}: {} of {} correct, threshold {}; {} came back",
+        outcome.state,
+        outcome.correct,
+        outcome.valid,
+        if outcome.passed {
+            "reached"
+        } else {
+            "not reached"
+        },
+        outcome.withdrawn
+    )
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::Subcommand;
 use rand::rngs::OsRng;
 use serde_json::json;
@@ -54,6 +55,12 @@ impl Command {
                 show(session, &srs)
             }
             Self::Audit { k } => {
+                let path = home.srs(*k);
+                ensure!(
+                    path.exists(),
+                    "there is no reference string for k = {k} in {}",
+                    path.display()
+                );
                 let srs = setup::reference_string(&home, *k, None, progress)?;
                 let bar = progress.wait("auditing");
                 srs.audit(OsRng)?;

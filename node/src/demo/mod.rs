@@ -104,7 +104,9 @@ impl Demo {
         let (contracts, _): (Contracts, _) = seller.run(deploy).await?;
         let registered = self.register(&seller, &model).await?;
 
-        let mut serving = seller.start(["seller", "serve", "--listen", "127.0.0.1:0"])?;
+        let serve = ["seller", "serve", "--listen", "127.0.0.1:0"];
+        let serve = serve.into_iter().chain(["--price-per-sample", "1gwei"]);
+        let mut serving = seller.start(serve)?;
         let Event::Listening { url, .. } = serving.next().await? else {
             anyhow::bail!("the seller did not say where it listens");
         };

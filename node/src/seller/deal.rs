@@ -1,35 +1,21 @@
 //! One agreement, from the seller's side: what the chain says and what is stored decide the next step.
 //!
-//! [`advance`] takes one step and says what to do next. It keeps nothing in memory, so that a crash at any point is
-//! the same as a pause: accepting, acknowledging and proving are sent under fixed purposes, an opening is counted
+//! [`advance`] takes one step and says what to do next; proving is [`super::prove`]'s. It keeps nothing in memory, so
+//! that a crash at any point is the same as a pause: whatever is sent goes under a fixed purpose, an opening is counted
 //! before its proof is made, and a finished proof is stored before it is sent.
 
-use std::time::Instant;
+use std::sync::Arc;
 
-use rand::{rngs::StdRng, SeedableRng};
 use serde::{Deserialize, Serialize};
-use zknode_circuit::{
-    attestation::Context as ProofContext,
-    commitment::{CommittedShard, OpeningBudget},
-    verify::Attestation,
-};
 use zknode_protocol::{
-    agreement::{Agreement, ShardCount, State},
-    chain::{Call, Chain, ShardProof},
-    dataset_root::DatasetTree,
-    digest::{keccak, proof_context},
+    agreement::{Agreement, State},
+    chain::{Call, Chain},
     message::{DeliveryManifest, Domain, Offer, Receipt, Version},
-    value::{AgreementId, Data, Hash},
+    value::{AgreementId, Hash},
 };
 
-use super::{event::Event, model::spend_opening, policy::Facts, Seller};
-use crate::{
-    delivery::{self, ShardOpening},
-    home::read_file,
-    seller::model::openings_left,
-    store::Table,
-    testset::point,
-};
+use super::{event::Event, inspect::Finding, policy::Facts, Seller};
+use crate::{seller::model::openings_left, store::Table};
 
 /// What the seller remembers of an agreement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,7 +63,7 @@ pub enum Next {
 }
 
 /// Takes the next step of an agreement.
-pub async fn advance<C: Chain>(seller: &Seller<C>, id: AgreementId) -> anyhow::Result<Next> {
+pub async fn advance<C: Chain>(seller: &Arc<Seller<C>>, id: AgreementId) -> anyhow::Result<Next> {
     let Some(deal) = seller.deal(id)? else {
         return Ok(Next::Over);
     };
@@ -92,13 +78,14 @@ pub async fn advance<C: Chain>(seller: &Seller<C>, id: AgreementId) -> anyhow::R
     match agreement.state {
         State::Open => open(seller, id, &deal, &agreement, now).await,
         State::Accepted => accepted(seller, id, &deal, &agreement, now).await,
-        State::Delivered => delivered(seller, id, &deal, &agreement, now).await,
+        State::Delivered => Ok(Next::Wait),
         State::Cancelled | State::Declined | State::Settled | State::Slashed => {
             let paid = seller
                 .wallet
                 .withdraw(agreement.terms.token, &id.to_string())
                 .await?;
             seller.change(id, |deal| deal.over = true)?;
+            seller.forget_delivery(&deal);
             seller.tell(Event::Over {
                 agreement: id,
                 state: agreement.state,
@@ -123,13 +110,8 @@ async fn open<C: Chain>(
     if now > agreement.terms.accept_by {
         return seller.refuse(id, "the time to accept is over".into());
     }
-    let facts = Facts {
-        model: seller.card.model,
-        shard_size: seller.model.layout.options().samples,
-        openings_left: openings_left(&seller.store, &seller.model.record.commitment)?
-            .saturating_sub(seller.promised(id).await?),
-    };
-    if let Err(refusal) = seller.policy.check(agreement, facts) {
+    let facts = seller.facts(id, now).await?;
+    if let Err(refusal) = seller.policy.check(&agreement.terms, facts) {
         return seller.refuse(id, refusal.to_string());
     }
     let (token, bond) = (agreement.terms.token, agreement.terms.bond);
@@ -145,7 +127,7 @@ async fn open<C: Chain>(
 }
 
 async fn accepted<C: Chain>(
-    seller: &Seller<C>,
+    seller: &Arc<Seller<C>>,
     id: AgreementId,
     deal: &Deal,
     agreement: &Agreement,
@@ -159,14 +141,18 @@ async fn accepted<C: Chain>(
     let Some(manifest) = &deal.manifest else {
         return Ok(Next::Wait);
     };
-    if let Err(error) = tokio::task::block_in_place(|| seller.check_delivery(agreement, manifest)) {
-        return seller.refuse(
-            id,
-            format!("the delivery is not what was agreed: {error:#}"),
-        );
-    }
     let ciphertext = manifest.ciphertext_hash;
     if deal.receipt.is_none() {
+        // From the receipt on the bond is at stake: a last look at the delivery, and at what it takes to prove it.
+        let facts = seller.facts(id, now).await?;
+        if let Err(refusal) = seller.policy.check_before_receipt(&agreement.terms, facts) {
+            return seller.refuse(id, refusal.to_string());
+        }
+        let (this, terms, delivery) = (seller.clone(), agreement.clone(), manifest.clone());
+        let finding = tokio::task::spawn_blocking(move || this.inspect(&terms, &delivery));
+        if let Finding::Bad(reason) = finding.await?? {
+            return seller.refuse(id, format!("the delivery: {reason}"));
+        }
         let domain = Domain {
             chain_id: seller.wallet.chain().chain_id(),
             escrow: seller.wallet.chain().contracts().escrow,
@@ -188,155 +174,7 @@ async fn accepted<C: Chain>(
     Ok(Next::Again)
 }
 
-async fn delivered<C: Chain>(
-    seller: &Seller<C>,
-    id: AgreementId,
-    deal: &Deal,
-    agreement: &Agreement,
-    now: u64,
-) -> anyhow::Result<Next> {
-    let (Some(index), Some(manifest)) = (agreement.missing().next(), &deal.manifest) else {
-        return Ok(Next::Wait);
-    };
-    if now > agreement.terms.prove_by {
-        // The bond is lost; whoever gains by it ends the agreement.
-        return Ok(Next::Wait);
-    }
-    let (openings, tree) = seller.open_delivery(agreement, manifest)?;
-    let opening = openings
-        .get(index as usize)
-        .ok_or_else(|| anyhow::anyhow!("shard {index} is not in the delivery"))?;
-    let attestation = seller.attest(id, agreement, index, opening).await?;
-    let statement = attestation.statement;
-    let proof = ShardProof {
-        id,
-        shard: ShardCount {
-            index,
-            valid: statement.valid,
-            top1: statement.top1,
-            topk: statement.topk,
-        },
-        model_points: vec![point(&attestation.model)],
-        shard_points: vec![point(&attestation.shard)],
-        path: tree.path(index)?,
-        proof: Data(attestation.proof),
-    };
-    let call = Call::ProveShard(Box::new(proof));
-    let purpose = format!("prove {id}/{index}");
-    let receipt = seller.wallet.execute(&purpose, &call).await?;
-    seller.tell(Event::Proven {
-        agreement: id,
-        shard: index,
-        top1: statement.top1,
-        valid: statement.valid,
-        gas: receipt.gas,
-    });
-    Ok(Next::Again)
-}
-
 impl<C: Chain> Seller<C> {
-    /// The stored delivery, opened, and the tree over its shards.
-    fn open_delivery(
-        &self,
-        agreement: &Agreement,
-        manifest: &DeliveryManifest,
-    ) -> anyhow::Result<(Vec<ShardOpening>, DatasetTree)> {
-        let tree = manifest.tree(&agreement.terms)?;
-        let path = self.home.delivery(&manifest.ciphertext_hash.to_string());
-        let sealed = read_file(&path, manifest.ciphertext_bytes)?;
-        anyhow::ensure!(
-            keccak(&sealed) == manifest.ciphertext_hash,
-            "the ciphertext is not the one of the manifest"
-        );
-        let layout = &self.model.layout;
-        let (samples, pixels) = (
-            layout.options().samples,
-            layout.architecture().input.cells(),
-        );
-        let shards = manifest.shards.len();
-        let openings = delivery::open(&sealed, &self.reading_key, shards, samples, pixels)?;
-        Ok((openings, tree))
-    }
-
-    /// Checks that every shard of the stored delivery opens its commitment.
-    fn check_delivery(
-        &self,
-        agreement: &Agreement,
-        manifest: &DeliveryManifest,
-    ) -> anyhow::Result<()> {
-        let (openings, _) = self.open_delivery(agreement, manifest)?;
-        for (index, (opening, agreed)) in openings.iter().zip(&manifest.shards).enumerate() {
-            anyhow::ensure!(
-                opening.samples.len() == agreed.valid as usize,
-                "shard {index} holds {} samples, its leaf says {}",
-                opening.samples.len(),
-                agreed.valid
-            );
-            let shard = self.commit(opening)?;
-            anyhow::ensure!(
-                agreed.points == [point(&shard.column().commitment())],
-                "shard {index} does not open its commitment"
-            );
-        }
-        Ok(())
-    }
-
-    fn commit(&self, opening: &ShardOpening) -> anyhow::Result<CommittedShard> {
-        let (layout, srs) = (&self.model.layout, self.prover.srs());
-        let samples = opening.samples();
-        Ok(CommittedShard::new(layout, &samples, &opening.seed, srs)?)
-    }
-
-    /// The proof of a shard: the stored one, or a new one, which is stored.
-    async fn attest(
-        &self,
-        id: AgreementId,
-        agreement: &Agreement,
-        index: u32,
-        opening: &ShardOpening,
-    ) -> anyhow::Result<Attestation> {
-        let key = format!("{id}/{index}");
-        if let Some(stored) = self.store.get::<Attestation>(Table::Proofs, &key)? {
-            return Ok(stored);
-        }
-        let chain = self.wallet.chain();
-        let escrow = chain.contracts().escrow;
-        let context = proof_context(chain.chain_id(), escrow, id, index, agreement.seller);
-        // One proof at a time: it takes every core and most of the memory.
-        let _turn = self.proving.lock().await;
-        let shard = self.commit(opening)?;
-        let model = &self.model.committed;
-        for column in [model.column(), shard.column()] {
-            spend_opening(&self.store, &column.commitment(), OpeningBudget::of(column))?;
-        }
-        let bar = self.progress.proof(&format!(
-            "proving shard {index} of {}",
-            agreement.terms.shards
-        ));
-        let start = Instant::now();
-        let attestation = tokio::task::block_in_place(|| {
-            self.prover.prove(
-                (&self.model.network, model),
-                (&opening.samples(), &shard),
-                ProofContext(context),
-                StdRng::from_entropy(),
-                |stage| bar.stage(stage),
-            )
-        })?;
-        bar.done();
-        self.store.put(Table::Proofs, &key, &attestation)?;
-        let (seconds, start) = (start.elapsed().as_secs_f64(), Instant::now());
-        self.prover.verifier().verify(&attestation)?;
-        self.tell(Event::Proof {
-            agreement: id,
-            shard: index,
-            seconds,
-            verify_milliseconds: start.elapsed().as_secs_f64() * 1e3,
-            proof_bytes: attestation.proof.len(),
-        });
-        Ok(attestation)
-    }
-
     /// Will not go on with an agreement. Where a bond is locked, the next step gets it back.
     fn refuse(&self, id: AgreementId, reason: String) -> anyhow::Result<Next> {
         self.change(id, |deal| deal.refused = Some(reason.clone()))?;
@@ -347,12 +185,26 @@ impl<C: Chain> Seller<C> {
         Ok(Next::Again)
     }
 
-    /// Openings of the model that other accepted agreements will still take.
+    /// What the policy must know at `now`, agreement `but` left out of what is promised to others.
+    async fn facts(&self, but: AgreementId, now: u64) -> anyhow::Result<Facts> {
+        let chain = self.wallet.chain();
+        let promised = self.promised(but).await?;
+        let left = openings_left(&self.store, &self.model.record.commitment)?;
+        Ok(Facts {
+            model: self.card.model,
+            shard_size: self.model.layout.options().samples,
+            openings_left: left.saturating_sub(promised),
+            promised,
+            balance: chain.balance(chain.account()).await?,
+            now,
+        })
+    }
+
+    /// Shards that other accepted agreements still ask for.
     async fn promised(&self, but: AgreementId) -> anyhow::Result<u32> {
         let mut promised = 0u32;
-        for (_, deal) in self.store.all::<Deal>(Table::Deals)? {
-            let id = deal.offer.agreement;
-            if id == but || deal.over || deal.refused.is_some() {
+        for (id, deal) in self.active()? {
+            if id == but || deal.refused.is_some() {
                 continue;
             }
             if let Some(agreement) = self.wallet.chain().agreement(id).await? {
@@ -362,6 +214,26 @@ impl<C: Chain> Seller<C> {
             }
         }
         Ok(promised)
+    }
+
+    /// The agreements about the model on offer that are not over.
+    pub fn active(&self) -> anyhow::Result<Vec<(AgreementId, Deal)>> {
+        let all = self.store.all::<Deal>(Table::Deals)?.into_iter();
+        Ok(all
+            .filter(|(_, deal)| !deal.over && deal.offer.terms.model == self.card.model)
+            .map(|(_, deal)| (deal.offer.agreement, deal))
+            .collect())
+    }
+
+    /// The test set of an agreement that is over is nobody's business any more.
+    fn forget_delivery(&self, deal: &Deal) {
+        if let Some(manifest) = &deal.manifest {
+            let path = self.home.delivery(&manifest.ciphertext_hash.to_string());
+            if let Err(error) = std::fs::remove_file(&path) {
+                self.progress
+                    .say(format!("{} stays: {error}", path.display()));
+            }
+        }
     }
 
     /// A stored agreement.

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::{to_bytes, Body},
+    body::{Body, Bytes as Piece},
     extract::{DefaultBodyLimit, Path, State as Shared},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -23,16 +23,20 @@ use axum::{
 use zknode_protocol::{
     agreement::{Agreement, State},
     chain::Chain,
-    digest::keccak,
     message::{Domain, Offer, Version},
     value::{AgreementId, Bytes},
 };
 
-use super::{deal::Deal, event::Event, Seller};
+use super::{
+    deal::Deal,
+    event::Event,
+    receive::{Incoming, ReceiveError},
+    Seller,
+};
 use crate::{
-    card::{read_delivery, DealStatus, ErrorBody, ModelCard, MAX_MANIFEST},
+    card::{DealStatus, ErrorBody, ModelCard},
     delivery::sealed_length,
-    home::write_file,
+    output::explain,
     store::Table,
 };
 
@@ -65,11 +69,14 @@ fn refuse(status: StatusCode, error: impl ToString) -> Refused {
     Refused(status, error.to_string())
 }
 
-/// Trouble of this node, or of its chain: the caller may try again.
-fn unavailable(error: impl Into<anyhow::Error>) -> Refused {
+/// Trouble of this node, or of its chain: the caller may try again. What it is, is not the caller's business.
+fn unavailable<C: Chain>(seller: &Seller<C>, error: impl Into<anyhow::Error>) -> Refused {
+    seller
+        .progress
+        .say(format!("a request failed: {}", explain(&error.into())));
     refuse(
         StatusCode::SERVICE_UNAVAILABLE,
-        format!("{:#}", error.into()),
+        "this node cannot answer now; try again later",
     )
 }
 
@@ -79,8 +86,12 @@ async fn model<C: Chain>(Shared(seller): Sellers<C>) -> Json<ModelCard> {
 
 async fn offer<C: Chain>(
     Shared(seller): Sellers<C>,
-    Json(offer): Json<Offer>,
+    body: Piece,
 ) -> Result<Json<DealStatus>, Refused> {
+    let offer: Offer = serde_json::from_slice(&body).map_err(|error| {
+        let error = format!("the offer does not parse: {error}");
+        refuse(StatusCode::BAD_REQUEST, error)
+    })?;
     offer
         .check()
         .map_err(|error| refuse(StatusCode::BAD_REQUEST, error))?;
@@ -100,8 +111,11 @@ async fn offer<C: Chain>(
     }
     let id = offer.agreement;
     let agreement = on_chain(&seller, id).await?;
-    let known = seller.deal(id).map_err(unavailable)?.is_some();
-    if !known {
+    let known = seller.deal(id);
+    if known
+        .map_err(|error| unavailable(&seller, error))?
+        .is_none()
+    {
         if agreement.state != State::Open || agreement.seller != chain.account() {
             return Err(refuse(
                 StatusCode::CONFLICT,
@@ -111,9 +125,8 @@ async fn offer<C: Chain>(
         seller
             .store
             .put(Table::Deals, &id.to_string(), &Deal::new(offer))
-            .map_err(unavailable)?;
+            .map_err(|error| unavailable(&seller, error))?;
         seller.tell(Event::Offered { agreement: id });
-        seller.bell.notify_one();
     }
     Ok(Json(status_of(&seller, id, &agreement)?))
 }
@@ -123,6 +136,8 @@ async fn status<C: Chain>(
     Path(id): Path<String>,
 ) -> Result<Json<DealStatus>, Refused> {
     let id = parse(&id)?;
+    // Only for agreements that are known here is the chain asked.
+    known(&seller, id)?;
     let agreement = on_chain(&seller, id).await?;
     Ok(Json(status_of(&seller, id, &agreement)?))
 }
@@ -133,10 +148,8 @@ async fn delivery<C: Chain>(
     body: Body,
 ) -> Result<Json<DealStatus>, Refused> {
     let id = parse(&id)?;
-    // Before a byte of the body is read: is it awaited, and how long may it be?
-    if seller.deal(id).map_err(unavailable)?.is_none() {
-        return Err(unknown(id));
-    }
+    // Before a byte of the body is read: is it awaited?
+    let deal = known(&seller, id)?;
     let agreement = on_chain(&seller, id).await?;
     if !matches!(agreement.state, State::Accepted | State::Delivered) {
         return Err(refuse(
@@ -150,55 +163,62 @@ async fn delivery<C: Chain>(
     let pixels = seller.model.layout.architecture().input.cells();
     let (shards, samples) = (agreement.terms.shards, agreement.terms.samples);
     let limit = sealed_length(shards as usize, samples as usize, pixels);
-    let body = to_bytes(body, limit.saturating_add(MAX_MANIFEST + 4))
-        .await
-        .map_err(|error| {
-            refuse(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("expected a sealed test set of at most {limit} bytes: {error}"),
-            )
-        })?;
-    let bad = |error: String| refuse(StatusCode::UNPROCESSABLE_ENTITY, error);
-    let (manifest, sealed) = read_delivery(&body).map_err(bad)?;
-    let ciphertext = keccak(sealed);
-    if manifest.agreement != id
-        || manifest.ciphertext_hash != ciphertext
-        || manifest.ciphertext_bytes != sealed.len() as u64
-    {
-        return Err(bad(
-            "the manifest is not about this agreement and this ciphertext".into(),
-        ));
+    let mut incoming = Incoming::new(body);
+    let manifest = incoming.manifest(id, &agreement.terms, limit).await;
+    let manifest = manifest.map_err(|error| not_received(&seller, error))?;
+    // The first delivery stays: the receipt may be about it already.
+    let other = || {
+        refuse(
+            StatusCode::CONFLICT,
+            format!("agreement {id} has another delivery already, or was refused"),
+        )
+    };
+    match &deal.manifest {
+        Some(stored) if *stored == manifest => {
+            return Ok(Json(status_of(&seller, id, &agreement)?));
+        }
+        Some(_) => return Err(other()),
+        None => {}
     }
-    manifest
-        .tree(&agreement.terms)
-        .map_err(|error| bad(error.to_string()))?;
-    // Only who knows all shard commitments gets here, so nobody else can put a false delivery in the way. The first one
-    // stays: the receipt may be about it already.
+    let ciphertext = manifest.ciphertext_hash;
     let path = seller.home.delivery(&ciphertext.to_string());
-    if !path.exists() {
-        write_file(&path, |file| std::io::Write::write_all(file, sealed)).map_err(unavailable)?;
-    }
+    let received = incoming.ciphertext(&manifest, &path).await;
+    received.map_err(|error| not_received(&seller, error))?;
     seller
         .change(id, |deal| {
             if deal.refused.is_none() {
                 deal.manifest.get_or_insert(manifest);
             }
         })
-        .map_err(unavailable)?;
-    if !seller.has_delivery(id, ciphertext).map_err(unavailable)? {
-        return Err(refuse(
-            StatusCode::CONFLICT,
-            format!("agreement {id} has another delivery already, or was refused"),
-        ));
+        .map_err(|error| unavailable(&seller, error))?;
+    let has = seller.has_delivery(id, ciphertext);
+    if !has.map_err(|error| unavailable(&seller, error))? {
+        return Err(other());
     }
     seller.tell(Event::Delivered { agreement: id });
-    seller.bell.notify_one();
     Ok(Json(status_of(&seller, id, &agreement)?))
+}
+
+fn not_received<C: Chain>(seller: &Seller<C>, error: ReceiveError) -> Refused {
+    match error {
+        ReceiveError::Own(error) => unavailable(seller, error),
+        ReceiveError::Refused(_) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error),
+        ReceiveError::Broken(_) => refuse(StatusCode::BAD_REQUEST, error),
+    }
+}
+
+/// An agreement this node was told of.
+fn known<C: Chain>(seller: &Seller<C>, id: AgreementId) -> Result<Deal, Refused> {
+    let deal = seller.deal(id);
+    deal.map_err(|error| unavailable(seller, error))?
+        .ok_or_else(|| unknown(id))
 }
 
 async fn on_chain<C: Chain>(seller: &Seller<C>, id: AgreementId) -> Result<Agreement, Refused> {
     let found = seller.wallet.chain().agreement(id).await;
-    found.map_err(unavailable)?.ok_or_else(|| unknown(id))
+    found
+        .map_err(|error| unavailable(seller, error))?
+        .ok_or_else(|| unknown(id))
 }
 
 fn unknown(id: AgreementId) -> Refused {
@@ -220,15 +240,13 @@ fn status_of<C: Chain>(
     id: AgreementId,
     agreement: &Agreement,
 ) -> Result<DealStatus, Refused> {
-    let deal = seller
-        .deal(id)
-        .map_err(unavailable)?
-        .ok_or_else(|| unknown(id))?;
+    let deal = known(seller, id)?;
     Ok(DealStatus {
         version: Version,
         state: agreement.state,
         proven: agreement.proven.len() as u32,
         shards: agreement.terms.shards,
+        delivered: deal.manifest.is_some(),
         receipt: deal.receipt,
         refused: deal.refused,
     })

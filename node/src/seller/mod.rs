@@ -1,24 +1,27 @@
 //! The seller's node: offers one registered model over HTTP, and sees every agreement through to its end.
+//!
+//! Three tasks: the interface ([`http`]), the clerk, who takes every agreement as far as it goes without a proof
+//! ([`deal`]), and the prover ([`prove`]). They meet in the database and on the chain only.
 
 mod deal;
 pub mod event;
 mod http;
+mod inspect;
 pub mod model;
 pub mod policy;
+mod prove;
+mod receive;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use crypto_box::SecretKey;
-use tokio::{net::TcpListener, sync::Mutex, sync::Notify};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 use zknode_circuit::prove::Prover;
-use zknode_protocol::{
-    chain::{key::Key, Chain},
-    value::AgreementId,
-};
+use zknode_protocol::chain::{key::Key, Chain};
 
 use self::{
-    deal::{advance, Deal, Next},
+    deal::{advance, Next},
     event::Event,
     model::OwnModel,
     policy::Policy,
@@ -26,9 +29,9 @@ use self::{
 use crate::{
     card::ModelCard,
     home::Home,
-    output::Output,
+    output::{explain, Output},
     progress::Progress,
-    store::{Store, Table},
+    store::Store,
     wallet::Wallet,
 };
 
@@ -61,10 +64,23 @@ pub struct Seller<C> {
     pub progress: Progress,
     /// What happened.
     pub output: Output,
-    /// One proof at a time.
-    pub proving: Mutex<()>,
-    /// Rung when something arrived over HTTP.
-    pub bell: Notify,
+    /// Rung when there is something to do.
+    pub bell: Bell,
+}
+
+/// Wakes the clerk and the prover.
+#[derive(Debug, Default)]
+pub struct Bell {
+    clerk: Notify,
+    prover: Notify,
+}
+
+impl Bell {
+    /// Something arrived, or moved on.
+    pub fn ring(&self) {
+        self.clerk.notify_one();
+        self.prover.notify_one();
+    }
 }
 
 /// Serves until `shutdown`; a proof under way is then given up and made again after the next start.
@@ -74,10 +90,17 @@ pub async fn serve<C: Chain>(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let seller = Arc::new(seller);
+    let mut tasks = JoinSet::new();
     let server = axum::serve(listener, http::routes(seller.clone()));
+    tasks.spawn(async move { server.await.context("the HTTP interface stopped") });
+    let clerk = seller.clone();
+    tasks.spawn(async move { clerk.keep_on(&clerk.bell.clerk, clerk_round).await });
+    tasks.spawn(async move { seller.keep_on(&seller.bell.prover, prove::prove_next).await });
     tokio::select! {
-        outcome = server => outcome.context("the HTTP interface stopped"),
-        () = work(&seller) => Ok(()),
+        outcome = tasks.join_next() => match outcome {
+            Some(outcome) => outcome?,
+            None => Ok(()),
+        },
         () = shutdown => Ok(()),
     }
 }
@@ -89,36 +112,42 @@ impl<C: Chain> Seller<C> {
             let _ = self.output.print(&event, "");
         }
         self.progress.say(event.to_string());
+        self.bell.ring();
     }
-}
 
-/// Looks after all agreements, for ever.
-async fn work<C: Chain>(seller: &Seller<C>) {
-    let mut pause = POLL;
-    loop {
-        match round(seller).await {
-            Ok(()) => pause = POLL,
-            Err(error) => {
-                // Nothing is lost: every step is taken again from what is stored.
-                seller.progress.say(format!("{error:#}; trying again"));
-                pause = (pause * 2).min(LONGEST_PAUSE);
+    /// Does rounds of work for ever: at once again while there is any, else when the bell rings or after a while.
+    async fn keep_on(
+        self: &Arc<Self>,
+        bell: &Notify,
+        round: impl AsyncFn(&Arc<Self>) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        let mut pause = POLL;
+        loop {
+            match round(self).await {
+                Ok(true) => {
+                    pause = POLL;
+                    continue;
+                }
+                Ok(false) => pause = POLL,
+                Err(error) => {
+                    // Nothing is lost: every step is taken again from what is stored.
+                    self.progress
+                        .say(format!("{}; trying again", explain(&error)));
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
             }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = seller.bell.notified() => {}
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = bell.notified() => {}
+            }
         }
     }
 }
 
 /// Takes every agreement as far as it goes now. One that fails does not hold up the others.
-async fn round<C: Chain>(seller: &Seller<C>) -> anyhow::Result<()> {
+async fn clerk_round<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
     let mut failed = None;
-    for (_, deal) in seller.store.all::<Deal>(Table::Deals)? {
-        let id: AgreementId = deal.offer.agreement;
-        if deal.over {
-            continue;
-        }
+    for (id, _) in seller.active()? {
         loop {
             match advance(seller, id).await {
                 Ok(Next::Again) => {}
@@ -130,5 +159,5 @@ async fn round<C: Chain>(seller: &Seller<C>) -> anyhow::Result<()> {
             }
         }
     }
-    failed.map_or(Ok(()), Err)
+    failed.map_or(Ok(false), Err)
 }

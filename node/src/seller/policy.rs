@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zknode_protocol::{
-    agreement::Agreement,
+    agreement::Terms,
     value::{Address, Amount, ModelId},
 };
 
@@ -20,6 +20,10 @@ pub struct Policy {
     pub max_samples: u32,
     /// Seconds one shard's proof takes, with reserve.
     pub seconds_per_shard: u64,
+    /// Wei kept in the account for bringing one shard's proof to the chain.
+    pub gas_per_shard: Amount,
+    /// Longest time, in seconds, that a bond waits for a delivery.
+    pub longest_wait: u64,
 }
 
 /// Why an agreement is not taken.
@@ -67,23 +71,41 @@ pub enum Refusal {
         /// The agreement's.
         got: u32,
     },
-    /// Shards that cannot hold the samples.
-    #[error("{shards} shards of this model's proofs hold at most {expected} samples, got {got}")]
-    ShardSize {
-        /// Shards agreed.
-        shards: u32,
-        /// Samples they hold.
-        expected: u64,
+    /// More or fewer shards than the samples fill.
+    #[error("expected {expected} shards for {samples} samples at {size} a proof, got {got}")]
+    Shards {
+        /// Full ones, and one for the rest.
+        expected: u32,
         /// Samples agreed.
+        samples: u32,
+        /// Samples a proof covers.
+        size: usize,
+        /// Shards agreed.
         got: u32,
     },
     /// Too little time.
-    #[error("expected at least {expected} s between delivery and the last proof, got {got} s")]
+    #[error("expected at least {expected} s for the proofs, those promised to others before included, got {got} s")]
     Time {
         /// Least time.
         expected: u64,
+        /// Time agreed, or left.
+        got: u64,
+    },
+    /// The bond would lie idle.
+    #[error("expected a delivery within {expected} s at most, got {got} s")]
+    Wait {
+        /// The longest.
+        expected: u64,
         /// Time agreed.
         got: u64,
+    },
+    /// Too poor to bring the proofs to the chain.
+    #[error("the seller's account needs {expected} wei for the bond and for proofs on chain, those promised to others included, and has {got}")]
+    Funds {
+        /// The least.
+        expected: Amount,
+        /// The balance.
+        got: Amount,
     },
     /// The model was opened too often.
     #[error("the model's commitment may be opened {left} more times, the agreement needs {needed}; register the model again")]
@@ -104,12 +126,17 @@ pub struct Facts {
     pub shard_size: usize,
     /// Openings left of the model commitment, those promised to other agreements taken off.
     pub openings_left: u32,
+    /// Shards promised to other agreements.
+    pub promised: u32,
+    /// Wei of the account.
+    pub balance: Amount,
+    /// Block time.
+    pub now: u64,
 }
 
 impl Policy {
     /// Whether the agreement may be accepted.
-    pub fn check(&self, agreement: &Agreement, facts: Facts) -> Result<(), Refusal> {
-        let terms = &agreement.terms;
+    pub fn check(&self, terms: &Terms, facts: Facts) -> Result<(), Refusal> {
         if terms.model != facts.model {
             return Err(Refusal::Model {
                 expected: facts.model,
@@ -142,23 +169,61 @@ impl Policy {
                 got: terms.samples,
             });
         }
-        let held = u64::from(terms.shards) * facts.shard_size as u64;
-        if u64::from(terms.samples) > held {
-            return Err(Refusal::ShardSize {
-                shards: terms.shards,
-                expected: held,
-                got: terms.samples,
+        let full = (terms.samples as usize).div_ceil(facts.shard_size.max(1));
+        if full != terms.shards as usize {
+            return Err(Refusal::Shards {
+                expected: u32::try_from(full).unwrap_or(u32::MAX),
+                samples: terms.samples,
+                size: facts.shard_size,
+                got: terms.shards,
             });
         }
-        let expected = self.seconds_per_shard.saturating_mul(terms.shards.into());
-        let got = terms.prove_by.saturating_sub(terms.deliver_by);
-        if got < expected {
-            return Err(Refusal::Time { expected, got });
+        let got = terms.deliver_by.saturating_sub(facts.now);
+        if got > self.longest_wait {
+            return Err(Refusal::Wait {
+                expected: self.longest_wait,
+                got,
+            });
         }
+        let got = terms.prove_by.saturating_sub(terms.deliver_by);
+        self.check_means(terms, facts, got, terms.wei(terms.bond))?;
         if facts.openings_left < terms.shards {
             return Err(Refusal::Openings {
                 left: facts.openings_left,
                 needed: terms.shards,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the delivery may be acknowledged: the bond is at stake from then on.
+    pub fn check_before_receipt(&self, terms: &Terms, facts: Facts) -> Result<(), Refusal> {
+        let got = terms.prove_by.saturating_sub(facts.now);
+        self.check_means(terms, facts, got, Amount::ZERO)
+    }
+
+    /// Time and gas for all proofs, those promised to others included.
+    fn check_means(
+        &self,
+        terms: &Terms,
+        facts: Facts,
+        seconds: u64,
+        bond: Amount,
+    ) -> Result<(), Refusal> {
+        let proofs = facts.promised.saturating_add(terms.shards);
+        let expected = self.seconds_per_shard.saturating_mul(proofs.into());
+        if seconds < expected {
+            return Err(Refusal::Time {
+                expected,
+                got: seconds,
+            });
+        }
+        let gas = self.gas_per_shard.0.saturating_mul(proofs.into());
+        let expected = Amount(gas.saturating_add(bond.0));
+        if facts.balance < expected {
+            return Err(Refusal::Funds {
+                expected,
+                got: facts.balance,
             });
         }
         Ok(())
@@ -170,89 +235,146 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use zknode_protocol::{
-        agreement::{Metric, State, Terms},
+        agreement::Metric,
         value::{Bytes, Hash},
     };
 
-    fn agreement() -> Agreement {
-        Agreement {
-            terms: Terms {
-                model: ModelId(Bytes([1; 32])),
-                dataset_root: Hash::ZERO,
-                token: Address::ZERO,
-                shards: 2,
-                samples: 20,
-                threshold: 18,
-                price: Amount(200),
-                bond: Amount(50),
-                penalty: Amount(5),
-                accept_by: 100,
-                deliver_by: 200,
-                prove_by: 300,
-                metric: Metric::Top1,
-            },
-            buyer: Bytes([2; 20]),
-            seller: Bytes([3; 20]),
-            state: State::Open,
-            proven: Default::default(),
-            valid: 0,
-            correct: 0,
-            ciphertext: Hash::ZERO,
+    fn terms() -> Terms {
+        Terms {
+            model: ModelId(Bytes([1; 32])),
+            dataset_root: Hash::ZERO,
+            token: Address::ZERO,
+            shards: 2,
+            samples: 20,
+            threshold: 18,
+            price: Amount(200),
+            bond: Amount(50),
+            penalty: Amount(5),
+            accept_by: 100,
+            deliver_by: 200,
+            prove_by: 350,
+            metric: Metric::Top1,
         }
     }
 
+    const POLICY: Policy = Policy {
+        token: Address::ZERO,
+        price_per_sample: Amount(10),
+        max_bond: Amount(50),
+        max_samples: 20,
+        seconds_per_shard: 50,
+        gas_per_shard: Amount(7),
+        longest_wait: 190,
+    };
+
+    /// Exactly what [`terms`] need.
+    const FACTS: Facts = Facts {
+        model: ModelId(Bytes([1; 32])),
+        shard_size: 10,
+        openings_left: 2,
+        promised: 1,
+        balance: Amount(3 * 7 + 50),
+        now: 10,
+    };
+
     #[test]
-    fn each_limit_is_inclusive_and_refuses_one_beyond() {
-        let policy = Policy {
-            token: Address::ZERO,
-            price_per_sample: Amount(10),
-            max_bond: Amount(50),
-            max_samples: 20,
-            seconds_per_shard: 50,
-        };
-        let facts = Facts {
-            model: ModelId(Bytes([1; 32])),
-            shard_size: 10,
-            openings_left: 2,
-        };
-        policy.check(&agreement(), facts).unwrap();
-        let refused = |change: fn(&mut Agreement)| {
-            let mut changed = agreement();
+    fn each_limit_of_the_terms_is_inclusive_and_refuses_one_beyond() {
+        POLICY.check(&terms(), FACTS).unwrap();
+        let refused = |change: fn(&mut Terms)| {
+            let mut changed = terms();
             change(&mut changed);
-            policy.check(&changed, facts).unwrap_err()
+            POLICY.check(&changed, FACTS).unwrap_err()
         };
-        let other = refused(|a| a.terms.model = ModelId(Bytes([9; 32])));
+        let other = refused(|terms| terms.model = ModelId(Bytes([9; 32])));
         assert!(matches!(other, Refusal::Model { .. }));
-        let token = refused(|a| a.terms.token = Bytes([9; 20]));
+        let token = refused(|terms| terms.token = Bytes([9; 20]));
         assert!(matches!(token, Refusal::Token { .. }));
-        let price = refused(|a| a.terms.price = Amount(199));
+        let price = refused(|terms| terms.price = Amount(199));
         assert!(matches!(price, Refusal::Price { expected: 200, .. }));
-        let bond = refused(|a| a.terms.bond = Amount(51));
+        let bond = refused(|terms| terms.bond = Amount(51));
         assert!(matches!(bond, Refusal::Bond { .. }));
-        let samples = refused(|a| {
-            a.terms.samples = 21;
-            a.terms.price = Amount(210);
-            a.terms.shards = 3;
-            a.terms.prove_by = 350;
+        let samples = refused(|terms| {
+            terms.samples = 21;
+            terms.price = Amount(210);
         });
         assert!(matches!(samples, Refusal::Samples { .. }));
-        let size = refused(|a| a.terms.shards = 1);
-        assert!(matches!(size, Refusal::ShardSize { expected: 10, .. }));
-        let time = refused(|a| a.terms.prove_by = 299);
+        for shards in [1, 3] {
+            let refusal = POLICY.check(&Terms { shards, ..terms() }, FACTS);
+            assert!(matches!(refusal, Err(Refusal::Shards { expected: 2, .. })));
+        }
+        let wait = refused(|terms| {
+            terms.deliver_by = 201;
+            terms.prove_by = 351;
+        });
+        assert!(matches!(wait, Refusal::Wait { got: 191, .. }));
+        let time = refused(|terms| terms.prove_by = 349);
         assert!(matches!(
             time,
             Refusal::Time {
-                expected: 100,
-                got: 99
+                expected: 150,
+                got: 149
             }
         ));
-        let few = Facts {
-            openings_left: 1,
-            ..facts
+    }
+
+    #[test]
+    fn so_is_each_limit_of_the_seller() {
+        let refused = |change: fn(&mut Facts)| {
+            let mut changed = FACTS;
+            change(&mut changed);
+            POLICY.check(&terms(), changed).unwrap_err()
         };
+        let openings = refused(|facts| facts.openings_left = 1);
+        assert_eq!(openings, Refusal::Openings { left: 1, needed: 2 });
+        let busy = refused(|facts| facts.promised = 2);
+        assert!(matches!(busy, Refusal::Time { expected: 200, .. }));
+        let poor = refused(|facts| facts.balance = Amount(70));
         assert_eq!(
-            policy.check(&agreement(), few),
-            Err(Refusal::Openings { left: 1, needed: 2 })
+            poor,
+            Refusal::Funds {
+                expected: Amount(71),
+                got: Amount(70)
+            }
         );
+        // A bond in tokens takes no ether.
+        let policy = Policy {
+            token: Bytes([9; 20]),
+            ..POLICY
+        };
+        let terms = Terms {
+            token: Bytes([9; 20]),
+            ..terms()
+        };
+        policy
+            .check(
+                &terms,
+                Facts {
+                    balance: Amount(21),
+                    ..FACTS
+                },
+            )
+            .unwrap();
+    }
+
+    #[test]
+    fn before_the_receipt_time_is_counted_from_now() {
+        let check = |now, balance| {
+            let balance = Amount(balance);
+            POLICY.check_before_receipt(
+                &terms(),
+                Facts {
+                    now,
+                    balance,
+                    ..FACTS
+                },
+            )
+        };
+        check(200, 21).unwrap();
+        assert!(matches!(
+            check(201, 21),
+            Err(Refusal::Time { got: 149, .. })
+        ));
+        // The bond lies in the escrow already.
+        assert!(matches!(check(200, 20), Err(Refusal::Funds { .. })));
     }
 }
