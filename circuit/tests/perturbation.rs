@@ -10,12 +10,15 @@ use halo2_proofs::{
 };
 use rand::{rngs::StdRng, seq::SliceRandom, Rng, SeedableRng};
 use rayon::prelude::*;
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 use support::{context, grid::Grid, Case};
 use zknode_circuit::{
     attestation::Statement,
     gadget::Columns,
-    layout::{Layout, Step, PROGRAM_START},
+    layout::{CellRef, ClaimColumn, Layout, Step, PROGRAM_START},
     witness::{claims::Claims, lanes::Lanes},
 };
 
@@ -126,6 +129,42 @@ fn change_every_cell(case: &Case) {
             assert_eq!(refused, !free, "{kind:?} on row {row}: {value:?}");
         }
     });
+}
+
+/// An operand that is no copy would still be pinned by its step, to whatever makes the result right: so each copy is
+/// looked up.
+#[test]
+fn every_operand_is_a_copy_of_the_cell_that_the_program_names() {
+    let case = Case::get();
+    let (lanes, counts) = case.honest();
+    let statement = Statement::new(counts, context(7));
+    let grid = Grid::new(case, &case.witness(lanes), &statement);
+    let claims = grid.columns.claims();
+    let place = |cell: CellRef| (claims[cell.column as usize].index(), cell.row as usize);
+    let mut cycles: HashMap<(usize, usize), usize> = HashMap::new();
+    for column in claims.iter().map(Column::index) {
+        for row in 0..case.layout().usable() {
+            if !cycles.contains_key(&(column, row)) {
+                let cycle = cycles.len();
+                cycles.extend(grid.tied(column, row).into_iter().map(|cell| (cell, cycle)));
+            }
+        }
+    }
+    let glue = case.layout().glue();
+    let mut pairs: Vec<_> = (glue.equal().iter())
+        .map(|&(left, right)| (place(left), place(right)))
+        .collect();
+    for (index, &step) in glue.steps().iter().enumerate() {
+        if let Step::Horner(a, b) | Step::Dot(a, b) = step {
+            let row = PROGRAM_START + index;
+            let [first, second] = [ClaimColumn::A, ClaimColumn::B].map(|c| claims[c as usize]);
+            pairs.push((place(a), (first.index(), row)));
+            pairs.push((place(b), (second.index(), row)));
+        }
+    }
+    for (named, copy) in pairs {
+        assert_eq!(cycles[&named], cycles[&copy], "{copy:?} copies {named:?}");
+    }
 }
 
 /// The grid is not the mock prover: a sample of changes, judged by both.

@@ -161,6 +161,21 @@ impl Grid {
             })
     }
 
+    /// The cells that must equal this one, itself included.
+    pub fn tied(&self, column: usize, row: usize) -> Vec<(usize, usize)> {
+        let mut cells = vec![(column, row)];
+        let mut cell = (column, row);
+        while let Some(copies) = &self.copies[cell.0] {
+            let (position, row) = copies[cell.1];
+            cell = (self.copied[position], row);
+            if cell == cells[0] {
+                break;
+            }
+            cells.push(cell);
+        }
+        cells
+    }
+
     /// Whether any constraint or copy refuses this value of one cell.
     pub fn refuses(&self, column: usize, row: usize, value: Fr) -> bool {
         if let Some(copies) = &self.copies[column] {
