@@ -17,6 +17,18 @@ fn an_honest_witness_satisfies_every_constraint() {
 }
 
 #[test]
+fn the_contract_accepts_an_honest_attestation() {
+    let case = Case::get();
+    let (lanes, counts) = case.honest();
+    let statement = Statement::new(counts, context(7));
+    let mut attestation = case.attest(case.witness(lanes), statement);
+    assert_ne!(case.contract_accepts(&attestation), Some(false));
+    // Replayed under another context.
+    attestation.statement = Statement::new(counts, context(8));
+    assert_ne!(case.contract_accepts(&attestation), Some(true));
+}
+
+#[test]
 fn an_honest_attestation_counts_what_the_executor_counts() {
     let case = Case::get();
     let attestation = case

@@ -1,11 +1,15 @@
-//! A small network, everything needed to prove it, and its two judges: the mock prover and the verifier.
+//! A small network, everything needed to prove it, and its three judges: the mock prover, the verifier, and the
+//! generated contract on a real EVM (with its reason printed where there is no compiler for it).
 #![allow(clippy::unwrap_used, missing_docs, dead_code)]
 
+#[path = "../chain/mod.rs"]
+mod chain;
 pub mod glue;
 pub mod grid;
 pub mod nets;
 pub mod score;
 
+use chain::{compile, Chain};
 use halo2_proofs::{
     dev::{metadata, MockProver, VerifyFailure},
     halo2curves::bn256::Fr,
@@ -19,11 +23,12 @@ use halo2curves::group::Curve;
 use rand::{rngs::StdRng, Rng, SeedableRng};
 use std::{
     collections::BTreeSet,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 use zknode_circuit::{
     attestation::{AttestationCircuit, Context, Statement, Witness},
     commitment::{Commitment, CommittedModel, CommittedShard, Seed},
+    evm::VerifierSource,
     gadget::Shape as GateShape,
     layout::{Layout, LayoutOptions},
     network::*,
@@ -51,6 +56,13 @@ pub struct Case {
     pub labels: Vec<u16>,
     pub model: CommittedModel,
     pub shard: CommittedShard,
+    contract: OnceLock<Option<Contract>>,
+}
+
+/// The generated contract, and what encodes calls to it.
+struct Contract {
+    source: VerifierSource,
+    chain: Mutex<Chain>,
 }
 
 impl Case {
@@ -99,7 +111,27 @@ impl Case {
             labels,
             model,
             shard,
+            contract: OnceLock::new(),
         }
+    }
+
+    /// Whether the contract accepts; `None` without a compiler.
+    pub fn contract_accepts(&self, attestation: &Attestation) -> Option<bool> {
+        let verifier = self.prover.verifier();
+        let contract = self.contract.get_or_init(|| {
+            let (kzg, basis) = (verifier.kzg(), verifier.statement_basis());
+            let source = VerifierSource::new(kzg, verifier.key(), basis).unwrap();
+            let chain = Mutex::new(Chain::deploy(compile(&source)?));
+            Some(Contract { source, chain })
+        });
+        let Contract { source, chain } = contract.as_ref()?;
+        let points = [attestation.model, attestation.shard].map(|c| c.point().unwrap());
+        let scalars = attestation.statement.scalars().unwrap();
+        let calldata = source.calldata(&points, &scalars, &attestation.proof);
+        let mut chain = chain
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        Some(chain.call(calldata.unwrap()).accepted)
     }
 
     /// The network with one linear layer of another one.
@@ -155,7 +187,7 @@ impl Case {
         failures.iter().map(complaint).collect()
     }
 
-    /// The mock prover and the verifier refuse `witness` for these counts. Returns the complaints.
+    /// The mock prover, the verifier and the contract refuse `witness` for these counts. Returns the complaints.
     pub fn refuse(&self, what: &str, witness: Witness, counts: Counts) -> BTreeSet<String> {
         let statement = Statement::new(counts, context(7));
         let complaints = self.complaints(&witness, &statement);
@@ -166,6 +198,11 @@ impl Case {
         assert!(
             matches!(verdict, Err(AttestationError::Proof(_))),
             "{what}: {verdict:?}"
+        );
+        assert_ne!(
+            self.contract_accepts(&attestation),
+            Some(true),
+            "{what}: the contract accepts"
         );
         complaints
     }
