@@ -203,13 +203,18 @@ impl Stage {
     pub async fn token(&self, amount: u128) -> anyhow::Result<Address> {
         let artifact = include_str!("../../contracts/artifacts/test/TestToken.json");
         let artifact: Value = serde_json::from_str(artifact)?;
-        let deployed = self.send(json!({ "data": artifact["bytecode"] })).await?;
+        let deployed = self
+            .anvil
+            .transact(json!({ "data": artifact["bytecode"] }))
+            .await?;
         let token = &deployed["contractAddress"];
         for account in [self.seller_account, self.buyer_account] {
             // mint(address,uint256)
             let account = hex::encode(account.0);
             let data = format!("0x40c10f19{account:0>64}{amount:064x}");
-            self.send(json!({ "to": token, "data": data })).await?;
+            self.anvil
+                .transact(json!({ "to": token, "data": data }))
+                .await?;
         }
         Ok(serde_json::from_value(token.clone())?)
     }
@@ -222,22 +227,6 @@ impl Stage {
         let word = self.anvil.call("eth_call", call).await?;
         let digits = word.as_str().unwrap_or_default().trim_start_matches("0x");
         Ok(u128::from_str_radix(digits, 16)?)
-    }
-
-    /// A transaction of the chain's own rich account: its receipt.
-    async fn send(&self, mut transaction: Value) -> anyhow::Result<Value> {
-        let accounts = self.anvil.call("eth_accounts", json!([])).await?;
-        transaction["from"] = accounts[0].clone();
-        let sent = self.anvil.call("eth_sendTransaction", json!([transaction]));
-        let hash = sent.await?;
-        loop {
-            let params = json!([hash]);
-            let receipt = self.anvil.call("eth_getTransactionReceipt", params).await?;
-            if !receipt.is_null() {
-                return Ok(receipt);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
     }
 
     /// What the escrow holds: nothing, once everybody has withdrawn.

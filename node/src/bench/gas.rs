@@ -1,8 +1,8 @@
 //! What a real Ethereum node asks for one verification.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-use anyhow::{ensure, Context};
+use anyhow::Context;
 use serde::Serialize;
 use serde_json::{json, Value};
 use zknode_circuit::{
@@ -11,9 +11,6 @@ use zknode_circuit::{
 };
 
 use crate::{demo::anvil::Anvil, progress::Progress, verifier_code::compile};
-
-/// Pause until a transaction is looked for again.
-const POLL: Duration = Duration::from_millis(50);
 
 /// What the verifier contract costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -49,40 +46,18 @@ pub async fn measure(
     let calldata = source.calldata(&[model, shard], &scalars, &attestation.proof)?;
 
     let anvil = Anvil::start(anvil).await?;
-    let accounts = anvil.call("eth_accounts", json!([])).await?;
-    let from = &accounts[0];
     let data = format!("0x{}", hex::encode(&code.creation));
-    let deployed = transact(&anvil, json!({ "from": from, "data": data })).await?;
+    let deployed = anvil.transact(json!({ "data": data })).await?;
     let contract = &deployed["contractAddress"];
     let data = format!("0x{}", hex::encode(calldata));
-    let call = json!({ "from": from, "to": contract, "data": data });
-    let verified = transact(&anvil, call).await?;
+    let call = json!({ "to": contract, "data": data });
+    let verified = anvil.transact(call).await?;
     bar.done();
     Ok(Gas {
         gas: gas_used(&verified)?,
         deploy_gas: gas_used(&deployed)?,
         code_bytes: code.runtime.len(),
     })
-}
-
-async fn transact(anvil: &Anvil, transaction: Value) -> anyhow::Result<Value> {
-    let hash = anvil
-        .call("eth_sendTransaction", json!([transaction]))
-        .await?;
-    let receipt = loop {
-        let receipt = anvil
-            .call("eth_getTransactionReceipt", json!([hash]))
-            .await?;
-        if !receipt.is_null() {
-            break receipt;
-        }
-        tokio::time::sleep(POLL).await;
-    };
-    ensure!(
-        receipt["status"] == "0x1",
-        "the transaction failed: {receipt}"
-    );
-    Ok(receipt)
 }
 
 fn gas_used(receipt: &Value) -> anyhow::Result<u64> {

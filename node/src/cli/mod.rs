@@ -2,6 +2,7 @@
 
 mod account;
 mod bench;
+mod buyer;
 mod contract;
 mod dataset;
 mod demo;
@@ -9,7 +10,7 @@ mod escrow;
 mod import;
 mod model;
 mod prove;
-mod roles;
+mod seller;
 mod srs;
 pub mod value;
 
@@ -80,10 +81,10 @@ enum Command {
     Escrow(escrow::Command),
     /// The seller's node.
     #[command(subcommand)]
-    Seller(roles::SellerCommand),
+    Seller(seller::SellerCommand),
     /// The buyer's side.
     #[command(subcommand)]
-    Buyer(roles::BuyerCommand),
+    Buyer(buyer::BuyerCommand),
     /// The whole protocol on this machine: a real chain, a seller and a buyer, the bundled model and images.
     Demo(demo::Demo),
     /// Measures proving, verifying, gas and memory on this machine, and how far they are from its floor.

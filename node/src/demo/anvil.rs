@@ -18,6 +18,8 @@ use zknode_protocol::value::{Address, Amount};
 
 /// Longest wait for it to listen.
 const START: Duration = Duration::from_secs(30);
+/// Pause until a transaction is looked for again.
+const POLL: Duration = Duration::from_millis(50);
 /// Where `npm install` in `contracts/` puts the pinned binaries.
 const BUNDLED: &str = "contracts/node_modules/@foundry-rs";
 
@@ -83,6 +85,29 @@ impl Anvil {
         let text = answer.as_str().and_then(|text| text.strip_prefix("0x"));
         let text = text.context("anvil's balance is not a number")?;
         Ok(Amount(u128::from_str_radix(text, 16)?))
+    }
+
+    /// Sends a transaction of the node's own rich account and waits for its receipt.
+    pub async fn transact(&self, mut transaction: Value) -> anyhow::Result<Value> {
+        let accounts = self.call("eth_accounts", json!([])).await?;
+        transaction["from"] = accounts[0].clone();
+        let hash = self
+            .call("eth_sendTransaction", json!([transaction]))
+            .await?;
+        let receipt = loop {
+            let receipt = self
+                .call("eth_getTransactionReceipt", json!([hash]))
+                .await?;
+            if !receipt.is_null() {
+                break receipt;
+            }
+            tokio::time::sleep(POLL).await;
+        };
+        ensure!(
+            receipt["status"] == "0x1",
+            "the transaction failed: {receipt}"
+        );
+        Ok(receipt)
     }
 
     /// Any JSON-RPC call.

@@ -1,0 +1,200 @@
+//! `zknode seller`
+
+use std::net::SocketAddr;
+
+use anyhow::{bail, ensure, Context};
+use clap::{Args, Subcommand};
+use rand::rngs::OsRng;
+use tokio::net::TcpListener;
+use zknode_circuit::prove::Prover;
+use zknode_protocol::{
+    chain::Chain,
+    message::{Domain, SellerCard, Version},
+    value::{Address, Amount, Bytes, Hash, ModelId},
+};
+
+use super::{value, Party, Session};
+use crate::{
+    card::ModelCard,
+    keys,
+    output::Answer,
+    seller::{
+        event::Event,
+        model::{registered, OwnModel},
+        policy::Policy,
+        serve, Bell, Seller,
+    },
+    setup,
+    testset::point,
+};
+
+#[derive(Subcommand)]
+pub enum SellerCommand {
+    /// Offers a registered model over HTTP, accepts agreements, proves and is paid.
+    Serve(Box<Serve>),
+}
+
+#[derive(Args)]
+pub struct Serve {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:7711")]
+    listen: SocketAddr,
+    /// Which registered model [default: the only one].
+    #[arg(long)]
+    model: Option<Hash>,
+    /// Be paid in this ERC-20 token, amounts in its least unit [default: ether].
+    #[arg(long, value_name = "ADDRESS")]
+    token: Option<Address>,
+    /// Least price of a sample.
+    #[arg(long, value_parser = value::amount)]
+    price_per_sample: Amount,
+    /// Largest bond to put at stake.
+    #[arg(long, default_value = "1ether", value_parser = value::amount)]
+    max_bond: Amount,
+    /// Most samples in one agreement.
+    #[arg(long, default_value_t = 100_000)]
+    max_samples: u32,
+    /// Wei to keep in the account for bringing each promised shard's proof to the chain (about 1,000,000 gas).
+    #[arg(long, default_value = "0.02ether", value_parser = value::amount)]
+    gas_per_shard: Amount,
+    /// Longest wait for a test set, the bond locked.
+    #[arg(long, default_value = "7d", value_parser = value::duration)]
+    longest_wait: std::time::Duration,
+    /// Time to ask for, for each shard's proof.
+    #[arg(long, default_value = "3m", value_parser = value::duration)]
+    time_per_shard: std::time::Duration,
+}
+
+impl SellerCommand {
+    pub async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
+        let Self::Serve(arguments) = self;
+        arguments.run(session).await
+    }
+}
+
+impl Serve {
+    async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
+        let party = session.party().await?;
+        let mut models = registered(&party.store)?;
+        if let Some(wanted) = self.model {
+            models.retain(|(id, _)| id.0 == wanted);
+        }
+        let (model, record) = match models.len() {
+            0 => bail!("there is no such registered model here; use `zknode model register` first"),
+            1 => models.remove(0),
+            several => bail!("{several} models are registered; say which one with --model"),
+        };
+        let chain = party.wallet.chain();
+        let here = (chain.chain_id(), chain.contracts().registry);
+        if record.registry != here {
+            bail!(
+                "model {model} was registered with registry {} on chain {}, this home now uses {} on chain {}",
+                record.registry.1, record.registry.0, here.1, here.0
+            );
+        }
+        let network = OwnModel::network(&party.home, &record)?;
+        let layout = setup::layout(network.architecture(), &record.layout)?;
+        let k = layout.options().k;
+        let chain_id = Some(chain.chain_id());
+        let srs = setup::reference_string(&party.home, k, chain_id, &session.progress)?;
+        let own = OwnModel::load(&party.home, record, layout.clone(), &srs)?;
+        let prover = setup::keys(srs, layout, &session.progress)?;
+        check_registered(&party, model, &prover).await?;
+        let reading_key = keys::reading_key(&party.home, &mut OsRng)?;
+        let card = card(&party, model, &own, *reading_key.public_key().as_bytes())?;
+        let listener = TcpListener::bind(self.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", self.listen))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let up = Event::Listening { url, model };
+        session.output().print(&up, up.to_string())?;
+        let Party {
+            home,
+            store,
+            key,
+            wallet,
+            ..
+        } = party;
+        let seller = Seller {
+            home,
+            store,
+            wallet,
+            key,
+            reading_key,
+            model: own,
+            prover,
+            card,
+            policy: Policy {
+                token: self.token.unwrap_or(Address::ZERO),
+                price_per_sample: self.price_per_sample,
+                max_bond: self.max_bond,
+                max_samples: self.max_samples,
+                seconds_per_shard: self.time_per_shard.as_secs(),
+                gas_per_shard: self.gas_per_shard,
+                longest_wait: self.longest_wait.as_secs(),
+            },
+            progress: session.progress,
+            output: session.output(),
+            bell: Bell::default(),
+        };
+        serve(seller, listener, async {
+            // Without signals there is only kill, which is as good.
+            let _ = tokio::signal::ctrl_c().await;
+        })
+        .await?;
+        Ok(Answer::Yes)
+    }
+}
+
+/// What is on chain must be what this build proves: else every proof would be refused, and every bond lost. Agreements
+/// about other models are named, since only serving those models goes on with them.
+async fn check_registered(party: &Party, model: ModelId, prover: &Prover) -> anyhow::Result<()> {
+    let chain = party.wallet.chain();
+    let registered = chain.model(model).await?;
+    let registered = registered.with_context(|| format!("model {model} is not in the registry"))?;
+    let digest = Bytes(prover.verifier().digest());
+    ensure!(
+        digest == registered.architecture,
+        "this build makes proofs for the verifying key {digest}, model {model} is registered with {}: \
+         use the release that registered it, or register it again",
+        registered.architecture
+    );
+    let live = chain.code_hash(registered.verifier).await?;
+    ensure!(
+        live == Some(registered.verifier_code),
+        "there is other code at the verifier's address {} than at registration",
+        registered.verifier
+    );
+    Ok(())
+}
+
+fn card(
+    party: &Party,
+    model: ModelId,
+    own: &OwnModel,
+    reading_key: [u8; 32],
+) -> anyhow::Result<ModelCard> {
+    let chain = party.wallet.chain();
+    let domain = Domain {
+        chain_id: chain.chain_id(),
+        escrow: chain.contracts().escrow,
+    };
+    let (seller, reading_key) = (party.key.address(), Bytes(reading_key));
+    let signature = party
+        .key
+        .sign(domain.reading_key_digest(seller, reading_key))?;
+    Ok(ModelCard {
+        version: Version,
+        seller: SellerCard {
+            version: Version,
+            domain,
+            seller,
+            reading_key,
+            signature,
+        },
+        model,
+        architecture: own.network.architecture().clone(),
+        layout: own.layout.options().clone(),
+        points: vec![point(&own.record.commitment)],
+    })
+}
