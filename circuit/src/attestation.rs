@@ -3,6 +3,13 @@
 //! > There are weights under the model commitment and labelled samples under the shard commitment
 //! > such that the integer network of the architecture ranks the label first for exactly `top1`,
 //! > and below `top_k` for exactly `topk`, of the `valid` samples.
+//!
+//! Weights and pixels are field elements; no gate keeps them small. Where they are the integers of a
+//! total network and bytes, the network is `network::execute`'s. Else the commitments still fix,
+//! before any data is seen, one function of an image (accumulators are field elements, and the split
+//! of one into `q` and `r` is unique), which has no proof where it leaves the tables. So a seller gains
+//! nothing by odd weights; who holds both sides of an agreement can prove what they like, as with
+//! honest pixels.
 
 use crate::{
     gadget::{glue::opcode, Columns, Shape},

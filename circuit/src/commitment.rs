@@ -3,8 +3,14 @@
 //! A commitment to a column is one linear functional of it (its value at the secret `tau`), and
 //! every proof that uses the column opens it at one more random point. With `S` salt rows any `S`
 //! such functionals are jointly uniform and say nothing about the values, so a commitment may be
-//! opened `S - 1` times. [`OpeningBudget`] counts; past it the owner must commit again with fresh
-//! salt. Unsalted, a commitment to small values could simply be guessed.
+//! opened `S - 1` times, by whomever: [`OpeningBudget`] counts one owner's proofs, so a commitment
+//! serves one agreement (the node commits afresh for each). Past it the owner must commit again with
+//! fresh salt. Unsalted, a commitment to small values could simply be guessed.
+//!
+//! Advice columns are hidden by halo2's six random rows against at most four functionals each. The
+//! quotient's pieces carry no blind of their own under KZG: that they say nothing rests on the spare
+//! random rows of all columns together, a count and not a proof (eprint 2024/848 on the general
+//! question).
 //!
 //! The salt is stretched from a stored 32-byte seed by ChaCha20, so an opening is the values and
 //! the seed.

@@ -115,7 +115,6 @@ impl Prover {
         let key = keygen_pk(srs.params(), key, &circuit).map_err(ProverError::Keys)?;
         let verifier = Verifier::new(
             &layout,
-            srs.is_development(),
             KzgVerifierKey::from(srs.params()),
             key.get_vk().clone(),
             statement_basis(&srs, &layout),

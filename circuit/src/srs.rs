@@ -15,6 +15,7 @@ mod error;
 mod points;
 mod ptau;
 
+pub(crate) use audit::{is_development_secret, is_secret};
 pub use development::insecure_development_secret;
 pub use digest::FileDigest;
 pub use error::SrsError;

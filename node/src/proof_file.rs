@@ -22,7 +22,7 @@ pub const VERSION: u16 = 1;
 pub struct ProofFile {
     /// [`VERSION`].
     pub version: u16,
-    /// Digest of the verifying key it was made for.
+    /// Fingerprint of the verifying key it was made for.
     pub key: Hash,
     /// Root over the shard commitments.
     pub dataset_root: Hash,
@@ -116,7 +116,7 @@ impl ProofFile {
         if self.version != VERSION {
             return Err(ProofFileError::Version { got: self.version });
         }
-        let expected = zknode_protocol::value::Bytes(verifier.digest());
+        let expected = zknode_protocol::value::Bytes(verifier.fingerprint());
         if self.key != expected {
             return Err(ProofFileError::Key {
                 expected,

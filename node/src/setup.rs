@@ -17,9 +17,6 @@ use crate::{
     progress::Progress,
 };
 
-/// The largest `k` this program makes keys for: 2^22 rows need some 30 GB.
-const MAX_K: u32 = 22;
-
 /// The reference string for `2^k` rows. The development string is made on the spot where nothing is at stake: without a
 /// chain, or on a development chain; elsewhere it is refused, and a ceremony's must have been imported.
 pub fn reference_string(
@@ -95,9 +92,6 @@ fn save(home: &Home, srs: &Srs) -> anyhow::Result<()> {
 
 /// Lays out an architecture whose origin may be hostile.
 pub fn layout(architecture: &Architecture, options: &LayoutOptions) -> anyhow::Result<Arc<Layout>> {
-    if options.k > MAX_K {
-        bail!("expected k of at most {MAX_K}, got {}", options.k);
-    }
     let layout = Layout::new(architecture.clone(), options.clone())?;
     Ok(Arc::new(layout))
 }

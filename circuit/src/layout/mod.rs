@@ -34,7 +34,9 @@ pub const LANES: std::ops::RangeInclusive<usize> = 8..=32;
 /// Bits every comparison of two logits covers at least.
 pub const COMPARE_BITS: u32 = 32;
 /// Salt rows of a committed column: fewer hide nothing, more buy openings.
-const SALT_ROWS: Range<usize> = 64..4096;
+const SALT_ROWS: Range<usize> = 256..4096;
+/// log2 of the rows a circuit may have; proving the largest takes some 36 GB.
+const K: std::ops::RangeInclusive<u32> = 8..=22;
 
 /// The choices that, with an architecture, fix the circuit and its verifying key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +77,7 @@ pub enum LayoutError {
         found: usize,
     },
     /// `k` out of range.
-    #[error("k must be in 8..=24, found {0}")]
+    #[error("k must be in 8..=22, found {0}")]
     RowsExponent(u32),
     /// More classes than the rank check covers.
     #[error("{classes} classes need more than {bits} bits; use more fraction bits")]
@@ -373,7 +375,7 @@ fn check_options(architecture: &Architecture, options: &LayoutOptions) -> Result
     if !LANES.contains(&options.lanes) || !options.lanes.is_multiple_of(2) {
         return Err(LayoutError::Lanes(options.lanes));
     }
-    if !(8..=24).contains(&options.k) {
+    if !K.contains(&options.k) {
         return Err(LayoutError::RowsExponent(options.k));
     }
     if options.samples == 0

@@ -68,6 +68,9 @@ pub enum VerifyError {
         /// The length given.
         got: usize,
     },
+    /// A key with fewer commitments than its constraint system has columns.
+    #[error("the verifying key is incomplete: it lacks a commitment its constraints name")]
+    MissingPoint,
     /// Bytes that decode to nothing.
     #[error("the proof does not decode: {0}")]
     Encoding(#[from] TranscriptError),
@@ -281,10 +284,12 @@ impl Replay {
                             power *= x_n;
                         }
                     }
-                    Poly::Instance(i) => terms.extend(term(scale, instance_commitments, i)),
-                    Poly::Fixed(i) => terms.extend(term(scale, vk.fixed_commitments(), i)),
-                    Poly::Sigma(i) => terms.extend(term(scale, vk.permutation().commitments(), i)),
-                    Poly::Proof(i) => terms.extend(term(scale, &self.points, i)),
+                    Poly::Instance(i) => terms.push(term(scale, instance_commitments, i)?),
+                    Poly::Fixed(i) => terms.push(term(scale, vk.fixed_commitments(), i)?),
+                    Poly::Sigma(i) => {
+                        terms.push(term(scale, vk.permutation().commitments(), i)?);
+                    }
+                    Poly::Proof(i) => terms.push(term(scale, &self.points, i)?),
                 }
                 scale *= mu;
             }
@@ -297,7 +302,7 @@ impl Replay {
     }
 }
 
-/// The shape guarantees that the position exists.
-fn term(scale: Fr, points: &[G1Affine], position: usize) -> Option<(Fr, G1Affine)> {
-    points.get(position).map(|point| (scale, *point))
+fn term(scale: Fr, points: &[G1Affine], position: usize) -> Result<(Fr, G1Affine), VerifyError> {
+    let point = points.get(position).ok_or(VerifyError::MissingPoint)?;
+    Ok((scale, *point))
 }

@@ -35,6 +35,18 @@ pub(super) fn bases(k: u32, g: &[G1Affine], g_lagrange: &[G1Affine]) -> Result<(
     Ok(())
 }
 
+/// Whether the G2 point is that of a secret: of the right order, and somebody contributed.
+pub(crate) fn is_secret(s_g2: &G2Affine) -> bool {
+    !bool::from(s_g2.is_identity())
+        && bool::from(s_g2.to_curve().is_torsion_free())
+        && *s_g2 != G2Affine::generator()
+}
+
+/// Whether the G2 point is that of the public development secret.
+pub(crate) fn is_development_secret(s_g2: &G2Affine) -> bool {
+    *s_g2 == development::s_g2()
+}
+
 /// The G2 point is of the right order, somebody contributed, and the label tells the truth.
 pub(super) fn secret(s_g2: &G2Affine, provenance: Provenance) -> Result<(), SrsError> {
     if bool::from(s_g2.is_identity()) || !bool::from(s_g2.to_curve().is_torsion_free()) {
@@ -43,10 +55,10 @@ pub(super) fn secret(s_g2: &G2Affine, provenance: Provenance) -> Result<(), SrsE
     if *s_g2 == G2Affine::generator() {
         return Err(SrsError::NoContribution);
     }
-    let is_development_secret = *s_g2 == development::s_g2();
+    let is_development = is_development_secret(s_g2);
     match provenance {
-        Provenance::Development if !is_development_secret => Err(SrsError::NotDevelopmentSecret),
-        Provenance::Ceremony { .. } if is_development_secret => Err(SrsError::DevelopmentSecret),
+        Provenance::Development if !is_development => Err(SrsError::NotDevelopmentSecret),
+        Provenance::Ceremony { .. } if is_development => Err(SrsError::DevelopmentSecret),
         _ => Ok(()),
     }
 }

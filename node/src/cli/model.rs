@@ -147,9 +147,13 @@ impl Command {
                 let prover = setup::keys(srs, layout, &session.progress)?;
                 write_file(out, |file| prover.verifier().write(file))?;
                 let digest = Bytes(prover.verifier().digest());
+                let fingerprint = Bytes(prover.verifier().fingerprint());
                 session.output().print(
-                    &json!({ "key": out, "digest": digest }),
-                    format!("{}: {digest}", out.display()),
+                    &json!({ "key": out, "digest": digest, "fingerprint": fingerprint }),
+                    format!(
+                        "{}: fingerprint {fingerprint}, circuit {digest}",
+                        out.display()
+                    ),
                 )?;
                 Ok(Answer::Yes)
             }

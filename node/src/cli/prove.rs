@@ -10,6 +10,7 @@ use zknode_circuit::{
     attestation::Context,
     commitment::{Commitment, CommittedModel, CommittedShard, Seed},
     network::model_file,
+    verify::Verifier,
 };
 use zknode_protocol::{
     bounds::clopper_pearson_lower,
@@ -95,7 +96,7 @@ impl Prove {
         let seconds = start.elapsed().as_secs_f64();
         let file = ProofFile {
             version: VERSION,
-            key: Bytes(verifier.digest()),
+            key: Bytes(verifier.fingerprint()),
             dataset_root: set.root,
             shards,
         };
@@ -129,6 +130,10 @@ pub struct Verify {
     /// Verifying key of the architecture, from someone trusted or made with `model key`.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
+    /// Make the key again from its architecture and this machine's reference string, and compare: then the key file
+    /// need not be trusted.
+    #[arg(long)]
+    rebuild: bool,
     /// The model commitment it must be about.
     #[arg(long, value_name = "HEX", value_parser = commitment)]
     model: Option<Commitment>,
@@ -143,6 +148,21 @@ pub struct Verify {
     threshold: Option<Threshold>,
 }
 
+fn rebuild(session: &Session, verifier: &Verifier) -> anyhow::Result<()> {
+    let layout = setup::layout(verifier.architecture(), verifier.options())?;
+    let k = layout.options().k;
+    let srs = setup::reference_string(&session.home()?, k, None, &session.progress)?;
+    let prover = setup::keys(srs, layout, &session.progress)?;
+    let (expected, found) = (prover.verifier().fingerprint(), verifier.fingerprint());
+    ensure!(
+        expected == found,
+        "the key file is not the key of its architecture under this machine's reference string: expected {}, found {}",
+        Bytes(expected),
+        Bytes(found)
+    );
+    Ok(())
+}
+
 fn commitment(text: &str) -> Result<Commitment, String> {
     Commitment::try_from(text.to_owned())
 }
@@ -150,6 +170,9 @@ fn commitment(text: &str) -> Result<Commitment, String> {
 impl Verify {
     pub fn run(&self, session: &Session) -> anyhow::Result<Answer> {
         let verifier = read_key(&self.key)?;
+        if self.rebuild {
+            rebuild(session, &verifier)?;
+        }
         let text = read_file(&self.proof, MAX_PROOF)?;
         let file: ProofFile = serde_json::from_slice(&text)
             .with_context(|| format!("{} is not a proof file", self.proof.display()))?;
@@ -180,7 +203,7 @@ impl Verify {
         let mut words = format!(
             "{}: {} of {} correct ({:.2} %), {} within the first {}\n\
              accuracy above {:.2} % with 95 % confidence, if the samples were drawn at random\n\
-             model {}\ndataset {}\nverified in {milliseconds:.1} ms",
+             model {}\ndataset {}\nkey {}{}\nverified in {milliseconds:.1} ms",
             if passed {
                 "yes"
             } else {
@@ -194,6 +217,12 @@ impl Verify {
             100.0 * bound,
             total.model,
             total.dataset_root,
+            Bytes(verifier.fingerprint()),
+            if self.rebuild {
+                ", made again here"
+            } else {
+                ", as its file says"
+            },
         );
         if insecure {
             words +=
@@ -203,6 +232,7 @@ impl Verify {
             &json!({
                 "accepted": true, "passed": passed, "total": total, "lower_bound_95": bound,
                 "milliseconds": milliseconds, "insecure": insecure,
+                "key": Bytes(verifier.fingerprint()), "rebuilt": self.rebuild,
             }),
             words,
         )?;

@@ -27,8 +27,11 @@ pub enum Command {
         #[arg(long)]
         k: u32,
         /// BLAKE2b-512 the file must have, as the ceremony published it.
-        #[arg(long)]
+        #[arg(long, required_unless_present = "unpinned")]
         digest: Option<FileDigest>,
+        /// Take a file whose origin nothing vouches for: whoever made it may know its secret.
+        #[arg(long, conflicts_with = "digest")]
+        unpinned: bool,
     },
     /// Checks a cached string against itself: powers, Lagrange basis and G2 point share one secret.
     Audit {
@@ -47,10 +50,12 @@ impl Command {
                 let srs = setup::reference_string(&home, *k, None, progress)?;
                 show(session, &srs)
             }
-            Self::Import { file, k, digest } => {
+            Self::Import {
+                file, k, digest, ..
+            } => {
                 let srs = setup::import_ceremony(&home, file, *k, *digest, progress)?;
                 if digest.is_none() {
-                    progress.say("without --digest nothing says whose ceremony this was");
+                    progress.say("UNPINNED: nothing says whose ceremony this was");
                 }
                 show(session, &srs)
             }

@@ -7,6 +7,9 @@ use zknode_protocol::{
     value::{Address, Amount, ModelId},
 };
 
+/// Openings kept back for each agreement: a proof that is interrupted spends one, and is made again.
+const SPARE_OPENINGS: u32 = 8;
+
 /// What the seller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -112,7 +115,7 @@ pub enum Refusal {
     Openings {
         /// Openings left.
         left: u32,
-        /// One a shard.
+        /// One a shard, and some to spare.
         needed: u32,
     },
 }
@@ -187,10 +190,11 @@ impl Policy {
         }
         let got = terms.prove_by.saturating_sub(terms.deliver_by);
         self.check_means(terms, facts, got, terms.wei(terms.bond))?;
-        if facts.openings_left < terms.shards {
+        let needed = terms.shards.saturating_add(SPARE_OPENINGS);
+        if facts.openings_left < needed {
             return Err(Refusal::Openings {
                 left: facts.openings_left,
-                needed: terms.shards,
+                needed,
             });
         }
         Ok(())
@@ -271,7 +275,7 @@ mod tests {
     const FACTS: Facts = Facts {
         model: ModelId(Bytes([1; 32])),
         shard_size: 10,
-        openings_left: 2,
+        openings_left: 10,
         promised: 1,
         balance: Amount(3 * 7 + 50),
         now: 10,
@@ -324,8 +328,14 @@ mod tests {
             change(&mut changed);
             POLICY.check(&terms(), changed).unwrap_err()
         };
-        let openings = refused(|facts| facts.openings_left = 1);
-        assert_eq!(openings, Refusal::Openings { left: 1, needed: 2 });
+        let openings = refused(|facts| facts.openings_left = 9);
+        assert_eq!(
+            openings,
+            Refusal::Openings {
+                left: 9,
+                needed: 10
+            }
+        );
         let busy = refused(|facts| facts.promised = 2);
         assert!(matches!(busy, Refusal::Time { expected: 200, .. }));
         let poor = refused(|facts| facts.balance = Amount(70));

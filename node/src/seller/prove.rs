@@ -123,7 +123,8 @@ impl<C: Chain> Seller<C> {
             ));
         }
         let shard = self.commit(opening)?;
-        for column in [self.model.committed.column(), shard.column()] {
+        // The shard's first: the model's openings are worth more.
+        for column in [shard.column(), self.model.committed.column()] {
             spend_opening(&self.store, &column.commitment(), OpeningBudget::of(column))?;
         }
         let bar = self.progress.proof(&format!(
