@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use zknode_protocol::{
-    agreement::{Agreement, State},
+    agreement::{Agreement, State, Terms},
     chain::{
-        journal::{confirm, replace, submit, Journal, JournalError, Patience},
+        fees::FEE_CEILING,
+        journal::{Journal, JournalError, Patience},
+        sender::Sender,
         Call, Chain, ChainError, ChainEvent, TxReceipt,
     },
     value::{Address, AgreementId, Amount},
@@ -14,8 +16,9 @@ use zknode_protocol::{
 
 use crate::store::{Store, StoreError, Table};
 
-/// How often a waiting transaction's fee is raised before its sender is told.
-const RAISES: u32 = 3;
+/// How often a token is asked for an allowance for one purpose. An allowance is not always spent on what it was asked
+/// for, so it is asked for again; a token that forgets what it allowed must not take the account's ether in fees.
+const APPROVALS: u32 = 8;
 
 /// An account: its chain, and its journal in the database. One transaction at a time.
 pub struct Wallet<C> {
@@ -23,11 +26,12 @@ pub struct Wallet<C> {
     store: Arc<Store>,
     journal: String,
     patience: Patience,
+    ceiling: u64,
     turn: Mutex<()>,
 }
 
 impl<C: Chain> Wallet<C> {
-    /// The wallet of `chain`'s account.
+    /// The wallet of `chain`'s account, with the usual ceiling of fees.
     pub fn new(chain: C, store: Arc<Store>, patience: Patience) -> Self {
         Self {
             journal: format!("{}/{}", chain.chain_id(), chain.account()),
@@ -35,7 +39,13 @@ impl<C: Chain> Wallet<C> {
             chain,
             store,
             patience,
+            ceiling: FEE_CEILING,
         }
+    }
+
+    /// Another ceiling: the highest fee offered, as a multiple of the current base fee and tip (see [`FEE_CEILING`]).
+    pub fn with_fee_ceiling(self, ceiling: u64) -> Self {
+        Self { ceiling, ..self }
     }
 
     /// The chain it acts on.
@@ -43,48 +53,67 @@ impl<C: Chain> Wallet<C> {
         &self.chain
     }
 
-    /// Sends `call` for `purpose`, once, and waits until it is in a block. Asked again with the same purpose, after a
-    /// crash or not, it sends what was signed the first time and gives the same receipt.
+    /// Sends `call` for `purpose`, once, and waits until it is deep enough. Asked again with the same purpose, after a
+    /// crash or not, it sees through what was signed the first time and gives the same receipt. Which errors leave it
+    /// open whether money moves: see [`Sender::execute`] and [`Wallet::was_sent`].
     pub async fn execute(&self, purpose: &str, call: &Call) -> Result<TxReceipt, ChainError> {
         let _turn = self.turn.lock().await;
         let mut journal = self.load()?;
-        let save = |journal: &Journal| self.save(journal).map_err(|error| error.to_string());
-        let mut entry = submit(&self.chain, &mut journal, purpose, call, save).await?;
-        let mut raises = 0;
-        loop {
-            match confirm(&self.chain, &entry, self.patience).await {
-                Ok(receipt) => {
-                    journal.record_mined(purpose, &receipt)?;
-                    self.save(&journal).map_err(unsaved)?;
-                    return Ok(receipt);
-                }
-                Err(error @ (ChainError::Failed { .. } | ChainError::NonceTaken { .. })) => {
-                    journal.forget(purpose);
-                    self.save(&journal).map_err(unsaved)?;
-                    return Err(error);
-                }
-                Err(ChainError::Timeout { .. }) if raises < RAISES => {
-                    raises += 1;
-                    entry = replace(&self.chain, &mut journal, purpose, call, save).await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        self.sender(&mut journal).execute(purpose, call).await
     }
 
-    /// Lets the escrow take `amount` of a token from this account, once for `purpose`. Ether needs no leave.
+    /// Whether a transaction was signed for `purpose` that did or may still do what it is for. False is certain: none
+    /// was ever signed, or it is known at depth that it reverted or was withdrawn. Only then has no money moved.
+    pub fn was_sent(&self, purpose: &str) -> Result<bool, ChainError> {
+        Ok(self.load()?.entry(purpose).is_some())
+    }
+
+    /// Sees to it that the escrow may take `amount` of a token from this account, before it is taken for `purpose`.
+    /// Looks at what the chain says is allowed, so it may be called as often as one likes. Ether needs no leave.
     pub async fn allow(
         &self,
         token: Address,
         amount: Amount,
         purpose: &str,
     ) -> Result<(), ChainError> {
-        if token != Address::ZERO && amount != Amount::ZERO {
-            let call = Call::ApproveToken { token, amount };
-            self.execute(&format!("allow {token} {purpose}"), &call)
-                .await?;
+        if token == Address::ZERO || amount == Amount::ZERO {
+            return Ok(());
         }
-        Ok(())
+        let _turn = self.turn.lock().await;
+        let mut journal = self.load()?;
+        // What waits may use up what is allowed now.
+        self.sender(&mut journal).clear_the_way(None).await?;
+        let approve = |amount| Call::ApproveToken { token, amount };
+        let mut tries = 0;
+        loop {
+            let allowed = self.chain.allowance(token, self.chain.account()).await?;
+            if allowed >= amount {
+                return Ok(());
+            }
+            let Some(name) = (1..=APPROVALS)
+                .map(|number| allowance_purpose(token, purpose, number))
+                .find(|name| journal.entry(name).is_none_or(|entry| entry.is_pending()))
+                .filter(|_| tries < APPROVALS)
+            else {
+                return Err(ChainError::Allowance {
+                    token,
+                    needed: amount,
+                    allowed,
+                    tries: APPROVALS,
+                });
+            };
+            tries += 1;
+            let mut sender = self.sender(&mut journal);
+            match sender.execute(&name, &approve(amount)).await {
+                // Some tokens change an allowance only from or to zero.
+                Err(ChainError::Revert { .. }) if allowed != Amount::ZERO => {
+                    let first = format!("{name} from 0");
+                    sender.execute(&first, &approve(Amount::ZERO)).await?;
+                    sender.execute(&name, &approve(amount)).await?;
+                }
+                outcome => drop(outcome?),
+            }
+        }
     }
 
     /// Takes whatever the escrow holds for this account in `token`; returns how much that was. `purpose` names the
@@ -92,8 +121,7 @@ impl<C: Chain> Wallet<C> {
     pub async fn withdraw(&self, token: Address, purpose: &str) -> Result<Amount, ChainError> {
         let account = self.chain.account();
         let purpose = format!("withdraw {token} {purpose}");
-        let done = self.load()?.entry(&purpose).is_some();
-        if !done && self.chain.credit(account, token).await? == Amount::ZERO {
+        if !self.was_sent(&purpose)? && self.chain.credit(account, token).await? == Amount::ZERO {
             return Ok(Amount::ZERO);
         }
         let receipt = self.execute(&purpose, &Call::Withdraw { token }).await?;
@@ -102,6 +130,14 @@ impl<C: Chain> Wallet<C> {
             _ => 0,
         });
         Ok(Amount(taken.sum()))
+    }
+
+    fn sender<'a>(
+        &'a self,
+        journal: &'a mut Journal,
+    ) -> Sender<'a, C, impl FnMut(&Journal) -> Result<(), String> + 'a> {
+        let save = |journal: &Journal| self.save(journal).map_err(|error| error.to_string());
+        Sender::new(&self.chain, journal, self.patience, save).with_fee_ceiling(self.ceiling)
     }
 
     fn load(&self) -> Result<Journal, ChainError> {
@@ -115,14 +151,26 @@ impl<C: Chain> Wallet<C> {
     }
 }
 
+/// The first is as older releases wrote it.
+fn allowance_purpose(token: Address, purpose: &str, number: u32) -> String {
+    match number {
+        1 => format!("allow {token} {purpose}"),
+        _ => format!("allow {token} {purpose} {number}"),
+    }
+}
+
 fn unsaved(error: StoreError) -> ChainError {
     JournalError::Save(error.to_string()).into()
 }
 
 /// What anybody may do about an agreement at `now` to give the money back, when the other side is silent.
 pub fn overdue(id: AgreementId, agreement: &Agreement, now: u64) -> Option<Call> {
-    let terms = &agreement.terms;
-    match agreement.state {
+    overdue_in(id, agreement.state, &agreement.terms, now)
+}
+
+/// The same, told by state and terms.
+pub fn overdue_in(id: AgreementId, state: State, terms: &Terms, now: u64) -> Option<Call> {
+    match state {
         State::Open if now > terms.accept_by => Some(Call::Cancel(id)),
         State::Accepted if now > terms.deliver_by => Some(Call::Decline(id)),
         State::Delivered if now > terms.prove_by => Some(Call::Slash(id)),

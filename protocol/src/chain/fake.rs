@@ -1,6 +1,7 @@
 //! A chain in memory for tests: the pure rules behind the port, with a clock and weather of the test's choosing.
 //!
-//! Every broadcast makes a block at once unless the pool is held. No fees are taken and there are no tokens.
+//! Every broadcast makes a block at once unless the pool is held. Fees decide what the pool and a block take, and are
+//! not charged.
 
 mod world;
 
@@ -11,10 +12,12 @@ use std::{
 
 use self::world::{block_hash, Refusal, Setting, World};
 use super::{
-    Block, Call, Chain, ChainError, ChainEvent, Contracts, Model, ShardProof, SignedTx, TxReceipt,
+    fees::{Fees, Market},
+    AgreementSummary, Block, Call, Chain, ChainError, ChainEvent, Contracts, Model, ShardProof,
+    SignedTx, TxReceipt,
 };
 use crate::{
-    agreement::{Agreement, Moment},
+    agreement::Moment,
     digest::keccak,
     value::{Address, AgreementId, Amount, Data, Hash, ModelId},
 };
@@ -39,6 +42,10 @@ struct Shared {
     salt: u64,
     /// Seconds to add to the next block's time.
     skipped: u64,
+    /// The least a gas unit costs.
+    base_fee: Amount,
+    /// The server lags: it counts transactions and shows no receipts.
+    receipts_hidden: bool,
     judge: fn(&ShardProof) -> bool,
 }
 
@@ -70,6 +77,8 @@ impl FakeChain {
             faults: VecDeque::new(),
             salt: 0,
             skipped: 0,
+            base_fee: Amount::ZERO,
+            receipts_hidden: false,
             judge,
         };
         Self {
@@ -95,6 +104,33 @@ impl FakeChain {
             .world
             .balances
             .insert(account, amount);
+    }
+
+    /// Creates a token of which every account has as much as it likes. A `strict` one refuses to change an allowance
+    /// other than from or to zero.
+    pub fn create_token(&self, token: Address, strict: bool) {
+        self.lock().newest_mut().world.create_token(token, strict);
+    }
+
+    /// What a gas unit costs from now on: the pool refuses whoever offers less, and blocks leave it waiting.
+    pub fn set_base_fee(&self, fee: Amount) {
+        self.lock().base_fee = fee;
+    }
+
+    /// Shows no receipts, or shows them again, as a server does that lags behind the one that counts.
+    pub fn hide_receipts(&self, hidden: bool) {
+        self.lock().receipts_hidden = hidden;
+    }
+
+    /// What waits in the pool.
+    pub fn pool(&self) -> Vec<SignedTx> {
+        self.lock().pool.clone()
+    }
+
+    /// Puts a transaction back into the pool, whatever is there, as another server that still has it would; of two
+    /// with one nonce the next block takes the one that came first.
+    pub fn return_to_pool(&self, tx: SignedTx) {
+        self.lock().pool.insert(0, tx);
     }
 
     /// Lets time pass and makes a block.
@@ -172,6 +208,12 @@ impl Shared {
             .find(|mined| mined.block.hash == hash)
     }
 
+    /// What the block at this height made of the world.
+    fn world_at(&self, number: u64) -> &World {
+        let mined = self.blocks.iter().find(|m| m.block.number == number);
+        &mined.unwrap_or(&self.genesis).world
+    }
+
     fn receipts(&self) -> impl Iterator<Item = &TxReceipt> {
         self.blocks
             .iter()
@@ -221,14 +263,12 @@ impl Shared {
             std::mem::take(&mut self.pool)
         };
         waiting.sort_by_key(|tx| tx.nonce);
+        let (waiting, cheap): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|tx| tx.max_fee >= self.base_fee);
+        self.pool.extend(cheap);
         for tx in waiting {
-            let next = mined
-                .world
-                .counts
-                .get(&tx.from)
-                .copied()
-                .unwrap_or_default();
-            match tx.nonce.cmp(&next) {
+            match tx.nonce.cmp(&mined.world.count(tx.from)) {
                 std::cmp::Ordering::Less => continue,
                 std::cmp::Ordering::Greater => self.pool.push(tx),
                 std::cmp::Ordering::Equal => {
@@ -327,12 +367,31 @@ impl Chain for FakeChain {
         Ok(self.request()?.newest().world.models.get(&id).cloned())
     }
 
-    async fn agreement(&self, id: AgreementId) -> Result<Option<Agreement>, ChainError> {
-        Ok(self.request()?.newest().world.agreements.get(&id).cloned())
+    async fn agreement_at_depth(
+        &self,
+        id: AgreementId,
+        depth: u64,
+    ) -> Result<Option<AgreementSummary>, ChainError> {
+        let shared = self.request()?;
+        let number = shared.newest().block.number.saturating_sub(depth);
+        let agreement = shared.world_at(number).agreements.get(&id);
+        Ok(agreement.map(AgreementSummary::from))
+    }
+
+    async fn is_proven(&self, id: AgreementId, index: u32) -> Result<bool, ChainError> {
+        let shared = self.request()?;
+        let agreement = shared.newest().world.agreements.get(&id);
+        Ok(agreement.is_some_and(|agreement| agreement.proven.contains(&index)))
     }
 
     async fn credit(&self, account: Address, token: Address) -> Result<Amount, ChainError> {
         Ok(self.request()?.newest().world.ledger.credit(account, token))
+    }
+
+    async fn allowance(&self, token: Address, owner: Address) -> Result<Amount, ChainError> {
+        let shared = self.request()?;
+        let allowed = shared.newest().world.allowance(token, owner);
+        allowed.ok_or(ChainError::NoCode { address: token })
     }
 
     async fn check_contracts(&self) -> Result<(), ChainError> {
@@ -347,41 +406,51 @@ impl Chain for FakeChain {
     }
 
     async fn next_nonce(&self) -> Result<u64, ChainError> {
-        let shared = self.request()?;
-        Ok(shared
-            .newest()
-            .world
-            .counts
-            .get(&self.account)
-            .copied()
-            .unwrap_or_default())
+        Ok(self.request()?.newest().world.count(self.account))
     }
 
-    async fn sign(
-        &self,
-        call: &Call,
-        nonce: u64,
-        replaces: Option<&SignedTx>,
-    ) -> Result<SignedTx, ChainError> {
+    async fn count_at(&self, number: u64) -> Result<u64, ChainError> {
+        let shared = self.request()?;
+        Ok(shared.world_at(number).count(self.account))
+    }
+
+    async fn market(&self) -> Result<Market, ChainError> {
+        let shared = self.request()?;
+        Ok(Market {
+            block: shared.newest().block.number,
+            base: shared.base_fee,
+            tip: Amount(1),
+        })
+    }
+
+    async fn sign(&self, call: &Call, nonce: u64, fees: Fees) -> Result<SignedTx, ChainError> {
         let shared = self.request()?;
         let mut world = shared.newest().world.clone();
         world
             .execute(call, shared.setting(self.chain_id, self.account, nonce))
             .map_err(|Refusal { name, detail }| ChainError::Revert { name, detail })?;
-        let max_fee = Amount(replaces.map_or(1, |tx| tx.max_fee.0 + 1));
         let raw = serde_json::to_vec(call).map_err(|e| ChainError::Malformed {
             what: "sign".into(),
             reason: e.to_string(),
         })?;
-        let name = format!("{} {nonce} {max_fee} {}", self.account, hex::encode(&raw));
+        let Fees { max, tip } = fees;
+        let name = format!("{} {nonce} {max} {tip} {}", self.account, hex::encode(&raw));
         Ok(SignedTx {
             hash: keccak(name.as_bytes()),
             from: self.account,
             nonce,
-            max_fee,
-            priority_fee: Amount(1),
+            max_fee: max,
+            priority_fee: tip,
             raw: Data(raw),
         })
+    }
+
+    async fn sign_again(&self, tx: &SignedTx, fees: Fees) -> Result<SignedTx, ChainError> {
+        let call: Call = serde_json::from_slice(&tx.raw.0).map_err(|e| ChainError::Malformed {
+            what: "sign_again".into(),
+            reason: e.to_string(),
+        })?;
+        self.sign(&call, tx.nonce, fees).await
     }
 
     async fn broadcast(&self, tx: &SignedTx) -> Result<(), ChainError> {
@@ -389,20 +458,20 @@ impl Chain for FakeChain {
         if shared.receipts().any(|receipt| receipt.tx == tx.hash) || shared.pool.contains(tx) {
             return Ok(());
         }
-        let executed = shared
-            .newest()
-            .world
-            .counts
-            .get(&tx.from)
-            .copied()
-            .unwrap_or_default();
-        if tx.nonce < executed {
+        if tx.nonce < shared.newest().world.count(tx.from) {
             let (nonce, tx) = (tx.nonce, tx.hash);
             return Err(ChainError::NonceTaken { nonce, tx });
         }
-        shared
-            .pool
-            .retain(|other| other.from != tx.from || other.nonce != tx.nonce);
+        let rivals = |other: &SignedTx| other.from == tx.from && other.nonce == tx.nonce;
+        // A replacement offers a tenth more on both.
+        let beaten = |old: Amount, new: Amount| new.0 * 10 < old.0 * 11;
+        let outbid = shared.pool.iter().filter(|other| rivals(other)).any(|old| {
+            beaten(old.max_fee, tx.max_fee) || beaten(old.priority_fee, tx.priority_fee)
+        });
+        if outbid || tx.max_fee < shared.base_fee {
+            return Err(ChainError::Underpriced { tx: tx.hash });
+        }
+        shared.pool.retain(|other| !rivals(other));
         shared.pool.push(tx.clone());
         if !shared.held {
             shared.mine(self.chain_id);
@@ -412,6 +481,9 @@ impl Chain for FakeChain {
 
     async fn receipt(&self, tx: Hash) -> Result<Option<TxReceipt>, ChainError> {
         let shared = self.request()?;
+        if shared.receipts_hidden {
+            return Ok(None);
+        }
         let found = shared.receipts().find(|receipt| receipt.tx == tx).cloned();
         Ok(found)
     }

@@ -234,7 +234,8 @@ async fn the_evm_gives_each_trouble_its_name() {
     );
 
     let poor = anvil.connect("poor").await.unwrap();
-    let outcome = poor.sign(&Call::DeployRegistry, 0, None).await;
+    let fees = poor.market().await.unwrap().first();
+    let outcome = poor.sign(&Call::DeployRegistry, 0, fees).await;
     assert!(
         matches!(
             outcome,
@@ -262,16 +263,17 @@ async fn the_evm_gives_each_trouble_its_name() {
     );
     let slash = Call::Slash(AgreementId(Hash::ZERO));
     assert_eq!(
-        lost.sign(&slash, 0, None).await.err(),
+        lost.sign(&slash, 0, fees).await.err(),
         no_code(nowhere.escrow)
     );
 
     // The same bytes twice are one transaction; another under the same nonce is void.
     let scene = anvil.scene().await;
     let chain = &scene.buyer.chain;
-    let tx = chain.sign(&Call::DeployRegistry, 0, None).await.unwrap();
+    let market = chain.market().await.unwrap();
+    let tx = chain.sign(&Call::DeployRegistry, 0, fees).await.unwrap();
     let dearer = chain
-        .sign(&Call::DeployRegistry, 0, Some(&tx))
+        .sign_again(&tx, market.raised(tx.fees()))
         .await
         .unwrap();
     assert!(dearer.max_fee > tx.max_fee && dearer.priority_fee > tx.priority_fee);
