@@ -263,14 +263,17 @@ impl<'a, C: Chain, S: FnMut(&Journal) -> Result<(), String>> Sender<'a, C, S> {
                 Ok(())
             };
         };
-        if wait.looks % LOOKS_A_RESEND == 0 {
+        if wait.looks.is_multiple_of(LOOKS_A_RESEND) {
             wait.refusal = self.broadcast(&last.tx).await?;
         }
         wait.looks += 1;
         let refused = matches!(wait.refusal, Some(ChainError::Underpriced { .. }));
         if (late || refused) && last.tx.nonce == next && wait.raises < RAISES {
             match self.raise(entry, last).await {
-                Ok(true) => return Ok(wait.starts_anew()),
+                Ok(true) => {
+                    wait.starts_anew();
+                    return Ok(());
+                }
                 Ok(false) => {}
                 Err(error) if late => return Err(error),
                 Err(error @ ChainError::FeeCeiling { .. }) => wait.refusal = Some(error),
