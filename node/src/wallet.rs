@@ -91,11 +91,8 @@ impl<C: Chain> Wallet<C> {
             if allowed >= amount {
                 return Ok(());
             }
-            let Some(name) = (1..=APPROVALS)
-                .map(|number| allowance_purpose(token, purpose, number))
-                .find(|name| journal.entry(name).is_none_or(|entry| entry.is_pending()))
-                .filter(|_| tries < APPROVALS)
-            else {
+            let base = format!("allow {token} {purpose}");
+            let Some(name) = unused(&journal, &base).filter(|_| tries < APPROVALS) else {
                 return Err(ChainError::Allowance {
                     token,
                     needed: amount,
@@ -103,13 +100,14 @@ impl<C: Chain> Wallet<C> {
                     tries: APPROVALS,
                 });
             };
+            let reset = unused(&journal, &format!("{base} from 0"));
             tries += 1;
             let mut sender = self.sender(&mut journal);
             match sender.execute(&name, &approve(amount)).await {
                 // Some tokens change an allowance only from or to zero.
-                Err(ChainError::Revert { .. }) if allowed != Amount::ZERO => {
-                    let first = format!("{name} from 0");
-                    sender.execute(&first, &approve(Amount::ZERO)).await?;
+                Err(error @ ChainError::Revert { .. }) if allowed != Amount::ZERO => {
+                    let reset = reset.ok_or(error)?;
+                    sender.execute(&reset, &approve(Amount::ZERO)).await?;
                     sender.execute(&name, &approve(amount)).await?;
                 }
                 outcome => drop(outcome?),
@@ -152,12 +150,14 @@ impl<C: Chain> Wallet<C> {
     }
 }
 
-/// The first is as older releases wrote it.
-fn allowance_purpose(token: Address, purpose: &str, number: u32) -> String {
-    match number {
-        1 => format!("allow {token} {purpose}"),
-        _ => format!("allow {token} {purpose} {number}"),
-    }
+/// The first of `base`, `base 2`, ... that is not done; `None` when all are.
+fn unused(journal: &Journal, base: &str) -> Option<String> {
+    let names = (1..=APPROVALS).map(|number| match number {
+        1 => base.to_owned(),
+        _ => format!("{base} {number}"),
+    });
+    let not_done = |name: &String| journal.entry(name).is_none_or(|entry| entry.is_pending());
+    names.into_iter().find(not_done)
 }
 
 fn unsaved(error: StoreError) -> ChainError {

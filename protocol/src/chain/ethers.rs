@@ -4,6 +4,7 @@ mod bindings;
 mod convert;
 pub mod key;
 mod rpc;
+mod send;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,16 +12,16 @@ use ::ethers::{
     abi::{AbiEncode, RawLog, Token},
     providers::Http,
     types::{
-        transaction::eip2718::TypedTransaction, Block as LibraryBlock, Bytes as LibraryBytes,
-        Eip1559TransactionRequest, Log, TransactionReceipt, H160, H256, U256, U64,
+        Block as LibraryBlock, Bytes as LibraryBytes, Log, TransactionReceipt, H160, H256, U256,
+        U64,
     },
 };
 use serde_json::json;
 
 use self::{
     bindings::{escrow as e, registry as r},
-    convert::{agreement_in, amount, event_in, malformed, model_in, outgoing, signed_in, Outgoing},
-    key::{Key, KeyError},
+    convert::{agreement_in, amount, event_in, malformed, model_in, outgoing, signed_in},
+    key::Key,
     rpc::Rpc,
 };
 use super::{
@@ -52,19 +53,6 @@ pub struct Config {
 pub const PRIORITY_FEE: Amount = Amount(100_000_000);
 /// Default wait for one answer.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What servers say, in lower case, of a transaction that they would take for a higher fee: geth, reth and erigon,
-/// nethermind, besu, anvil.
-const CURED_BY_A_HIGHER_FEE: [&str; 8] = [
-    "underpriced",
-    "base fee",
-    "fee too low",
-    "feetoolow",
-    "price too low",
-    "price below",
-    "tip below",
-    "pool is full",
-];
 
 /// A chain over JSON-RPC, seen by one key.
 #[derive(Clone, Debug)]
@@ -143,71 +131,6 @@ impl EthersChain {
         self.rpc
             .request("eth_getCode", json!([account, "latest"]))
             .await
-    }
-
-    /// Signs what goes out, run on the newest state first.
-    async fn sign_outgoing(
-        &self,
-        (to, value, data): Outgoing,
-        nonce: u64,
-        fees: Fees,
-    ) -> Result<SignedTx, ChainError> {
-        let account = self.account();
-        let available = self.balance(account).await?;
-        let short = |needed| ChainError::InsufficientFunds {
-            account,
-            needed,
-            available,
-        };
-        if value > available {
-            return Err(short(value));
-        }
-        let mut request =
-            json!({ "from": account, "value": U256::from(value.0), "data": Data(data.clone()) });
-        if let (Some(to), Some(fields)) = (to, request.as_object_mut()) {
-            fields.insert("to".into(), json!(to));
-        }
-        let estimate: U64 = self
-            .rpc
-            .request("eth_estimateGas", json!([request]))
-            .await?;
-        // A fifth more: another shard proven meanwhile makes the same call cost other gas.
-        let gas = estimate.as_u64().saturating_add(estimate.as_u64() / 5);
-        let needed = fees
-            .max
-            .0
-            .checked_mul(gas.into())
-            .and_then(|fee| fee.checked_add(value.0));
-        let needed = Amount(needed.unwrap_or(u128::MAX));
-        if needed > available {
-            return Err(short(needed));
-        }
-        let mut transaction = Eip1559TransactionRequest::new()
-            .chain_id(self.chain_id)
-            .nonce(nonce)
-            .gas(gas)
-            .max_fee_per_gas(fees.max.0)
-            .max_priority_fee_per_gas(fees.tip.0)
-            .value(value.0)
-            .data(data);
-        if let Some(to) = to {
-            transaction = transaction.to(H160(to.0));
-        }
-        let transaction = TypedTransaction::Eip1559(transaction);
-        let signature = self
-            .key
-            .wallet()
-            .sign_transaction_sync(&transaction)
-            .map_err(|_| KeyError::Signing)?;
-        let raw = transaction.rlp_signed(&signature).to_vec();
-        Ok(SignedTx {
-            hash: keccak(&raw),
-            from: account,
-            nonce,
-            max_fee: fees.max,
-            priority_fee: fees.tip,
-            raw: Data(raw),
-        })
     }
 
     fn logs_in(&self, logs: Vec<Log>) -> Result<Vec<ChainEvent>, ChainError> {
@@ -405,36 +328,7 @@ impl Chain for EthersChain {
     }
 
     async fn broadcast(&self, tx: &SignedTx) -> Result<(), ChainError> {
-        let sent: Result<H256, ChainError> = self
-            .rpc
-            .request("eth_sendRawTransaction", json!([tx.raw]))
-            .await;
-        let Err(ChainError::Rpc {
-            what,
-            code,
-            message,
-        }) = sent
-        else {
-            return sent.map(drop);
-        };
-        let says = message.to_lowercase();
-        if says.contains("already known") || says.contains("already imported") {
-            Ok(())
-        } else if says.contains("nonce too low") {
-            let (nonce, hash) = (tx.nonce, tx.hash);
-            match self.receipt(hash).await? {
-                Some(_) => Ok(()),
-                None => Err(ChainError::NonceTaken { nonce, tx: hash }),
-            }
-        } else if CURED_BY_A_HIGHER_FEE.iter().any(|part| says.contains(part)) {
-            Err(ChainError::Underpriced { tx: tx.hash })
-        } else {
-            Err(ChainError::Rpc {
-                what,
-                code,
-                message,
-            })
-        }
+        self.send_signed(tx).await
     }
 
     async fn receipt(&self, tx: Hash) -> Result<Option<TxReceipt>, ChainError> {
