@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use zknode_protocol::{
-    agreement::{Agreement, State},
+    agreement::{Agreement, State, Terms},
     chain::{
-        journal::{confirm, replace, submit, Journal, JournalError, Patience},
+        fees::FEE_CEILING,
+        journal::{Journal, JournalError, Patience},
+        sender::Sender,
         Call, Chain, ChainError, ChainEvent, TxReceipt,
     },
     value::{Address, AgreementId, Amount},
@@ -14,8 +16,9 @@ use zknode_protocol::{
 
 use crate::store::{Store, StoreError, Table};
 
-/// How often a waiting transaction's fee is raised before its sender is told.
-const RAISES: u32 = 3;
+/// How often a token is asked for an allowance for one purpose. An allowance is not always spent on what it was asked
+/// for, so it is asked for again; a token that forgets what it allowed must not take the account's ether in fees.
+const APPROVALS: u32 = 8;
 
 /// An account: its chain, and its journal in the database. One transaction at a time.
 pub struct Wallet<C> {
@@ -23,11 +26,12 @@ pub struct Wallet<C> {
     store: Arc<Store>,
     journal: String,
     patience: Patience,
+    ceiling: u64,
     turn: Mutex<()>,
 }
 
 impl<C: Chain> Wallet<C> {
-    /// The wallet of `chain`'s account.
+    /// The wallet of `chain`'s account, with the usual ceiling of fees.
     pub fn new(chain: C, store: Arc<Store>, patience: Patience) -> Self {
         Self {
             journal: format!("{}/{}", chain.chain_id(), chain.account()),
@@ -35,7 +39,13 @@ impl<C: Chain> Wallet<C> {
             chain,
             store,
             patience,
+            ceiling: FEE_CEILING,
         }
+    }
+
+    /// Another ceiling: the highest fee offered, as a multiple of the current base fee and tip (see [`FEE_CEILING`]).
+    pub fn with_fee_ceiling(self, ceiling: u64) -> Self {
+        Self { ceiling, ..self }
     }
 
     /// The chain it acts on.
@@ -43,48 +53,66 @@ impl<C: Chain> Wallet<C> {
         &self.chain
     }
 
-    /// Sends `call` for `purpose`, once, and waits until it is in a block. Asked again with the same purpose, after a
-    /// crash or not, it sends what was signed the first time and gives the same receipt.
+    /// Sends `call` for `purpose`, once, and waits until it is deep enough. Asked again with the same purpose, after a
+    /// crash or not, it sees through what was signed the first time and gives the same receipt. Which errors leave it
+    /// open whether money moves: see [`Sender::execute`] and [`Wallet::was_sent`].
     pub async fn execute(&self, purpose: &str, call: &Call) -> Result<TxReceipt, ChainError> {
         let _turn = self.turn.lock().await;
         let mut journal = self.load()?;
-        let save = |journal: &Journal| self.save(journal).map_err(|error| error.to_string());
-        let mut entry = submit(&self.chain, &mut journal, purpose, call, save).await?;
-        let mut raises = 0;
-        loop {
-            match confirm(&self.chain, &entry, self.patience).await {
-                Ok(receipt) => {
-                    journal.record_mined(purpose, &receipt)?;
-                    self.save(&journal).map_err(unsaved)?;
-                    return Ok(receipt);
-                }
-                Err(error @ (ChainError::Failed { .. } | ChainError::NonceTaken { .. })) => {
-                    journal.forget(purpose);
-                    self.save(&journal).map_err(unsaved)?;
-                    return Err(error);
-                }
-                Err(ChainError::Timeout { .. }) if raises < RAISES => {
-                    raises += 1;
-                    entry = replace(&self.chain, &mut journal, purpose, call, save).await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let mut sender = self.sender(&mut journal);
+        sender.execute(purpose, call).await
     }
 
-    /// Lets the escrow take `amount` of a token from this account, once for `purpose`. Ether needs no leave.
+    /// Whether a transaction was signed for `purpose` that did or may still do what it is for. False is certain: none
+    /// was ever signed, or it is known at depth that it reverted or was withdrawn. Only then has no money moved.
+    pub fn was_sent(&self, purpose: &str) -> Result<bool, ChainError> {
+        Ok(self.load()?.entry(purpose).is_some())
+    }
+
+    /// Sees to it that the escrow may take `amount` of a token from this account, before it is taken for `purpose`.
+    /// Looks at what the chain says is allowed, so it may be called as often as one likes. Ether needs no leave.
     pub async fn allow(
         &self,
         token: Address,
         amount: Amount,
         purpose: &str,
     ) -> Result<(), ChainError> {
-        if token != Address::ZERO && amount != Amount::ZERO {
-            let call = Call::ApproveToken { token, amount };
-            self.execute(&format!("allow {token} {purpose}"), &call)
-                .await?;
+        if token == Address::ZERO || amount == Amount::ZERO {
+            return Ok(());
         }
-        Ok(())
+        let _turn = self.turn.lock().await;
+        let mut journal = self.load()?;
+        // What waits may use up what is allowed now.
+        self.sender(&mut journal).clear_the_way(None).await?;
+        let approve = |amount| Call::ApproveToken { token, amount };
+        let mut tries = 0;
+        loop {
+            let allowed = self.chain.allowance(token, self.chain.account()).await?;
+            if allowed >= amount {
+                return Ok(());
+            }
+            let base = format!("allow {token} {purpose}");
+            let Some(name) = unused(&journal, &base).filter(|_| tries < APPROVALS) else {
+                return Err(ChainError::Allowance {
+                    token,
+                    needed: amount,
+                    allowed,
+                    tries: APPROVALS,
+                });
+            };
+            let reset = unused(&journal, &format!("{base} from 0"));
+            tries += 1;
+            let mut sender = self.sender(&mut journal);
+            match sender.execute(&name, &approve(amount)).await {
+                // Some tokens change an allowance only from or to zero.
+                Err(error @ ChainError::Revert { .. }) if allowed != Amount::ZERO => {
+                    let reset = reset.ok_or(error)?;
+                    sender.execute(&reset, &approve(Amount::ZERO)).await?;
+                    sender.execute(&name, &approve(amount)).await?;
+                }
+                outcome => drop(outcome?),
+            }
+        }
     }
 
     /// Takes whatever the escrow holds for this account in `token`; returns how much that was. `purpose` names the
@@ -92,8 +120,7 @@ impl<C: Chain> Wallet<C> {
     pub async fn withdraw(&self, token: Address, purpose: &str) -> Result<Amount, ChainError> {
         let account = self.chain.account();
         let purpose = format!("withdraw {token} {purpose}");
-        let done = self.load()?.entry(&purpose).is_some();
-        if !done && self.chain.credit(account, token).await? == Amount::ZERO {
+        if !self.was_sent(&purpose)? && self.chain.credit(account, token).await? == Amount::ZERO {
             return Ok(Amount::ZERO);
         }
         let receipt = self.execute(&purpose, &Call::Withdraw { token }).await?;
@@ -102,6 +129,14 @@ impl<C: Chain> Wallet<C> {
             _ => 0,
         });
         Ok(Amount(taken.sum()))
+    }
+
+    fn sender<'a>(
+        &'a self,
+        journal: &'a mut Journal,
+    ) -> Sender<'a, C, impl FnMut(&Journal) -> Result<(), String> + 'a> {
+        let save = |journal: &Journal| self.save(journal).map_err(|error| error.to_string());
+        Sender::new(&self.chain, journal, self.patience, save).with_fee_ceiling(self.ceiling)
     }
 
     fn load(&self) -> Result<Journal, ChainError> {
@@ -115,17 +150,214 @@ impl<C: Chain> Wallet<C> {
     }
 }
 
+/// The first of `base`, `base 2`, ... that is not done; `None` when all are.
+fn unused(journal: &Journal, base: &str) -> Option<String> {
+    let names = (1..=APPROVALS).map(|number| match number {
+        1 => base.to_owned(),
+        _ => format!("{base} {number}"),
+    });
+    let not_done = |name: &String| journal.entry(name).is_none_or(|entry| entry.is_pending());
+    names.into_iter().find(not_done)
+}
+
 fn unsaved(error: StoreError) -> ChainError {
     JournalError::Save(error.to_string()).into()
 }
 
 /// What anybody may do about an agreement at `now` to give the money back, when the other side is silent.
 pub fn overdue(id: AgreementId, agreement: &Agreement, now: u64) -> Option<Call> {
-    let terms = &agreement.terms;
-    match agreement.state {
+    overdue_in(id, agreement.state, &agreement.terms, now)
+}
+
+/// The same, told by state and terms.
+pub fn overdue_in(id: AgreementId, state: State, terms: &Terms, now: u64) -> Option<Call> {
+    match state {
         State::Open if now > terms.accept_by => Some(Call::Cancel(id)),
         State::Accepted if now > terms.deliver_by => Some(Call::Decline(id)),
         State::Delivered if now > terms.prove_by => Some(Call::Slash(id)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use zknode_protocol::{
+        agreement::Metric,
+        chain::{created_contract, fake::FakeChain, Contracts, Registration},
+        value::{Bytes, Data, Hash, ModelId},
+    };
+
+    use super::*;
+
+    const PATIENCE: Patience = Patience {
+        poll: Duration::from_millis(5),
+        limit: Duration::from_millis(200),
+        depth: 0,
+    };
+    const TOKEN: Address = Bytes([7; 20]);
+    const SELLER: Address = Bytes([1; 20]);
+    const BUYER: Address = Bytes([2; 20]);
+
+    struct Scene {
+        folder: tempfile::TempDir,
+        fake: FakeChain,
+        contracts: Contracts,
+        model: ModelId,
+    }
+
+    impl Scene {
+        /// Contracts, a model and a token.
+        async fn new(strict: bool) -> Self {
+            let fake = FakeChain::new(31_337, 1_000_000, |_| true);
+            for account in [SELLER, BUYER] {
+                fake.fund(account, Amount(1_000_000));
+            }
+            fake.create_token(TOKEN, strict);
+            let mut scene = Self {
+                folder: tempfile::tempdir().unwrap(),
+                fake,
+                contracts: Contracts::default(),
+                model: ModelId(Hash::ZERO),
+            };
+            let seller = scene.wallet(SELLER);
+            let deploy = async |purpose: &str, call| {
+                let receipt = seller.execute(purpose, &call).await.unwrap();
+                created_contract(seller.chain(), &receipt).await.unwrap()
+            };
+            let creation_code = Data(vec![1]);
+            let verifier = deploy("verifier", Call::DeployVerifier { creation_code }).await;
+            let registry = deploy("registry", Call::DeployRegistry).await;
+            let escrow = deploy("escrow", Call::DeployEscrow { registry }).await;
+            let register = Call::Register(Registration {
+                architecture: Bytes([3; 32]),
+                verifier,
+                points: vec![Bytes([4; 64])],
+                endpoint: String::new(),
+                stake: Amount(1),
+            });
+            let receipt = seller.execute("register", &register).await.unwrap();
+            let [ChainEvent::ModelRegistered { model, .. }] = receipt.events[..] else {
+                unreachable!("{receipt:?}")
+            };
+            drop(seller);
+            scene.contracts = Contracts { registry, escrow };
+            scene.model = model;
+            scene
+        }
+
+        /// The account's node, started anew.
+        fn wallet(&self, account: Address) -> Wallet<FakeChain> {
+            let path = self.folder.path().join(account.to_string());
+            let store = Arc::new(Store::open(path).unwrap());
+            let chain = self.fake.as_account(account);
+            Wallet::new(chain.with_contracts(self.contracts), store, PATIENCE)
+        }
+
+        fn terms(&self, price: u128) -> Terms {
+            Terms {
+                model: self.model,
+                dataset_root: Bytes([5; 32]),
+                token: TOKEN,
+                shards: 1,
+                samples: 1,
+                threshold: 1,
+                price: Amount(price),
+                bond: Amount(1),
+                penalty: Amount(1),
+                accept_by: 1_001_000,
+                deliver_by: 1_002_000,
+                prove_by: 1_003_000,
+                metric: Metric::Top1,
+            }
+        }
+    }
+
+    /// What was allowed for one purpose and spent on another is allowed again.
+    async fn allows_what_is_needed(strict: bool) {
+        let scene = Scene::new(strict).await;
+        let buyer = scene.wallet(BUYER);
+        let chain = buyer.chain().clone();
+        let allow = async |price, purpose: &str| {
+            buyer.allow(TOKEN, Amount(price), purpose).await.unwrap();
+            let allowed = chain.allowance(TOKEN, BUYER).await.unwrap();
+            assert!(allowed >= Amount(price), "{allowed} for {purpose}");
+        };
+        let open = async |price, purpose: &str| {
+            let call = Call::Open(scene.terms(price));
+            buyer.execute(purpose, &call).await.unwrap()
+        };
+        allow(1_000, "A").await;
+        // Enough is allowed: nothing is sent.
+        let count = chain.next_nonce().await.unwrap();
+        allow(600, "B").await;
+        assert_eq!(chain.next_nonce().await.unwrap(), count);
+        open(600, "open B").await;
+        allow(1_000, "A").await;
+        open(1_000, "open A").await;
+        // And as often as it is needed.
+        allow(1_000, "A").await;
+        assert_eq!(chain.allowance(TOKEN, BUYER).await, Ok(Amount(1_000)));
+    }
+
+    #[tokio::test]
+    async fn an_allowance_spent_elsewhere_is_asked_for_again() {
+        allows_what_is_needed(false).await;
+    }
+
+    #[tokio::test]
+    async fn a_token_that_only_changes_from_zero_is_set_to_zero_first() {
+        allows_what_is_needed(true).await;
+    }
+
+    #[tokio::test]
+    async fn a_token_that_forgets_is_not_asked_for_ever() {
+        let scene = Scene::new(false).await;
+        let buyer = scene.wallet(BUYER);
+        let mut refused = Ok(());
+        for _ in 0..=APPROVALS {
+            refused = buyer.allow(TOKEN, Amount(5), "A").await;
+            scene.fake.create_token(TOKEN, false);
+        }
+        assert!(
+            matches!(
+                refused,
+                Err(ChainError::Allowance {
+                    tries: APPROVALS,
+                    ..
+                })
+            ),
+            "{refused:?}"
+        );
+    }
+
+    /// "No money moved" is for purposes that were never signed for, or known to have come to nothing.
+    #[tokio::test]
+    async fn what_was_sent_is_remembered() {
+        let scene = Scene::new(false).await;
+        let buyer = scene.wallet(BUYER);
+        let open = Call::Open(scene.terms(1_000));
+        let refused = buyer.execute("open", &open).await;
+        assert!(
+            matches!(refused, Err(ChainError::Revert { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(buyer.was_sent("open"), Ok(false));
+
+        buyer.allow(TOKEN, Amount(1_000), "open").await.unwrap();
+        scene.fake.hold();
+        let waits = buyer.execute("open", &open).await;
+        assert!(
+            matches!(waits, Err(ChainError::NotMined { .. })),
+            "{waits:?}"
+        );
+        drop(buyer);
+        let buyer = scene.wallet(BUYER);
+        assert_eq!(buyer.was_sent("open"), Ok(true));
+        scene.fake.release();
+        buyer.execute("open", &open).await.unwrap();
+        assert_eq!(buyer.was_sent("open"), Ok(true));
     }
 }

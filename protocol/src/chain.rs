@@ -1,21 +1,27 @@
 //! The port: what a node needs from a chain, and nothing else. Two adapters: [`ethers`] speaks JSON-RPC over HTTP,
 //! [`fake`] runs the same rules in memory for tests.
 //!
-//! A transaction is signed first, written into the [`journal`], and only then broadcast: a node that dies in between
-//! sends the same bytes again and never pays twice.
+//! A transaction is signed first, written into the [`journal`], and only then broadcast (see [`sender`]): a node that
+//! dies in between sends the same bytes again and never pays twice.
 
 mod call;
+mod error;
 pub mod ethers;
 pub mod fake;
+pub mod fees;
 pub mod journal;
+pub mod sender;
+mod summary;
 
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeSet, future::Future};
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 pub use self::call::{Call, ChainEvent, Registration, ShardProof};
+pub use self::error::ChainError;
 pub use self::ethers::key;
+use self::fees::{Fees, Market};
+pub use self::summary::AgreementSummary;
 use crate::{
     agreement::{Agreement, ModelFacts},
     value::{Address, AgreementId, Amount, Data, Hash, ModelId},
@@ -90,7 +96,7 @@ pub struct SignedTx {
     pub max_fee: Amount,
     /// Highest tip a gas unit, wei.
     pub priority_fee: Amount,
-    /// The bytes to broadcast.
+    /// The bytes to broadcast; empty in a journal once they are not needed any more.
     pub raw: Data,
 }
 
@@ -111,119 +117,6 @@ pub struct TxReceipt {
     pub created: Option<Address>,
     /// What the registry and the escrow logged in it, in order.
     pub events: Vec<ChainEvent>,
-}
-
-/// What went wrong between here and the chain.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ChainError {
-    /// No connection.
-    #[error("the RPC at {endpoint} cannot be reached ({reason}): is it running?")]
-    Unreachable {
-        /// Scheme, host and port.
-        endpoint: String,
-        /// Why.
-        reason: String,
-    },
-    /// No answer in time.
-    #[error("no answer to {what} within {after:?}")]
-    Timeout {
-        /// The request, or what was waited for.
-        what: String,
-        /// How long.
-        after: Duration,
-    },
-    /// Another chain.
-    #[error("expected chain {expected}, the RPC serves chain {got}")]
-    WrongChain {
-        /// The configured chain.
-        expected: u64,
-        /// The chain found.
-        got: u64,
-    },
-    /// No contract where one should be.
-    #[error("there is no code at {address}: deploy it first, or correct the address")]
-    NoCode {
-        /// The address.
-        address: Address,
-    },
-    /// A contract that is no escrow.
-    #[error("the contract at {address} is not an escrow: it names no registry")]
-    NotEscrow {
-        /// The address.
-        address: Address,
-    },
-    /// The contracts at these addresses do not belong together.
-    #[error("the escrow's registry is {got}, expected {expected}")]
-    WrongRegistry {
-        /// The configured registry.
-        expected: Address,
-        /// The escrow's.
-        got: Address,
-    },
-    /// Not enough ether for value and fee.
-    #[error("{account} has {available} wei and needs {needed} for value and fee")]
-    InsufficientFunds {
-        /// The sender.
-        account: Address,
-        /// Value and highest fee.
-        needed: Amount,
-        /// Balance.
-        available: Amount,
-    },
-    /// A contract refuses the call, by the name of its custom error.
-    #[error("the contract refuses: {name} {detail}")]
-    Revert {
-        /// Name of the error, the same as in [`crate::agreement::RuleError`]; empty when it gives none.
-        name: String,
-        /// Its arguments.
-        detail: String,
-    },
-    /// Executed in a block and reverted there.
-    #[error("transaction {tx} was executed in block {number} and reverted")]
-    Failed {
-        /// The transaction.
-        tx: Hash,
-        /// Height of its block.
-        number: u64,
-    },
-    /// Another transaction took the nonce: this one will never be executed.
-    #[error("nonce {nonce} was used by a transaction outside the journal: {tx} is void; is the key used elsewhere?")]
-    NonceTaken {
-        /// The count.
-        nonce: u64,
-        /// The void transaction.
-        tx: Hash,
-    },
-    /// The chain's fees rose above what the transaction pays.
-    #[error("{tx} pays too little to be taken: replace it with a higher fee")]
-    Underpriced {
-        /// The transaction.
-        tx: Hash,
-    },
-    /// An answer out of range or shape.
-    #[error("the RPC answers {what} with something unexpected: {reason}")]
-    Malformed {
-        /// The request.
-        what: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Any other error the RPC reports.
-    #[error("the RPC refuses {what}: {message} (code {code})")]
-    Rpc {
-        /// The request.
-        what: String,
-        /// JSON-RPC error code.
-        code: i64,
-        /// Its message.
-        message: String,
-    },
-    /// Key trouble.
-    #[error(transparent)]
-    Key(#[from] key::KeyError),
-    /// The journal could not be kept.
-    #[error(transparent)]
-    Journal(#[from] journal::JournalError),
 }
 
 /// A chain, seen by one account. Cheap to clone.
@@ -261,33 +154,96 @@ pub trait Chain: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Hash>, ChainError>> + Send;
     /// A model of the registry, `None` when unknown.
     fn model(&self, id: ModelId) -> impl Future<Output = Result<Option<Model>, ChainError>> + Send;
-    /// An agreement of the escrow, `None` when unknown.
+    /// How far an agreement came, without which of its shards are proven, in one request for its state: as of the
+    /// block `depth` below the newest (0: the newest itself). `None` when unknown there. What is to be believed for
+    /// good, such as a state that ends the agreement, is read at the depth at which the node believes a block.
+    fn agreement_at_depth(
+        &self,
+        id: AgreementId,
+        depth: u64,
+    ) -> impl Future<Output = Result<Option<AgreementSummary>, ChainError>> + Send;
+    /// Whether this shard of an agreement is proven, in the newest block.
+    fn is_proven(
+        &self,
+        id: AgreementId,
+        index: u32,
+    ) -> impl Future<Output = Result<bool, ChainError>> + Send;
+    /// Which shards are proven, of an agreement that is as `summary` says: one request a shard until all that are
+    /// counted are found, none when it is all or none.
+    fn proven(
+        &self,
+        id: AgreementId,
+        summary: &AgreementSummary,
+    ) -> impl Future<Output = Result<BTreeSet<u32>, ChainError>> + Send {
+        let (shards, count) = (summary.terms.shards, summary.proven);
+        async move {
+            if count >= shards {
+                return Ok((0..shards).collect());
+            }
+            let mut found = BTreeSet::new();
+            for index in 0..shards {
+                if found.len() as u64 == u64::from(count) {
+                    break;
+                }
+                if self.is_proven(id, index).await? {
+                    found.insert(index);
+                }
+            }
+            Ok(found)
+        }
+    }
+    /// An agreement of the escrow with its proven shards, `None` when unknown: [`Chain::agreement_at_depth`] and
+    /// [`Chain::proven`] together, so many requests where there are many shards.
     fn agreement(
         &self,
         id: AgreementId,
-    ) -> impl Future<Output = Result<Option<Agreement>, ChainError>> + Send;
+    ) -> impl Future<Output = Result<Option<Agreement>, ChainError>> + Send {
+        async move {
+            let Some(summary) = self.agreement_at_depth(id, 0).await? else {
+                return Ok(None);
+            };
+            let proven = self.proven(id, &summary).await?;
+            Ok(Some(summary.with_proven(proven)))
+        }
+    }
     /// What `account` may withdraw in `token`.
     fn credit(
         &self,
         account: Address,
         token: Address,
     ) -> impl Future<Output = Result<Amount, ChainError>> + Send;
+    /// What the escrow may still take of `owner`'s tokens (ERC-20 `allowance`).
+    fn allowance(
+        &self,
+        token: Address,
+        owner: Address,
+    ) -> impl Future<Output = Result<Amount, ChainError>> + Send;
     /// The escrow's registry; fails unless registry and escrow are deployed and belong together.
     fn check_contracts(&self) -> impl Future<Output = Result<(), ChainError>> + Send;
 
     /// The account's count of executed transactions: the next free nonce when nothing is under way.
     fn next_nonce(&self) -> impl Future<Output = Result<u64, ChainError>> + Send;
+    /// The same count after the block at this height.
+    fn count_at(&self, number: u64) -> impl Future<Output = Result<u64, ChainError>> + Send;
+    /// What a gas unit costs now.
+    fn market(&self) -> impl Future<Output = Result<Market, ChainError>> + Send;
     /// Signs a call without sending it. Runs it on the newest state first: a call that would revert is refused with
-    /// the contract's error, and one the account cannot pay for is refused too. With `replaces`, the fees are raised
-    /// enough for the pool to take this one instead.
+    /// the contract's error, and one the account cannot pay for is refused too.
     fn sign(
         &self,
         call: &Call,
         nonce: u64,
-        replaces: Option<&SignedTx>,
+        fees: Fees,
+    ) -> impl Future<Output = Result<SignedTx, ChainError>> + Send;
+    /// Signs what `tx` does once more, under the same nonce for other fees; run first, as in [`Chain::sign`].
+    fn sign_again(
+        &self,
+        tx: &SignedTx,
+        fees: Fees,
     ) -> impl Future<Output = Result<SignedTx, ChainError>> + Send;
     /// Sends a signed transaction; sending it again is no error, whether it waits or is in a block. In the moment of
-    /// its execution it may be told [`ChainError::NonceTaken`] by mistake: believe [`journal::confirm`] instead.
+    /// its execution it may be told [`ChainError::NonceTaken`] by mistake: believe [`sender`] instead.
+    /// [`ChainError::Underpriced`] is any refusal that a higher fee cures.
     fn broadcast(&self, tx: &SignedTx) -> impl Future<Output = Result<(), ChainError>> + Send;
     /// The receipt of a transaction, `None` while it is in no block.
     fn receipt(

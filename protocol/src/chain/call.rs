@@ -73,6 +73,8 @@ pub enum Call {
         /// In ether (zero) or this token.
         token: Address,
     },
+    /// Send no wei to oneself: what takes the nonce of a transaction that is no longer wanted.
+    Nothing,
 }
 
 /// What a seller fixes when it registers a model.

@@ -4,28 +4,32 @@ mod bindings;
 mod convert;
 pub mod key;
 mod rpc;
+mod send;
 
 use std::{sync::Arc, time::Duration};
 
 use ::ethers::{
-    abi::{AbiEncode, RawLog},
+    abi::{AbiEncode, RawLog, Token},
     providers::Http,
     types::{
-        transaction::eip2718::TypedTransaction, Block as LibraryBlock, Bytes as LibraryBytes,
-        Eip1559TransactionRequest, Log, TransactionReceipt, H160, H256, U256, U64,
+        Block as LibraryBlock, Bytes as LibraryBytes, Log, TransactionReceipt, H160, H256, U256,
+        U64,
     },
 };
 use serde_json::json;
 
 use self::{
     bindings::{escrow as e, registry as r},
-    convert::{agreement_in, amount, event_in, malformed, model_in, outgoing},
-    key::{Key, KeyError},
+    convert::{agreement_in, amount, event_in, malformed, model_in, outgoing, signed_in},
+    key::Key,
     rpc::Rpc,
 };
-use super::{Block, Call, Chain, ChainError, ChainEvent, Contracts, Model, SignedTx, TxReceipt};
+use super::{
+    fees::{Fees, Market},
+    AgreementSummary, Block, Call, Chain, ChainError, ChainEvent, Contracts, Model, SignedTx,
+    TxReceipt,
+};
 use crate::{
-    agreement::Agreement,
     digest::keccak,
     value::{Address, AgreementId, Amount, Bytes, Data, Hash, ModelId},
 };
@@ -96,7 +100,16 @@ impl EthersChain {
 
     /// Reads a contract; one without code is an error, not an empty answer.
     async fn read(&self, to: Address, data: Vec<u8>) -> Result<Vec<u8>, ChainError> {
-        let call = json!([{ "to": to, "data": Data(data) }, "latest"]);
+        self.read_at(to, data, json!("latest")).await
+    }
+
+    async fn read_at(
+        &self,
+        to: Address,
+        data: Vec<u8>,
+        block: serde_json::Value,
+    ) -> Result<Vec<u8>, ChainError> {
+        let call = json!([{ "to": to, "data": Data(data) }, block]);
         let answer: LibraryBytes = self.rpc.request("eth_call", call).await?;
         if answer.is_empty() {
             return Err(ChainError::NoCode { address: to });
@@ -118,26 +131,6 @@ impl EthersChain {
         self.rpc
             .request("eth_getCode", json!([account, "latest"]))
             .await
-    }
-
-    /// Highest price and tip a gas unit: twice the base fee bears six full blocks.
-    async fn fees(&self, replaces: Option<&SignedTx>) -> Result<(Amount, Amount), ChainError> {
-        let newest: LibraryBlock<H256> = self
-            .rpc
-            .request("eth_getBlockByNumber", json!(["latest", false]))
-            .await?;
-        let base = amount("the base fee", newest.base_fee_per_gas.unwrap_or_default())?;
-        let tip = self.priority_fee.0;
-        let most = base.0.saturating_mul(2).saturating_add(tip);
-        // Pools ask for a tenth more on both to replace; an eighth and one wei is enough everywhere.
-        let raised = |fee: Amount| fee.0.saturating_add(fee.0 / 8).saturating_add(1);
-        Ok(match replaces {
-            None => (Amount(most), Amount(tip)),
-            Some(tx) => (
-                Amount(most.max(raised(tx.max_fee))),
-                Amount(tip.max(raised(tx.priority_fee))),
-            ),
-        })
     }
 
     fn logs_in(&self, logs: Vec<Log>) -> Result<Vec<ChainEvent>, ChainError> {
@@ -220,23 +213,28 @@ impl Chain for EthersChain {
         model_in(&self.read(self.contracts.registry, call).await?)
     }
 
-    async fn agreement(&self, id: AgreementId) -> Result<Option<Agreement>, ChainError> {
+    async fn agreement_at_depth(
+        &self,
+        id: AgreementId,
+        depth: u64,
+    ) -> Result<Option<AgreementSummary>, ChainError> {
         let escrow = self.contracts.escrow;
         let call = e::AgreementCall { id: id.0 .0 }.encode();
-        let Some((mut agreement, proven)) = agreement_in(&self.read(escrow, call).await?)? else {
-            return Ok(None);
-        };
-        if proven == agreement.terms.shards {
-            agreement.proven = (0..proven).collect();
-        } else if proven > 0 {
-            for index in 0..agreement.terms.shards {
-                let call = e::IsProvenCall { id: id.0 .0, index }.encode();
-                if self.read(escrow, call).await?.last() == Some(&1) {
-                    agreement.proven.insert(index);
-                }
-            }
+        if depth == 0 {
+            return agreement_in(&self.read(escrow, call).await?);
         }
-        Ok(Some(agreement))
+        let number = self.head().await?.number.saturating_sub(depth);
+        let block = json!(format!("{number:#x}"));
+        match self.read_at(escrow, call, block).await {
+            // The escrow may be younger than that; whether there is one at all is another question.
+            Err(ChainError::NoCode { .. }) => Ok(None),
+            answer => agreement_in(&answer?),
+        }
+    }
+
+    async fn is_proven(&self, id: AgreementId, index: u32) -> Result<bool, ChainError> {
+        let call = e::IsProvenCall { id: id.0 .0, index }.encode();
+        Ok(self.read(self.contracts.escrow, call).await?.last() == Some(&1))
     }
 
     async fn credit(&self, account: Address, token: Address) -> Result<Amount, ChainError> {
@@ -245,6 +243,23 @@ impl Chain for EthersChain {
         let answer = self.read(self.contracts.escrow, call).await?;
         let word = <[u8; 32]>::try_from(answer).map_err(|_| malformed("credit", "not one word"))?;
         amount("credit", U256::from_big_endian(&word))
+    }
+
+    async fn allowance(&self, token: Address, owner: Address) -> Result<Amount, ChainError> {
+        // allowance(address,address), EIP-20.
+        let arguments =
+            [owner, self.contracts.escrow].map(|account| Token::Address(H160(account.0)));
+        let call = [
+            vec![0xdd, 0x62, 0xed, 0x3e],
+            ::ethers::abi::encode(&arguments),
+        ]
+        .concat();
+        let answer = self.read(token, call).await?;
+        let word =
+            <[u8; 32]>::try_from(answer).map_err(|_| malformed("allowance", "not one word"))?;
+        // "Everything" is written as 2^256 - 1.
+        let allowed = U256::from_big_endian(&word);
+        Ok(Amount(u128::try_from(allowed).unwrap_or(u128::MAX)))
     }
 
     async fn check_contracts(&self) -> Result<(), ChainError> {
@@ -278,107 +293,42 @@ impl Chain for EthersChain {
         Ok(count.as_u64())
     }
 
-    async fn sign(
-        &self,
-        call: &Call,
-        nonce: u64,
-        replaces: Option<&SignedTx>,
-    ) -> Result<SignedTx, ChainError> {
-        let (to, value, data) = outgoing(call, self.contracts);
-        let account = self.account();
-        if let Some(address) = to {
-            if self.code(address).await?.is_empty() {
-                return Err(ChainError::NoCode { address });
-            }
-        }
-        let available = self.balance(account).await?;
-        let short = |needed| ChainError::InsufficientFunds {
-            account,
-            needed,
-            available,
-        };
-        if value > available {
-            return Err(short(value));
-        }
-        let mut request =
-            json!({ "from": account, "value": U256::from(value.0), "data": Data(data.clone()) });
-        if let (Some(to), Some(fields)) = (to, request.as_object_mut()) {
-            fields.insert("to".into(), json!(to));
-        }
-        let estimate: U64 = self
-            .rpc
-            .request("eth_estimateGas", json!([request]))
-            .await?;
-        // A fifth more: another shard proven meanwhile makes the same call cost other gas.
-        let gas = estimate.as_u64().saturating_add(estimate.as_u64() / 5);
-        let (max_fee, priority_fee) = self.fees(replaces).await?;
-        let needed = max_fee
-            .0
-            .checked_mul(gas.into())
-            .and_then(|fee| fee.checked_add(value.0));
-        let needed = Amount(needed.unwrap_or(u128::MAX));
-        if needed > available {
-            return Err(short(needed));
-        }
-        let mut transaction = Eip1559TransactionRequest::new()
-            .chain_id(self.chain_id)
-            .nonce(nonce)
-            .gas(gas)
-            .max_fee_per_gas(max_fee.0)
-            .max_priority_fee_per_gas(priority_fee.0)
-            .value(value.0)
-            .data(data);
-        if let Some(to) = to {
-            transaction = transaction.to(H160(to.0));
-        }
-        let transaction = TypedTransaction::Eip1559(transaction);
-        let signature = self
-            .key
-            .wallet()
-            .sign_transaction_sync(&transaction)
-            .map_err(|_| KeyError::Signing)?;
-        let raw = transaction.rlp_signed(&signature).to_vec();
-        Ok(SignedTx {
-            hash: keccak(&raw),
-            from: account,
-            nonce,
-            max_fee,
-            priority_fee,
-            raw: Data(raw),
+    async fn count_at(&self, number: u64) -> Result<u64, ChainError> {
+        let params = json!([self.account(), format!("{number:#x}")]);
+        let count: U64 = self.rpc.request("eth_getTransactionCount", params).await?;
+        Ok(count.as_u64())
+    }
+
+    async fn market(&self) -> Result<Market, ChainError> {
+        let what = "eth_getBlockByNumber";
+        let newest: LibraryBlock<H256> = self.rpc.request(what, json!(["latest", false])).await?;
+        let number = newest.number.ok_or_else(|| malformed(what, "no number"))?;
+        Ok(Market {
+            block: number.as_u64(),
+            base: amount("the base fee", newest.base_fee_per_gas.unwrap_or_default())?,
+            tip: self.priority_fee,
         })
     }
 
-    async fn broadcast(&self, tx: &SignedTx) -> Result<(), ChainError> {
-        let sent: Result<H256, ChainError> = self
-            .rpc
-            .request("eth_sendRawTransaction", json!([tx.raw]))
-            .await;
-        let Err(ChainError::Rpc {
-            what,
-            code,
-            message,
-        }) = sent
-        else {
-            return sent.map(drop);
-        };
-        let says = message.to_lowercase();
-        if says.contains("already known") || says.contains("already imported") {
-            Ok(())
-        } else if says.contains("nonce too low") {
-            let (nonce, hash) = (tx.nonce, tx.hash);
-            match self.receipt(hash).await? {
-                Some(_) => Ok(()),
-                None => Err(ChainError::NonceTaken { nonce, tx: hash }),
+    async fn sign(&self, call: &Call, nonce: u64, fees: Fees) -> Result<SignedTx, ChainError> {
+        let mut outgoing = outgoing(call, self.contracts);
+        match outgoing.0 {
+            _ if *call == Call::Nothing => outgoing.0 = Some(self.account()),
+            Some(address) if self.code(address).await?.is_empty() => {
+                return Err(ChainError::NoCode { address });
             }
-        } else if says.contains("underpriced") || says.contains("less than block base fee") {
-            Err(ChainError::Underpriced { tx: tx.hash })
-        } else {
-            Err(ChainError::Rpc {
-                what,
-                code,
-                message,
-            })
+            _ => {}
         }
+        self.sign_outgoing(outgoing, nonce, fees).await
+    }
+
+    async fn sign_again(&self, tx: &SignedTx, fees: Fees) -> Result<SignedTx, ChainError> {
+        self.sign_outgoing(signed_in(&tx.raw)?, tx.nonce, fees)
+            .await
+    }
+
+    async fn broadcast(&self, tx: &SignedTx) -> Result<(), ChainError> {
+        self.send_signed(tx).await
     }
 
     async fn receipt(&self, tx: Hash) -> Result<Option<TxReceipt>, ChainError> {

@@ -1,7 +1,9 @@
 //! A chain in memory for tests: the pure rules behind the port, with a clock and weather of the test's choosing.
 //!
-//! Every broadcast makes a block at once unless the pool is held. No fees are taken and there are no tokens.
+//! Every broadcast makes a block at once unless the pool is held. Fees decide what the pool and a block take, and are
+//! not charged.
 
+mod weather;
 mod world;
 
 use std::{
@@ -11,10 +13,12 @@ use std::{
 
 use self::world::{block_hash, Refusal, Setting, World};
 use super::{
-    Block, Call, Chain, ChainError, ChainEvent, Contracts, Model, ShardProof, SignedTx, TxReceipt,
+    fees::{Fees, Market},
+    AgreementSummary, Block, Call, Chain, ChainError, ChainEvent, Contracts, Model, ShardProof,
+    SignedTx, TxReceipt,
 };
 use crate::{
-    agreement::{Agreement, Moment},
+    agreement::Moment,
     digest::keccak,
     value::{Address, AgreementId, Amount, Data, Hash, ModelId},
 };
@@ -39,6 +43,10 @@ struct Shared {
     salt: u64,
     /// Seconds to add to the next block's time.
     skipped: u64,
+    /// The least a gas unit costs.
+    base_fee: Amount,
+    /// The server lags: it counts transactions and shows no receipts.
+    receipts_hidden: bool,
     judge: fn(&ShardProof) -> bool,
 }
 
@@ -70,6 +78,8 @@ impl FakeChain {
             faults: VecDeque::new(),
             salt: 0,
             skipped: 0,
+            base_fee: Amount::ZERO,
+            receipts_hidden: false,
             judge,
         };
         Self {
@@ -86,61 +96,6 @@ impl FakeChain {
             account,
             ..self.clone()
         }
-    }
-
-    /// Gives ether to an account, out of nothing, in the newest block.
-    pub fn fund(&self, account: Address, amount: Amount) {
-        self.lock()
-            .newest_mut()
-            .world
-            .balances
-            .insert(account, amount);
-    }
-
-    /// Lets time pass and makes a block.
-    pub fn advance(&self, seconds: u64) {
-        let mut shared = self.lock();
-        shared.skipped += seconds;
-        shared.mine(self.chain_id);
-    }
-
-    /// Keeps broadcasts in the pool until [`Self::release`].
-    pub fn hold(&self) {
-        self.lock().held = true;
-    }
-
-    /// Makes a block of what the pool holds, and blocks at once from now on.
-    pub fn release(&self) {
-        let mut shared = self.lock();
-        shared.held = false;
-        shared.mine(self.chain_id);
-    }
-
-    /// Empties the pool: what waited there is lost.
-    pub fn drop_pool(&self) {
-        self.lock().pool.clear();
-    }
-
-    /// Replaces the newest `depth` blocks by `depth + 1` others. Their transactions are back in the pool, and in the
-    /// first of the new blocks unless the pool is held.
-    pub fn reorganize(&self, depth: usize) {
-        let mut shared = self.lock();
-        let keep = shared.blocks.len().saturating_sub(depth);
-        let undone: Vec<Mined> = shared.blocks.drain(keep..).collect();
-        let returned = undone
-            .into_iter()
-            .flat_map(|mined| mined.transactions)
-            .map(|(tx, _)| tx);
-        let waiting = std::mem::take(&mut shared.pool);
-        shared.pool = returned.chain(waiting).collect();
-        for _ in 0..=depth {
-            shared.mine(self.chain_id);
-        }
-    }
-
-    /// The next request, whichever it is, ends in `error`; called again, the one after it too.
-    pub fn fail_next(&self, error: ChainError) {
-        self.lock().faults.push_back(error);
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -170,6 +125,12 @@ impl Shared {
         std::iter::once(&self.genesis)
             .chain(&self.blocks)
             .find(|mined| mined.block.hash == hash)
+    }
+
+    /// What the block at this height made of the world.
+    fn world_at(&self, number: u64) -> &World {
+        let mined = self.blocks.iter().find(|m| m.block.number == number);
+        &mined.unwrap_or(&self.genesis).world
     }
 
     fn receipts(&self) -> impl Iterator<Item = &TxReceipt> {
@@ -221,14 +182,12 @@ impl Shared {
             std::mem::take(&mut self.pool)
         };
         waiting.sort_by_key(|tx| tx.nonce);
+        let (waiting, cheap): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|tx| tx.max_fee >= self.base_fee);
+        self.pool.extend(cheap);
         for tx in waiting {
-            let next = mined
-                .world
-                .counts
-                .get(&tx.from)
-                .copied()
-                .unwrap_or_default();
-            match tx.nonce.cmp(&next) {
+            match tx.nonce.cmp(&mined.world.count(tx.from)) {
                 std::cmp::Ordering::Less => continue,
                 std::cmp::Ordering::Greater => self.pool.push(tx),
                 std::cmp::Ordering::Equal => {
@@ -327,12 +286,31 @@ impl Chain for FakeChain {
         Ok(self.request()?.newest().world.models.get(&id).cloned())
     }
 
-    async fn agreement(&self, id: AgreementId) -> Result<Option<Agreement>, ChainError> {
-        Ok(self.request()?.newest().world.agreements.get(&id).cloned())
+    async fn agreement_at_depth(
+        &self,
+        id: AgreementId,
+        depth: u64,
+    ) -> Result<Option<AgreementSummary>, ChainError> {
+        let shared = self.request()?;
+        let number = shared.newest().block.number.saturating_sub(depth);
+        let agreement = shared.world_at(number).agreements.get(&id);
+        Ok(agreement.map(AgreementSummary::from))
+    }
+
+    async fn is_proven(&self, id: AgreementId, index: u32) -> Result<bool, ChainError> {
+        let shared = self.request()?;
+        let agreement = shared.newest().world.agreements.get(&id);
+        Ok(agreement.is_some_and(|agreement| agreement.proven.contains(&index)))
     }
 
     async fn credit(&self, account: Address, token: Address) -> Result<Amount, ChainError> {
         Ok(self.request()?.newest().world.ledger.credit(account, token))
+    }
+
+    async fn allowance(&self, token: Address, owner: Address) -> Result<Amount, ChainError> {
+        let shared = self.request()?;
+        let allowed = shared.newest().world.allowance(token, owner);
+        allowed.ok_or(ChainError::NoCode { address: token })
     }
 
     async fn check_contracts(&self) -> Result<(), ChainError> {
@@ -347,41 +325,51 @@ impl Chain for FakeChain {
     }
 
     async fn next_nonce(&self) -> Result<u64, ChainError> {
-        let shared = self.request()?;
-        Ok(shared
-            .newest()
-            .world
-            .counts
-            .get(&self.account)
-            .copied()
-            .unwrap_or_default())
+        Ok(self.request()?.newest().world.count(self.account))
     }
 
-    async fn sign(
-        &self,
-        call: &Call,
-        nonce: u64,
-        replaces: Option<&SignedTx>,
-    ) -> Result<SignedTx, ChainError> {
+    async fn count_at(&self, number: u64) -> Result<u64, ChainError> {
+        let shared = self.request()?;
+        Ok(shared.world_at(number).count(self.account))
+    }
+
+    async fn market(&self) -> Result<Market, ChainError> {
+        let shared = self.request()?;
+        Ok(Market {
+            block: shared.newest().block.number,
+            base: shared.base_fee,
+            tip: Amount(1),
+        })
+    }
+
+    async fn sign(&self, call: &Call, nonce: u64, fees: Fees) -> Result<SignedTx, ChainError> {
         let shared = self.request()?;
         let mut world = shared.newest().world.clone();
         world
             .execute(call, shared.setting(self.chain_id, self.account, nonce))
             .map_err(|Refusal { name, detail }| ChainError::Revert { name, detail })?;
-        let max_fee = Amount(replaces.map_or(1, |tx| tx.max_fee.0 + 1));
         let raw = serde_json::to_vec(call).map_err(|e| ChainError::Malformed {
             what: "sign".into(),
             reason: e.to_string(),
         })?;
-        let name = format!("{} {nonce} {max_fee} {}", self.account, hex::encode(&raw));
+        let Fees { max, tip } = fees;
+        let name = format!("{} {nonce} {max} {tip} {}", self.account, hex::encode(&raw));
         Ok(SignedTx {
             hash: keccak(name.as_bytes()),
             from: self.account,
             nonce,
-            max_fee,
-            priority_fee: Amount(1),
+            max_fee: max,
+            priority_fee: tip,
             raw: Data(raw),
         })
+    }
+
+    async fn sign_again(&self, tx: &SignedTx, fees: Fees) -> Result<SignedTx, ChainError> {
+        let call: Call = serde_json::from_slice(&tx.raw.0).map_err(|e| ChainError::Malformed {
+            what: "sign_again".into(),
+            reason: e.to_string(),
+        })?;
+        self.sign(&call, tx.nonce, fees).await
     }
 
     async fn broadcast(&self, tx: &SignedTx) -> Result<(), ChainError> {
@@ -389,20 +377,20 @@ impl Chain for FakeChain {
         if shared.receipts().any(|receipt| receipt.tx == tx.hash) || shared.pool.contains(tx) {
             return Ok(());
         }
-        let executed = shared
-            .newest()
-            .world
-            .counts
-            .get(&tx.from)
-            .copied()
-            .unwrap_or_default();
-        if tx.nonce < executed {
+        if tx.nonce < shared.newest().world.count(tx.from) {
             let (nonce, tx) = (tx.nonce, tx.hash);
             return Err(ChainError::NonceTaken { nonce, tx });
         }
-        shared
-            .pool
-            .retain(|other| other.from != tx.from || other.nonce != tx.nonce);
+        let rivals = |other: &SignedTx| other.from == tx.from && other.nonce == tx.nonce;
+        // A replacement offers a tenth more on both.
+        let beaten = |old: Amount, new: Amount| new.0 * 10 < old.0 * 11;
+        let outbid = shared.pool.iter().filter(|other| rivals(other)).any(|old| {
+            beaten(old.max_fee, tx.max_fee) || beaten(old.priority_fee, tx.priority_fee)
+        });
+        if outbid || tx.max_fee < shared.base_fee {
+            return Err(ChainError::Underpriced { tx: tx.hash });
+        }
+        shared.pool.retain(|other| !rivals(other));
         shared.pool.push(tx.clone());
         if !shared.held {
             shared.mine(self.chain_id);
@@ -412,6 +400,9 @@ impl Chain for FakeChain {
 
     async fn receipt(&self, tx: Hash) -> Result<Option<TxReceipt>, ChainError> {
         let shared = self.request()?;
+        if shared.receipts_hidden {
+            return Ok(None);
+        }
         let found = shared.receipts().find(|receipt| receipt.tx == tx).cloned();
         Ok(found)
     }

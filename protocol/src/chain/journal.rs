@@ -1,15 +1,19 @@
 //! The journal of one account's transactions: what was signed, for what purpose, under which nonce.
 //!
 //! The order is the safety: sign, record, save, broadcast. Whoever dies after saving finds the same bytes again, and
-//! asks for the same purpose as often as it likes: a purpose is signed for once, so nothing is paid twice.
+//! asks for the same purpose as often as it likes: a purpose is signed for once, so nothing is paid twice. This module
+//! is the record; [`super::sender`] acts on it.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Call, Chain, ChainError, SignedTx, TxReceipt};
-use crate::value::{Address, Hash};
+use super::{SignedTx, TxReceipt};
+use crate::value::{Address, Data, Hash};
+
+/// Format of [`Journal`]. 1 had no version, no kinds of attempts and kept all bytes; it is still read.
+const VERSION: u32 = 2;
 
 /// A journal that cannot be kept or was misused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -28,24 +32,98 @@ pub enum JournalError {
         /// The account that wants to use it.
         got: Address,
     },
+    /// Written by a later release.
+    #[error("the journal has version {found}, this build reads up to {VERSION}; use the release that wrote it")]
+    Version {
+        /// The version found.
+        found: u32,
+    },
 }
 
-/// Everything signed for one purpose: one transaction, or more under the same nonce when its fee was raised.
+/// One transaction signed for a purpose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// As it was signed; its bytes are dropped once one attempt is deep enough.
+    #[serde(flatten)]
+    pub tx: SignedTx,
+    /// It does not do what was asked for: it sends nothing to oneself, so that the nonce is used.
+    #[serde(default)]
+    pub withdraws: bool,
+    /// Height of the newest block when it was signed: before another block, no higher fee helps.
+    #[serde(default)]
+    pub head: u64,
+}
+
+/// Everything signed for one purpose, all of it under the same nonce: at most one attempt is ever executed, and until
+/// one is, any of them may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// What it is for, in the node's words: unique, the same after a restart ("accept 0x12...", "prove 0x12.../3").
     pub purpose: String,
-    /// In the order of signing; at most one of them is ever executed.
-    pub attempts: Vec<SignedTx>,
-    /// The one that was, once it is deep enough.
+    /// In the order of signing. Only the executed one once that is known.
+    pub attempts: Vec<Attempt>,
+    /// The one that was executed and did what was asked for, once it is deep enough.
     pub mined: Option<Hash>,
+    /// Another transaction was seen in its place: see [`super::ChainError::NonceTaken`].
+    #[serde(default)]
+    pub void: bool,
+}
+
+impl Entry {
+    /// The nonce of all its attempts; `None` for an entry without one, which no sender makes.
+    pub fn nonce(&self) -> Option<u64> {
+        self.attempts.first().map(|attempt| attempt.tx.nonce)
+    }
+
+    /// Whether one of its transactions may still be executed, as far as is known.
+    pub fn is_pending(&self) -> bool {
+        self.mined.is_none() && !self.void
+    }
 }
 
 /// The journal of one account. The node stores it (it is plain data) and hands it back after a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct Journal {
+    version: u32,
     account: Address,
     entries: Vec<Entry>,
+    /// Nonces below are used, whatever a server that lags behind says.
+    used: u64,
+}
+
+/// A journal of any version.
+#[derive(Deserialize)]
+struct Stored {
+    #[serde(default)]
+    version: Option<u32>,
+    account: Address,
+    entries: Vec<Entry>,
+    #[serde(default)]
+    used: u64,
+}
+
+impl TryFrom<Stored> for Journal {
+    type Error = JournalError;
+
+    fn try_from(stored: Stored) -> Result<Self, JournalError> {
+        let found = stored.version.unwrap_or(1);
+        if found > VERSION {
+            return Err(JournalError::Version { found });
+        }
+        let mut journal = Self {
+            version: VERSION,
+            account: stored.account,
+            entries: stored.entries,
+            used: stored.used,
+        };
+        for entry in &mut journal.entries {
+            if let Some(mined) = entry.mined {
+                keep_only(entry, mined);
+            }
+        }
+        Ok(journal)
+    }
 }
 
 /// How long to wait for a transaction, and how deep it must lie.
@@ -53,7 +131,7 @@ pub struct Journal {
 pub struct Patience {
     /// Between two looks.
     pub poll: Duration,
-    /// In all.
+    /// Until a waiting transaction's fee is raised or its sender told, and as long again until it is deep enough.
     pub limit: Duration,
     /// Blocks on top of the transaction's own.
     pub depth: u64,
@@ -74,52 +152,67 @@ impl Journal {
     /// An empty journal.
     pub fn new(account: Address) -> Self {
         Self {
+            version: VERSION,
             account,
             entries: Vec::new(),
+            used: 0,
         }
     }
 
-    /// What was signed for a purpose.
+    /// What was signed for a purpose. No entry: nothing was ever signed for it, or what was is known, as deep as was
+    /// asked for, to have done nothing (it reverted, or was withdrawn). Only then has no money moved.
     pub fn entry(&self, purpose: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.purpose == purpose)
     }
 
-    /// Everything not known to be in a block: what to send again after a restart.
-    pub fn pending(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.mined.is_none())
+    /// Everything that may still be executed, by nonce: what to look after before anything new is signed.
+    pub fn pending(&self) -> Vec<&Entry> {
+        let mut pending: Vec<&Entry> = self.entries.iter().filter(|e| e.is_pending()).collect();
+        pending.sort_by_key(|entry| entry.nonce());
+        pending
     }
 
     /// The nonce for the next purpose, given the chain's count.
     pub fn next_nonce(&self, executed: u64) -> u64 {
-        let signed = self.entries.iter().flat_map(|entry| &entry.attempts);
+        let signed = self.entries.iter().filter_map(Entry::nonce);
         signed
-            .map(|tx| tx.nonce.saturating_add(1))
-            .fold(executed, u64::max)
+            .map(|nonce| nonce.saturating_add(1))
+            .fold(executed.max(self.used), u64::max)
     }
 
-    /// Marks a purpose as done by this receipt; save afterwards.
+    /// Marks a purpose as done by this receipt, and drops what is no longer needed of it; save afterwards.
     pub fn record_mined(&mut self, purpose: &str, receipt: &TxReceipt) -> Result<(), JournalError> {
-        self.entry_mut(purpose)?.mined = Some(receipt.tx);
+        let entry = self.entry_mut(purpose)?;
+        entry.mined = Some(receipt.tx);
+        entry.void = false;
+        keep_only(entry, receipt.tx);
         Ok(())
     }
 
-    /// Forgets a purpose, so that it may be signed for anew. Only after [`ChainError::NonceTaken`] or
-    /// [`ChainError::Failed`]: the recorded transaction can then no longer do what it was for. Save afterwards.
+    /// Marks whether another transaction seems to have taken the place of this purpose's; save afterwards.
+    pub(super) fn set_void(&mut self, purpose: &str, void: bool) -> Result<(), JournalError> {
+        self.entry_mut(purpose)?.void = void;
+        Ok(())
+    }
+
+    /// Forgets a purpose, so that it may be signed for anew. Only when its nonce is used, as deep as was asked for,
+    /// by what did nothing for it. Save afterwards.
     pub fn forget(&mut self, purpose: &str) {
+        if let Some(nonce) = self.entry(purpose).and_then(Entry::nonce) {
+            self.used = self.used.max(nonce.saturating_add(1));
+        }
         self.entries.retain(|entry| entry.purpose != purpose);
     }
 
-    fn record(&mut self, purpose: &str, tx: SignedTx) {
-        match self
-            .entries
-            .iter_mut()
-            .find(|entry| entry.purpose == purpose)
-        {
-            Some(entry) => entry.attempts.push(tx),
-            None => self.entries.push(Entry {
+    /// Adds an attempt; save before it is sent.
+    pub(super) fn record(&mut self, purpose: &str, attempt: Attempt) {
+        match self.entry_mut(purpose) {
+            Ok(entry) => entry.attempts.push(attempt),
+            Err(_) => self.entries.push(Entry {
                 purpose: purpose.into(),
-                attempts: vec![tx],
+                attempts: vec![attempt],
                 mined: None,
+                void: false,
             }),
         }
     }
@@ -131,7 +224,8 @@ impl Journal {
             .ok_or_else(|| JournalError::UnknownPurpose(purpose.into()))
     }
 
-    fn check_account(&self, got: Address) -> Result<(), JournalError> {
+    /// Fails for the journal of another account.
+    pub(super) fn check_account(&self, got: Address) -> Result<(), JournalError> {
         let expected = self.account;
         if expected == got {
             Ok(())
@@ -141,143 +235,10 @@ impl Journal {
     }
 }
 
-/// Sends `call` for `purpose`, once. A purpose already in the journal is sent again as it was signed, whatever `call`
-/// says now. `save` stores the journal for good and is called before anything leaves this machine.
-pub async fn submit<C: Chain>(
-    chain: &C,
-    journal: &mut Journal,
-    purpose: &str,
-    call: &Call,
-    save: impl FnOnce(&Journal) -> Result<(), String>,
-) -> Result<Entry, ChainError> {
-    journal.check_account(chain.account())?;
-    if let Some(entry) = journal.entry(purpose) {
-        resend(chain, entry).await?;
-        return Ok(entry.clone());
+/// Nothing else under this nonce can be executed any more: its bytes and the other attempts are of no use.
+fn keep_only(entry: &mut Entry, mined: Hash) {
+    entry.attempts.retain(|attempt| attempt.tx.hash == mined);
+    for attempt in &mut entry.attempts {
+        attempt.tx.raw = Data(Vec::new());
     }
-    let nonce = journal.next_nonce(chain.next_nonce().await?);
-    let tx = chain.sign(call, nonce, None).await?;
-    send(chain, journal, purpose, tx, save).await
-}
-
-/// Signs `call` again under the nonce of `purpose` with a higher fee, and sends it: for a transaction that waits too
-/// long. Either of the two is executed, never both.
-pub async fn replace<C: Chain>(
-    chain: &C,
-    journal: &mut Journal,
-    purpose: &str,
-    call: &Call,
-    save: impl FnOnce(&Journal) -> Result<(), String>,
-) -> Result<Entry, ChainError> {
-    journal.check_account(chain.account())?;
-    let unknown = || JournalError::UnknownPurpose(purpose.into());
-    let entry = journal.entry(purpose).ok_or_else(unknown)?;
-    let last = entry.attempts.last().ok_or_else(unknown)?;
-    let tx = chain.sign(call, last.nonce, Some(last)).await?;
-    send(chain, journal, purpose, tx, save).await
-}
-
-async fn send<C: Chain>(
-    chain: &C,
-    journal: &mut Journal,
-    purpose: &str,
-    tx: SignedTx,
-    save: impl FnOnce(&Journal) -> Result<(), String>,
-) -> Result<Entry, ChainError> {
-    let before = journal.clone();
-    journal.record(purpose, tx.clone());
-    if let Err(reason) = save(journal) {
-        *journal = before;
-        return Err(JournalError::Save(reason).into());
-    }
-    chain.broadcast(&tx).await?;
-    Ok(journal.entry_mut(purpose)?.clone())
-}
-
-/// Sends the last attempt of an entry again, unless it is known to be in a block.
-pub async fn resend<C: Chain>(chain: &C, entry: &Entry) -> Result<(), ChainError> {
-    match (entry.mined, entry.attempts.last()) {
-        // Whether it was this entry or another that used the nonce is for `confirm` to say, with patience.
-        (None, Some(tx)) => match chain.broadcast(tx).await {
-            Err(ChainError::NonceTaken { .. }) => Ok(()),
-            outcome => outcome,
-        },
-        _ => Ok(()),
-    }
-}
-
-/// Looks between two broadcasts of a transaction that is still in no block: a pool may have lost it.
-const LOOKS_A_RESEND: u32 = 25;
-
-/// Looks in a row that must find the nonce used and no receipt: servers count a transaction a moment before they show
-/// its receipt, and calling a paid transaction void would invite paying it again.
-const LOOKS_TO_BE_VOID: u32 = 10;
-
-/// Waits until one attempt of the entry is in a block and deep enough. [`ChainError::Failed`] when it reverted there,
-/// [`ChainError::NonceTaken`] when another transaction took its place.
-pub async fn confirm<C: Chain>(
-    chain: &C,
-    entry: &Entry,
-    patience: Patience,
-) -> Result<TxReceipt, ChainError> {
-    let deadline = tokio::time::Instant::now() + patience.limit;
-    let mut void_looks = 0;
-    for look in 1u32.. {
-        match look_up(chain, entry).await? {
-            Look::Mined(receipt) if !receipt.succeeded => {
-                let TxReceipt { tx, number, .. } = receipt;
-                return Err(ChainError::Failed { tx, number });
-            }
-            Look::Mined(receipt) => {
-                void_looks = 0;
-                if chain.head().await?.number >= receipt.number.saturating_add(patience.depth) {
-                    return Ok(receipt);
-                }
-            }
-            Look::Waiting => {
-                void_looks = 0;
-                if look % LOOKS_A_RESEND == 0 {
-                    resend(chain, entry).await?;
-                }
-            }
-            Look::Void(error) => {
-                void_looks += 1;
-                if void_looks == LOOKS_TO_BE_VOID {
-                    return Err(error);
-                }
-            }
-        }
-        if tokio::time::Instant::now() + patience.poll > deadline {
-            break;
-        }
-        tokio::time::sleep(patience.poll).await;
-    }
-    Err(ChainError::Timeout {
-        what: format!("the transaction for {:?}", entry.purpose),
-        after: patience.limit,
-    })
-}
-
-/// What one look at the chain says of an entry.
-enum Look {
-    Mined(TxReceipt),
-    Waiting,
-    Void(ChainError),
-}
-
-async fn look_up<C: Chain>(chain: &C, entry: &Entry) -> Result<Look, ChainError> {
-    // The count is read before the receipts: a transaction executed in between then has its receipt.
-    let executed = chain.next_nonce().await?;
-    for tx in &entry.attempts {
-        if let Some(receipt) = chain.receipt(tx.hash).await? {
-            return Ok(Look::Mined(receipt));
-        }
-    }
-    Ok(match entry.attempts.last() {
-        Some(tx) if tx.nonce < executed => Look::Void(ChainError::NonceTaken {
-            nonce: tx.nonce,
-            tx: tx.hash,
-        }),
-        _ => Look::Waiting,
-    })
 }

@@ -12,14 +12,16 @@ use std::{
 use zknode_protocol::{
     agreement::State,
     chain::{
+        created_contract,
         ethers::{Config, EthersChain, PRIORITY_FEE},
+        journal::Patience,
         Call, Chain, ChainError, Contracts,
     },
     digest::keccak,
-    value::{Address, AgreementId, Amount, Bytes, Hash},
+    value::{Address, AgreementId, Amount, Bytes, Data, Hash},
 };
 
-use crate::scene::{key, refused, set_up, settle, Scene};
+use crate::scene::{key, refused, set_up, settle, Party, Scene};
 
 const ANVIL: &str = "../contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil";
 
@@ -234,7 +236,8 @@ async fn the_evm_gives_each_trouble_its_name() {
     );
 
     let poor = anvil.connect("poor").await.unwrap();
-    let outcome = poor.sign(&Call::DeployRegistry, 0, None).await;
+    let fees = poor.market().await.unwrap().first();
+    let outcome = poor.sign(&Call::DeployRegistry, 0, fees).await;
     assert!(
         matches!(
             outcome,
@@ -262,16 +265,17 @@ async fn the_evm_gives_each_trouble_its_name() {
     );
     let slash = Call::Slash(AgreementId(Hash::ZERO));
     assert_eq!(
-        lost.sign(&slash, 0, None).await.err(),
+        lost.sign(&slash, 0, fees).await.err(),
         no_code(nowhere.escrow)
     );
 
     // The same bytes twice are one transaction; another under the same nonce is void.
     let scene = anvil.scene().await;
     let chain = &scene.buyer.chain;
-    let tx = chain.sign(&Call::DeployRegistry, 0, None).await.unwrap();
+    let market = chain.market().await.unwrap();
+    let tx = chain.sign(&Call::DeployRegistry, 0, fees).await.unwrap();
     let dearer = chain
-        .sign(&Call::DeployRegistry, 0, Some(&tx))
+        .sign_again(&tx, market.raised(tx.fees()))
         .await
         .unwrap();
     assert!(dearer.max_fee > tx.max_fee && dearer.priority_fee > tx.priority_fee);
@@ -292,6 +296,163 @@ async fn the_evm_gives_each_trouble_its_name() {
         gone.head().await,
         Err(ChainError::Unreachable { .. })
     ));
+}
+
+/// Runs out before a held pool is emptied.
+const HURRIED: Patience = Patience {
+    poll: Duration::from_millis(20),
+    limit: Duration::from_millis(1_000),
+    depth: 0,
+};
+
+impl Anvil {
+    /// The seller's acceptance waits in the pool, is lost there, and the node starts again.
+    async fn lost_acceptance(&self, scene: &mut Scene<EthersChain>, id: AgreementId) {
+        self.cheat("evm_setAutomine", "[false]").await;
+        let lost = scene.seller.execute("accept X", &accept(id), HURRIED).await;
+        assert!(matches!(lost, Err(ChainError::NotMined { .. })), "{lost:?}");
+        self.cheat("anvil_dropAllTransactions", "[]").await;
+        self.cheat("evm_setAutomine", "[true]").await;
+        scene.seller.restart();
+    }
+}
+
+fn accept(id: AgreementId) -> Call {
+    let value = Amount(500);
+    Call::Accept { id, value }
+}
+
+#[tokio::test]
+async fn the_evm_takes_a_withdrawal_for_what_is_no_longer_wanted() {
+    let Some(anvil) = Anvil::start().await else {
+        return;
+    };
+    let mut scene = anvil.scene().await;
+    let (id, other) = (scene.open(8).await, scene.open(9).await);
+    let first = scene.seller.chain.next_nonce().await.unwrap();
+    anvil.lost_acceptance(&mut scene, id).await;
+    scene.buyer.run(Call::Cancel(id)).await.unwrap();
+
+    let seller = &mut scene.seller;
+    let receipt = seller.execute("accept Y", &accept(other), HURRIED).await;
+    assert!(receipt.unwrap().succeeded);
+    assert_eq!(seller.chain.next_nonce().await.unwrap(), first + 2);
+    let again = seller.execute("accept X", &accept(id), HURRIED).await;
+    assert_eq!(refused(again), "WrongState");
+    assert_eq!(seller.journal.entry("accept X"), None);
+}
+
+/// The withdrawal reaches the pool while the original is still there, and replaces it.
+#[tokio::test]
+async fn the_evm_lets_the_withdrawal_replace_the_original() {
+    let Some(anvil) = Anvil::start().await else {
+        return;
+    };
+    let mut scene = anvil.scene().await;
+    let (id, other) = (scene.open(8).await, scene.open(9).await);
+    anvil.cheat("evm_setAutomine", "[false]").await;
+    let seller = &mut scene.seller;
+    let waits = seller.execute("accept X", &accept(id), HURRIED).await;
+    assert!(
+        matches!(waits, Err(ChainError::NotMined { .. })),
+        "{waits:?}"
+    );
+    // Time passes the acceptance by, in the next block as well.
+    anvil.cheat("evm_increaseTime", "[1001]").await;
+    anvil
+        .cheat(
+            "anvil_dropTransaction",
+            &format!(r#"["{}"]"#, tx_of(seller)),
+        )
+        .await;
+    anvil.cheat("evm_mine", "[]").await;
+    let raw = &seller.journal.entry("accept X").unwrap().attempts[0].tx;
+    seller.chain.broadcast(raw).await.unwrap();
+    let withdrawn = seller.execute("accept Y", &accept(other), HURRIED).await;
+    assert!(
+        matches!(withdrawn, Err(ChainError::NotMined { .. })),
+        "{withdrawn:?}"
+    );
+    let attempts = &seller.journal.entry("accept X").unwrap().attempts;
+    assert!(attempts.len() == 2 && attempts[1].withdraws, "{attempts:?}");
+    anvil.cheat("evm_mine", "[]").await;
+    let receipt = seller.chain.receipt(attempts[1].tx.hash).await.unwrap();
+    assert!(receipt.unwrap().succeeded);
+}
+
+fn tx_of(party: &Party<EthersChain>) -> Hash {
+    let entry = party.journal.entry("accept X").unwrap();
+    entry.attempts.last().unwrap().tx.hash
+}
+
+#[tokio::test]
+async fn the_evm_is_offered_more_when_its_base_fee_rises() {
+    let Some(anvil) = Anvil::start().await else {
+        return;
+    };
+    let mut scene = anvil.scene().await;
+    let id = scene.open(8).await;
+    anvil.lost_acceptance(&mut scene, id).await;
+    // Two blocks: the first of that price, and one that anvil measures the pool by.
+    for _ in 0..2 {
+        anvil
+            .cheat("anvil_setNextBlockBaseFeePerGas", r#"["0x2540be400"]"#)
+            .await;
+        anvil.cheat("evm_mine", "[]").await;
+    }
+    let seller = &mut scene.seller;
+    let stale = seller.journal.entry("accept X").unwrap().attempts[0]
+        .tx
+        .clone();
+    let outcome = seller.chain.broadcast(&stale).await;
+    assert!(
+        matches!(outcome, Err(ChainError::Underpriced { .. })),
+        "{outcome:?}"
+    );
+    let receipt = seller.execute("accept X", &accept(id), HURRIED).await;
+    assert!(receipt.unwrap().succeeded);
+    assert_eq!(scene.state(id).await, State::Accepted);
+}
+
+#[tokio::test]
+async fn the_evm_tells_an_agreement_at_depth_and_what_is_allowed() {
+    let Some(anvil) = Anvil::start().await else {
+        return;
+    };
+    let mut scene = anvil.scene().await;
+    let id = scene.open(8).await;
+    scene.accept(id).await;
+    let chain = &scene.buyer.chain;
+    let at = async |depth| {
+        let summary = chain.agreement_at_depth(id, depth).await.unwrap();
+        summary.map(|summary| summary.state)
+    };
+    assert_eq!(at(0).await, Some(State::Accepted));
+    assert_eq!(at(1).await, Some(State::Open));
+    assert_eq!(at(2).await, None);
+    // Before there was an escrow.
+    assert_eq!(at(1_000).await, None);
+    assert_eq!(chain.is_proven(id, 0).await, Ok(false));
+
+    let artifact = include_str!("../../../contracts/artifacts/test/TestToken.json");
+    let artifact: serde_json::Value = serde_json::from_str(artifact).unwrap();
+    let code = artifact["bytecode"].as_str().unwrap();
+    let creation_code = Data(hex::decode(code.trim_start_matches("0x")).unwrap());
+    let deploy = Call::DeployVerifier { creation_code };
+    let receipt = scene.buyer.run(deploy).await.unwrap();
+    let token = created_contract(&scene.buyer.chain, &receipt)
+        .await
+        .unwrap();
+    let owner = scene.buyer.chain.account();
+    for amount in [Amount(7), Amount(u128::MAX), Amount::ZERO] {
+        scene
+            .buyer
+            .run(Call::ApproveToken { token, amount })
+            .await
+            .unwrap();
+        let allowed = scene.buyer.chain.allowance(token, owner).await;
+        assert_eq!(allowed, Ok(amount));
+    }
 }
 
 #[tokio::test]

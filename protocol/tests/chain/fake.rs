@@ -5,29 +5,26 @@ use std::time::Duration;
 use zknode_protocol::{
     agreement::Terms,
     chain::{
-        fake::FakeChain,
-        journal::{confirm, replace, submit, Journal, JournalError, Patience},
+        journal::{Journal, JournalError, Patience},
+        sender::Sender,
         Call, Chain, ChainError,
     },
     value::{Amount, Bytes},
 };
 
-use crate::scene::{key, set_up, settle, Party, Scene, PATIENCE};
+use crate::scene::{fake, settle, Party, PATIENCE};
+
+/// Runs out before a held pool is released.
+const HURRIED: Patience = Patience {
+    poll: Duration::from_millis(5),
+    limit: Duration::from_millis(100),
+    depth: 0,
+};
 
 #[tokio::test]
 async fn the_fake_settles() {
     let (_, mut scene) = fake().await;
     settle(&mut scene).await;
-}
-
-async fn fake() -> (FakeChain, Scene<FakeChain>) {
-    let chain = FakeChain::new(31_337, 1_000_000, |proof| proof.proof.0 == [1]);
-    let [seller, buyer] = ["seller", "buyer"].map(|name| chain.as_account(key(name).address()));
-    for party in [&seller, &buyer] {
-        chain.fund(party.account(), Amount(1_000_000));
-    }
-    let scene = set_up(seller, buyer).await;
-    (chain, scene)
 }
 
 #[tokio::test]
@@ -38,48 +35,64 @@ async fn a_purpose_is_paid_once_through_crashes() {
     let before = buyer.chain.balance(buyer.chain.account()).await.unwrap();
 
     // Not saved: nothing left this machine, nothing remembered.
-    let unsaved = submit(&buyer.chain, &mut buyer.journal, "open", &open, |_| {
-        Err("disk full".into())
-    })
-    .await;
+    let full = |_: &Journal| Err("disk full".into());
+    let mut sender = Sender::new(&buyer.chain, &mut buyer.journal, HURRIED, full);
+    let unsaved = sender.execute("open", &open).await;
     assert!(matches!(unsaved, Err(ChainError::Journal(_))));
     assert_eq!(buyer.journal.entry("open"), None);
 
     // Died after saving, before or after broadcasting: the stored journal is all that is left.
     chain.hold();
     let mut stored = None;
-    submit(&buyer.chain, &mut buyer.journal, "open", &open, |journal| {
+    let keep = |journal: &Journal| {
         stored = Some(serde_json::to_string(journal).unwrap());
         Ok(())
-    })
-    .await
-    .unwrap();
+    };
+    let mut sender = Sender::new(&buyer.chain, &mut buyer.journal, HURRIED, keep);
+    let waits = sender.execute("open", &open).await;
+    assert!(
+        matches!(waits, Err(ChainError::NotMined { .. })),
+        "{waits:?}"
+    );
     chain.drop_pool();
-    let mut journal: Journal = serde_json::from_str(&stored.unwrap()).unwrap();
-    assert_eq!(journal.pending().count(), 1);
+    buyer.journal = serde_json::from_str(&stored.unwrap()).unwrap();
+    assert_eq!(buyer.journal.pending().len(), 1);
     let other = Call::Open(Terms {
         price: Amount(2_000),
         ..scene_terms(&open)
     });
     for _ in 0..2 {
-        submit(&buyer.chain, &mut journal, "open", &other, |_| Ok(()))
-            .await
-            .unwrap();
+        let waits = buyer.execute("open", &other, HURRIED).await;
+        assert!(
+            matches!(waits, Err(ChainError::NotMined { .. })),
+            "{waits:?}"
+        );
     }
-    // Waits too long: replaced under the same nonce; one of the two is executed.
-    let entry = replace(&buyer.chain, &mut journal, "open", &open, |_| Ok(()))
-        .await
-        .unwrap();
+    // Passed over by a block: replaced under the same nonce; one of the two is executed.
+    chain.advance(1);
+    let waits = buyer.execute("open", &other, HURRIED).await;
+    assert!(
+        matches!(waits, Err(ChainError::NotMined { .. })),
+        "{waits:?}"
+    );
+    let entry = buyer.journal.entry("open").unwrap();
     assert_eq!(entry.attempts.len(), 2);
-    assert_eq!(entry.attempts[0].nonce, entry.attempts[1].nonce);
+    assert_eq!(entry.attempts[0].tx.nonce, entry.attempts[1].tx.nonce);
+    assert!(entry.attempts[1].tx.max_fee > entry.attempts[0].tx.max_fee);
     chain.release();
-    confirm(&buyer.chain, &entry, PATIENCE).await.unwrap();
+    let deep = Patience {
+        depth: 1,
+        ..HURRIED
+    };
+    let shallow = buyer.execute("open", &open, deep).await;
+    assert!(
+        matches!(shallow, Err(ChainError::NotDeep { .. })),
+        "{shallow:?}"
+    );
     // A reorganization and another restart change nothing.
     chain.reorganize(1);
-    submit(&buyer.chain, &mut journal, "open", &open, |_| Ok(()))
-        .await
-        .unwrap();
-    confirm(&buyer.chain, &entry, PATIENCE).await.unwrap();
+    buyer.restart();
+    buyer.execute("open", &open, deep).await.unwrap();
     let after = buyer.chain.balance(buyer.chain.account()).await.unwrap();
     assert_eq!(before.0 - after.0, 1_000);
 }
@@ -95,32 +108,25 @@ fn scene_terms(open: &Call) -> Terms {
 async fn a_nonce_used_elsewhere_is_noticed() {
     let (chain, mut scene) = fake().await;
     let open = Call::Open(scene.terms(8).await);
-    let buyer = &mut scene.buyer;
     chain.hold();
-    let entry = submit(&buyer.chain, &mut buyer.journal, "open", &open, |_| Ok(()))
-        .await
-        .unwrap();
+    let lost = scene.buyer.execute("open", &open, HURRIED).await;
+    assert!(matches!(lost, Err(ChainError::NotMined { .. })), "{lost:?}");
     chain.drop_pool();
     chain.release();
     // The same key on another machine, with a journal of its own.
     let other = Call::Open(scene.terms(9).await);
-    Party::new(scene.buyer.chain.clone())
-        .run(other)
-        .await
-        .unwrap();
+    let elsewhere = scene.buyer.chain.clone();
+    Party::new(elsewhere).run(other).await.unwrap();
     let buyer = &mut scene.buyer;
     let void = ChainError::NonceTaken {
         nonce: 0,
-        tx: entry.attempts[0].hash,
+        tx: buyer.journal.entry("open").unwrap().attempts[0].tx.hash,
     };
-    assert_eq!(confirm(&buyer.chain, &entry, PATIENCE).await, Err(void));
-    // Forgotten, it can be signed for anew, behind the other one.
-    buyer.journal.forget("open");
-    let entry = submit(&buyer.chain, &mut buyer.journal, "open", &open, |_| Ok(()))
-        .await
-        .unwrap();
-    assert_eq!(entry.attempts[0].nonce, 1);
-    confirm(&buyer.chain, &entry, PATIENCE).await.unwrap();
+    assert_eq!(buyer.execute("open", &open, HURRIED).await, Err(void));
+    // Asked for again, it is signed for anew, behind the other one.
+    buyer.execute("open", &open, PATIENCE).await.unwrap();
+    let entry = buyer.journal.entry("open").unwrap();
+    assert_eq!(entry.nonce(), Some(1));
 }
 
 #[tokio::test]
@@ -128,22 +134,11 @@ async fn misuse_and_bad_weather_have_names() {
     let (chain, mut scene) = fake().await;
     let open = Call::Open(scene.terms(8).await);
     let buyer = &mut scene.buyer;
-    let foreign = submit(
-        &buyer.chain,
-        &mut Journal::new(Bytes([9; 20])),
-        "x",
-        &open,
-        |_| Ok(()),
-    )
-    .await;
+    let mut foreign = Journal::new(Bytes([9; 20]));
+    let mut sender = Sender::new(&buyer.chain, &mut foreign, PATIENCE, |_| Ok(()));
     assert!(matches!(
-        foreign,
+        sender.execute("x", &open).await,
         Err(ChainError::Journal(JournalError::WrongAccount { .. }))
-    ));
-    let unknown = replace(&buyer.chain, &mut buyer.journal, "x", &open, |_| Ok(())).await;
-    assert!(matches!(
-        unknown,
-        Err(ChainError::Journal(JournalError::UnknownPurpose(_)))
     ));
 
     let down = ChainError::Unreachable {
@@ -155,35 +150,20 @@ async fn misuse_and_bad_weather_have_names() {
 
     // A call that was fine when signed and reverts in its block: the terms' first deadline passes in between.
     chain.hold();
-    let entry = submit(&buyer.chain, &mut buyer.journal, "open", &open, |_| Ok(()))
-        .await
-        .unwrap();
+    let waits = buyer.execute("open", &open, HURRIED).await;
+    assert!(
+        matches!(waits, Err(ChainError::NotMined { .. })),
+        "{waits:?}"
+    );
     chain.advance(5_000);
     chain.release();
-    let failed = confirm(&buyer.chain, &entry, PATIENCE).await;
+    let failed = chain.receipt(buyer.journal.entry("open").unwrap().attempts[0].tx.hash);
+    assert!(!failed.await.unwrap().unwrap().succeeded);
+    // It did nothing, so it is judged anew.
+    let refused = buyer.execute("open", &open, PATIENCE).await;
     assert!(
-        matches!(failed, Err(ChainError::Failed { .. })),
-        "{failed:?}"
+        matches!(refused, Err(ChainError::Revert { .. })),
+        "{refused:?}"
     );
-
-    let hurried = Patience {
-        limit: Duration::from_millis(100),
-        ..PATIENCE
-    };
-    chain.hold();
-    let register = Call::DeployRegistry;
-    let entry = submit(
-        &buyer.chain,
-        &mut buyer.journal,
-        "deploy",
-        &register,
-        |_| Ok(()),
-    )
-    .await
-    .unwrap();
-    let waiting = confirm(&buyer.chain, &entry, hurried).await;
-    assert!(
-        matches!(waiting, Err(ChainError::Timeout { .. })),
-        "{waiting:?}"
-    );
+    assert_eq!(buyer.journal.entry("open"), None);
 }

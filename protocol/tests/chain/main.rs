@@ -4,3 +4,4 @@
 mod evm;
 mod fake;
 mod scene;
+mod sender;

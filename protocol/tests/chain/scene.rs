@@ -6,8 +6,10 @@ use zknode_protocol::{
     agreement::{Metric, ShardCount, State, Terms},
     chain::{
         created_contract,
-        journal::{confirm, submit, Journal, Patience},
+        fake::FakeChain,
+        journal::{Journal, Patience},
         key::Key,
+        sender::Sender,
         Call, Chain, ChainError, ChainEvent, Contracts, Registration, ShardProof, TxReceipt,
     },
     dataset_root::{DatasetTree, ShardLeaf},
@@ -48,10 +50,24 @@ impl<C: Chain> Party<C> {
     pub async fn run(&mut self, call: Call) -> Result<TxReceipt, ChainError> {
         self.sent += 1;
         let purpose = format!("step {}", self.sent);
-        let entry = submit(&self.chain, &mut self.journal, &purpose, &call, |_| Ok(())).await?;
-        let receipt = confirm(&self.chain, &entry, PATIENCE).await?;
-        self.journal.record_mined(&purpose, &receipt).unwrap();
-        Ok(receipt)
+        self.execute(&purpose, &call, PATIENCE).await
+    }
+
+    /// Sends for a purpose; the journal is stored nowhere else.
+    pub async fn execute(
+        &mut self,
+        purpose: &str,
+        call: &Call,
+        patience: Patience,
+    ) -> Result<TxReceipt, ChainError> {
+        let mut sender = Sender::new(&self.chain, &mut self.journal, patience, |_| Ok(()));
+        sender.execute(purpose, call).await
+    }
+
+    /// The node dies and starts again: only what the journal writes down is left.
+    pub fn restart(&mut self) {
+        let stored = serde_json::to_string(&self.journal).unwrap();
+        self.journal = serde_json::from_str(&stored).unwrap();
     }
 }
 
@@ -292,4 +308,15 @@ pub async fn settle<C: Chain>(scene: &mut Scene<C>) {
         })
         .await;
     assert_eq!(refused(nothing), "NothingToWithdraw");
+}
+
+/// The fake chain with everything deployed.
+pub async fn fake() -> (FakeChain, Scene<FakeChain>) {
+    let chain = FakeChain::new(31_337, 1_000_000, |proof| proof.proof.0 == [1]);
+    let [seller, buyer] = ["seller", "buyer"].map(|name| chain.as_account(key(name).address()));
+    for party in [&seller, &buyer] {
+        chain.fund(party.account(), Amount(1_000_000));
+    }
+    let scene = set_up(seller, buyer).await;
+    (chain, scene)
 }

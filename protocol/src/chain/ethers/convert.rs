@@ -3,14 +3,15 @@
 use ::ethers::{
     abi::{AbiDecode, AbiEncode, RawLog, Token},
     contract::EthLogDecode,
-    types::{H160, U256},
+    types::{transaction::eip2718::TypedTransaction, NameOrAddress, H160, U256},
+    utils::rlp::Rlp,
 };
 
 use super::bindings::{escrow as e, registry as r};
 use crate::{
-    agreement::{Agreement, Metric, ShardCount, State, Terms},
-    chain::{Call, ChainError, ChainEvent, Contracts, Model, Registration},
-    value::{Address, AgreementId, Amount, Bytes, ModelId, Point},
+    agreement::{Metric, ShardCount, State, Terms},
+    chain::{AgreementSummary, Call, ChainError, ChainEvent, Contracts, Model, Registration},
+    value::{Address, AgreementId, Amount, Bytes, Data, ModelId, Point},
 };
 
 /// Where a call goes (`None`: it creates a contract), the wei it sends and its data.
@@ -137,7 +138,24 @@ pub(super) fn outgoing(call: &Call, contracts: Contracts) -> Outgoing {
             }
             .encode(),
         ),
+        // To oneself: the adapter knows who that is.
+        Call::Nothing => (None, Amount::ZERO, Vec::new()),
     }
+}
+
+/// Where a signed transaction goes, the wei it sends and its data.
+pub(super) fn signed_in(raw: &Data) -> Result<Outgoing, ChainError> {
+    let what = "a signed transaction";
+    let (transaction, _) = TypedTransaction::decode_signed(&Rlp::new(&raw.0))
+        .map_err(|error| malformed(what, error))?;
+    let to = match transaction.to() {
+        None => None,
+        Some(NameOrAddress::Address(to)) => Some(address(*to)),
+        Some(NameOrAddress::Name(_)) => return Err(malformed(what, "a name for an address")),
+    };
+    let value = amount(what, transaction.value().copied().unwrap_or_default())?;
+    let data = transaction.data().map(|data| data.to_vec());
+    Ok((to, value, data.unwrap_or_default()))
 }
 
 fn terms_out(terms: &Terms) -> e::Terms {
@@ -183,8 +201,8 @@ fn terms_in(terms: e::Terms) -> Result<Terms, ChainError> {
     })
 }
 
-/// The stored agreement and its count of proven shards; which ones is asked separately.
-pub(super) fn agreement_in(answer: &[u8]) -> Result<Option<(Agreement, u32)>, ChainError> {
+/// The stored agreement, with the number of its proven shards.
+pub(super) fn agreement_in(answer: &[u8]) -> Result<Option<AgreementSummary>, ChainError> {
     let stored = e::AgreementReturn::decode(answer)
         .map_err(|error| malformed("agreement", error))?
         .0;
@@ -199,17 +217,16 @@ pub(super) fn agreement_in(answer: &[u8]) -> Result<Option<(Agreement, u32)>, Ch
         7 => State::Slashed,
         other => return Err(malformed("agreement", format!("state {other}"))),
     };
-    let agreement = Agreement {
+    Ok(Some(AgreementSummary {
         terms: terms_in(stored.terms)?,
         buyer: address(stored.buyer),
         seller: address(stored.seller),
         state,
-        proven: Default::default(),
+        proven: stored.proven,
         valid: stored.valid.into(),
         correct: stored.correct.into(),
         ciphertext: Bytes(stored.ciphertext_hash),
-    };
-    Ok(Some((agreement, stored.proven)))
+    }))
 }
 
 pub(super) fn model_in(answer: &[u8]) -> Result<Option<Model>, ChainError> {

@@ -57,8 +57,16 @@ pub(super) struct World {
     pub models: BTreeMap<ModelId, Model>,
     pub agreements: BTreeMap<AgreementId, Agreement>,
     pub ledger: Ledger,
+    tokens: BTreeMap<Address, Token>,
     model_nonces: BTreeMap<Address, u64>,
     agreement_nonces: BTreeMap<Address, u64>,
+}
+
+/// An ERC-20 as far as the escrow notices: everybody has enough of it, allowances are kept.
+#[derive(Clone, Default)]
+struct Token {
+    strict: bool,
+    allowances: BTreeMap<Address, Amount>,
 }
 
 /// The contract created, and what was logged.
@@ -67,6 +75,50 @@ pub(super) type Done = Result<(Option<Address>, Vec<ChainEvent>), Refusal>;
 impl World {
     pub fn balance(&self, account: Address) -> Amount {
         self.balances.get(&account).copied().unwrap_or_default()
+    }
+
+    /// Transactions an account ever made.
+    pub fn count(&self, account: Address) -> u64 {
+        self.counts.get(&account).copied().unwrap_or_default()
+    }
+
+    pub fn create_token(&mut self, token: Address, strict: bool) {
+        self.code.insert(token, keccak(&token.0));
+        let allowances = BTreeMap::new();
+        self.tokens.insert(token, Token { strict, allowances });
+    }
+
+    /// What the escrow may take of `owner`'s tokens; `None` for no token.
+    pub fn allowance(&self, token: Address, owner: Address) -> Option<Amount> {
+        let allowances = &self.tokens.get(&token)?.allowances;
+        Some(allowances.get(&owner).copied().unwrap_or_default())
+    }
+
+    fn approve(&mut self, token: Address, owner: Address, amount: Amount) -> Result<(), Refusal> {
+        let found = self.tokens.get_mut(&token);
+        let token = found.ok_or(RuleError::TokenWithoutCode { token })?;
+        let allowed = token.allowances.entry(owner).or_default();
+        if token.strict && *allowed != Amount::ZERO && amount != Amount::ZERO {
+            return Err(refusal("", "set the allowance to zero first"));
+        }
+        *allowed = amount;
+        Ok(())
+    }
+
+    /// Takes what an agreement deposits out of the depositor's wallet.
+    fn take(&mut self, from: Address, token: Address, amount: Amount) -> Result<(), Refusal> {
+        let left = if token == Address::ZERO {
+            self.balance(from).checked_sub(amount)
+        } else {
+            let allowed = self.allowance(token, from).unwrap_or_default();
+            allowed.checked_sub(amount)
+        };
+        let left = left.ok_or_else(|| refusal("", "out of funds"))?;
+        match self.tokens.get_mut(&token) {
+            Some(token) => token.allowances.insert(from, left),
+            None => self.balances.insert(from, left),
+        };
+        Ok(())
     }
 
     /// Executes a call. The caller throws the world away when it is refused.
@@ -88,13 +140,16 @@ impl World {
             Call::Register(registration) => self.register(registration, at),
             Call::Retire(id) => self.retire(*id, at),
             Call::WithdrawStake(id) => self.withdraw_stake(*id, at),
-            // There are no tokens here: escrow and wallet alike find no code.
-            Call::ApproveToken { token, .. } => {
-                Err(RuleError::TokenWithoutCode { token: *token }.into())
+            Call::Nothing => Ok((None, vec![])),
+            Call::ApproveToken { token, amount } => {
+                self.approve(*token, at.by, *amount)?;
+                Ok((None, vec![]))
             }
             Call::Withdraw { token } => {
                 let amount = self.ledger.withdraw(at.by, *token)?;
-                self.pay(at.by, amount);
+                if *token == Address::ZERO {
+                    self.pay(at.by, amount);
+                }
                 let (account, token) = (at.by, *token);
                 Ok((
                     None,
@@ -119,11 +174,11 @@ impl World {
         let mut events = logged(id, call, &after, self.agreement_nonces.get(&at.by).copied());
         for effect in effects {
             match effect {
-                Effect::Deposit { from, amount, .. } => {
-                    let left = self.balance(from).checked_sub(amount);
-                    self.balances
-                        .insert(from, left.ok_or_else(|| refusal("", "out of funds"))?);
-                }
+                Effect::Deposit {
+                    from,
+                    token,
+                    amount,
+                } => self.take(from, token, amount)?,
                 Effect::Credit {
                     to: account,
                     token,
