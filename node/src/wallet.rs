@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use zknode_protocol::{
-    agreement::{Agreement, State, Terms},
+    agreement::{State, Terms},
     chain::{
         fees::FEE_CEILING,
         journal::{Journal, JournalError, Patience},
         sender::Sender,
-        Call, Chain, ChainError, ChainEvent, TxReceipt,
+        AgreementSummary, Call, Chain, ChainError, ChainEvent, TxReceipt,
     },
     value::{Address, AgreementId, Amount},
 };
@@ -51,6 +51,21 @@ impl<C: Chain> Wallet<C> {
     /// The chain it acts on.
     pub fn chain(&self) -> &C {
         &self.chain
+    }
+
+    /// An agreement as the newest block has it.
+    pub async fn agreement(&self, id: AgreementId) -> Result<Option<AgreementSummary>, ChainError> {
+        self.chain.agreement_at_depth(id, 0).await
+    }
+
+    /// An agreement that ended, once its end lies as deep as a block must to be believed: before that, a
+    /// reorganization may bring it back.
+    pub async fn ended(&self, id: AgreementId) -> Result<Option<AgreementSummary>, ChainError> {
+        let found = self
+            .chain
+            .agreement_at_depth(id, self.patience.depth)
+            .await?;
+        Ok(found.filter(|agreement| agreement.state.is_terminal()))
     }
 
     /// Sends `call` for `purpose`, once, and waits until it is deep enough. Asked again with the same purpose, after a
@@ -165,12 +180,7 @@ fn unsaved(error: StoreError) -> ChainError {
 }
 
 /// What anybody may do about an agreement at `now` to give the money back, when the other side is silent.
-pub fn overdue(id: AgreementId, agreement: &Agreement, now: u64) -> Option<Call> {
-    overdue_in(id, agreement.state, &agreement.terms, now)
-}
-
-/// The same, told by state and terms.
-pub fn overdue_in(id: AgreementId, state: State, terms: &Terms, now: u64) -> Option<Call> {
+pub fn overdue(id: AgreementId, state: State, terms: &Terms, now: u64) -> Option<Call> {
     match state {
         State::Open if now > terms.accept_by => Some(Call::Cancel(id)),
         State::Accepted if now > terms.deliver_by => Some(Call::Decline(id)),

@@ -7,8 +7,8 @@ use anyhow::{ensure, Context};
 use rand::{rngs::StdRng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use zknode_protocol::{
-    agreement::{Agreement, State, Terms},
-    chain::{Call, Chain, ChainError, ChainEvent},
+    agreement::{State, Terms},
+    chain::{AgreementSummary, Call, Chain, ChainError, ChainEvent},
     digest::keccak,
     message::{DeliveryManifest, Domain, Offer, Receipt, Version},
     value::{AgreementId, Amount, Hash},
@@ -168,14 +168,19 @@ impl<C: Chain> Buyer<C> {
             return Ok(None);
         };
         let chain = self.wallet.chain();
-        let agreement = chain.agreement(id).await?;
-        let agreement =
-            agreement.with_context(|| format!("the chain does not know agreement {id} yet"))?;
+        let Some(agreement) = self.wallet.agreement(id).await? else {
+            // Reorganized away: what was signed is sent again.
+            self.open(root, &challenge).await?;
+            return Ok(None);
+        };
         let now = chain.head().await?.time;
         if agreement.state.is_terminal() {
-            return Ok(Some(self.close(root, id, &agreement).await?));
+            return match self.wallet.ended(id).await? {
+                Some(ended) => Ok(Some(self.close(root, id, &ended).await?)),
+                None => Ok(None),
+            };
         }
-        if let Some(call) = overdue(id, &agreement, now) {
+        if let Some(call) = overdue(id, agreement.state, &agreement.terms, now) {
             self.progress.say(format!(
                 "agreement {id}: the deadline passed while {:?}; taking the money back",
                 agreement.state
@@ -196,16 +201,15 @@ impl<C: Chain> Buyer<C> {
     async fn open(&self, root: Hash, challenge: &Challenge) -> anyhow::Result<()> {
         let (token, price) = (challenge.terms.token, challenge.terms.price);
         let call = Call::Open(challenge.terms.clone());
+        let purpose = format!("open {root}");
         let sent = async {
             self.wallet.allow(token, price, &root.to_string()).await?;
-            self.wallet.execute(&format!("open {root}"), &call).await
+            self.wallet.execute(&purpose, &call).await
         };
         let receipt = match sent.await {
-            Err(
-                error @ (ChainError::Revert { .. }
-                | ChainError::InsufficientFunds { .. }
-                | ChainError::NoCode { .. }),
-            ) => return Err(NotOpened(error).into()),
+            Err(error) if is_refusal(&error) && !self.wallet.was_sent(&purpose)? => {
+                return Err(NotOpened(error).into());
+            }
             outcome => outcome?,
         };
         let opened = receipt.events.iter().find_map(|event| match event {
@@ -334,7 +338,7 @@ impl<C: Chain> Buyer<C> {
         &self,
         root: Hash,
         id: AgreementId,
-        agreement: &Agreement,
+        agreement: &AgreementSummary,
     ) -> anyhow::Result<Outcome> {
         let token = agreement.terms.token;
         let withdrawn = self.wallet.withdraw(token, &id.to_string()).await?;
@@ -374,6 +378,17 @@ impl<C: Chain> Buyer<C> {
             },
         )?
     }
+}
+
+/// Whether the contract or the account's balance says no, rather than the way there.
+fn is_refusal(error: &ChainError) -> bool {
+    matches!(
+        error,
+        ChainError::Revert { .. }
+            | ChainError::InsufficientFunds { .. }
+            | ChainError::NoCode { .. }
+            | ChainError::Allowance { .. }
+    )
 }
 
 /// Whether waiting cannot help: the agreement was never opened, since the contract refuses its terms or the account

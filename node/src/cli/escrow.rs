@@ -57,7 +57,7 @@ impl Command {
                 agreement.seller
             );
         }
-        let mut call = overdue(id, &agreement, now);
+        let mut call = overdue(id, agreement.state, &agreement.terms, now);
         if let Self::Refund { .. } = self {
             if agreement.buyer != account {
                 bail!(

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zknode_protocol::{
-    agreement::{Agreement, State},
-    chain::{Call, Chain},
+    agreement::State,
+    chain::{AgreementSummary, Call, Chain},
     message::{DeliveryManifest, Domain, Offer, Receipt, Version},
     value::{AgreementId, Hash},
 };
@@ -71,7 +71,7 @@ pub async fn advance<C: Chain>(seller: &Arc<Seller<C>>, id: AgreementId) -> anyh
         return Ok(Next::Over);
     }
     let chain = seller.wallet.chain();
-    let Some(agreement) = chain.agreement(id).await? else {
+    let Some(agreement) = seller.wallet.agreement(id).await? else {
         return Ok(Next::Wait);
     };
     let now = chain.head().await?.time;
@@ -80,6 +80,9 @@ pub async fn advance<C: Chain>(seller: &Arc<Seller<C>>, id: AgreementId) -> anyh
         State::Accepted => accepted(seller, id, &deal, &agreement, now).await,
         State::Delivered => Ok(Next::Wait),
         State::Cancelled | State::Declined | State::Settled | State::Slashed => {
+            let Some(agreement) = seller.wallet.ended(id).await? else {
+                return Ok(Next::Wait);
+            };
             let paid = seller
                 .wallet
                 .withdraw(agreement.terms.token, &id.to_string())
@@ -101,7 +104,7 @@ async fn open<C: Chain>(
     seller: &Seller<C>,
     id: AgreementId,
     deal: &Deal,
-    agreement: &Agreement,
+    agreement: &AgreementSummary,
     now: u64,
 ) -> anyhow::Result<Next> {
     if deal.refused.is_some() {
@@ -130,7 +133,7 @@ async fn accepted<C: Chain>(
     seller: &Arc<Seller<C>>,
     id: AgreementId,
     deal: &Deal,
-    agreement: &Agreement,
+    agreement: &AgreementSummary,
     now: u64,
 ) -> anyhow::Result<Next> {
     if deal.refused.is_some() || now > agreement.terms.deliver_by {
@@ -148,7 +151,7 @@ async fn accepted<C: Chain>(
         if let Err(refusal) = seller.policy.check_before_receipt(&agreement.terms, facts) {
             return seller.refuse(id, refusal.to_string());
         }
-        let (this, terms, delivery) = (seller.clone(), agreement.clone(), manifest.clone());
+        let (this, terms, delivery) = (seller.clone(), agreement.terms.clone(), manifest.clone());
         let finding = tokio::task::spawn_blocking(move || this.inspect(&terms, &delivery));
         if let Finding::Bad(reason) = finding.await?? {
             return seller.refuse(id, format!("the delivery: {reason}"));
@@ -207,9 +210,9 @@ impl<C: Chain> Seller<C> {
             if id == but || deal.refused.is_some() {
                 continue;
             }
-            if let Some(agreement) = self.wallet.chain().agreement(id).await? {
+            if let Some(agreement) = self.wallet.agreement(id).await? {
                 if matches!(agreement.state, State::Accepted | State::Delivered) {
-                    promised = promised.saturating_add(agreement.missing().count() as u32);
+                    promised = promised.saturating_add(agreement.missing());
                 }
             }
         }

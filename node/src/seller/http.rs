@@ -21,8 +21,8 @@ use axum::{
     Json, Router,
 };
 use zknode_protocol::{
-    agreement::{Agreement, State},
-    chain::Chain,
+    agreement::State,
+    chain::{AgreementSummary, Chain},
     message::{Domain, Offer, Version},
     value::{AgreementId, Bytes},
 };
@@ -214,8 +214,11 @@ fn known<C: Chain>(seller: &Seller<C>, id: AgreementId) -> Result<Deal, Refused>
         .ok_or_else(|| unknown(id))
 }
 
-async fn on_chain<C: Chain>(seller: &Seller<C>, id: AgreementId) -> Result<Agreement, Refused> {
-    let found = seller.wallet.chain().agreement(id).await;
+async fn on_chain<C: Chain>(
+    seller: &Seller<C>,
+    id: AgreementId,
+) -> Result<AgreementSummary, Refused> {
+    let found = seller.wallet.agreement(id).await;
     found
         .map_err(|error| unavailable(seller, error))?
         .ok_or_else(|| unknown(id))
@@ -238,13 +241,13 @@ fn parse(id: &str) -> Result<AgreementId, Refused> {
 fn status_of<C: Chain>(
     seller: &Seller<C>,
     id: AgreementId,
-    agreement: &Agreement,
+    agreement: &AgreementSummary,
 ) -> Result<DealStatus, Refused> {
     let deal = known(seller, id)?;
     Ok(DealStatus {
         version: Version,
         state: agreement.state,
-        proven: agreement.proven.len() as u32,
+        proven: agreement.proven,
         shards: agreement.terms.shards,
         delivered: deal.manifest.is_some(),
         receipt: deal.receipt,

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use zknode_circuit::{commitment::CommittedShard, network::rank};
 use zknode_protocol::{
-    agreement::{Agreement, Metric},
+    agreement::{Metric, Terms},
     chain::Chain,
     dataset_root::DatasetTree,
     digest::keccak,
@@ -31,10 +31,10 @@ impl<C: Chain> Seller<C> {
     /// The stored ciphertext of a delivery and the tree over its shards.
     fn sealed(
         &self,
-        agreement: &Agreement,
+        terms: &Terms,
         manifest: &DeliveryManifest,
     ) -> anyhow::Result<(Vec<u8>, DatasetTree)> {
-        let tree = manifest.tree(&agreement.terms)?;
+        let tree = manifest.tree(terms)?;
         let path = self.home.delivery(&manifest.ciphertext_hash.to_string());
         let sealed = read_file(&path, manifest.ciphertext_bytes)?;
         anyhow::ensure!(
@@ -60,21 +60,17 @@ impl<C: Chain> Seller<C> {
     /// The stored delivery, opened, and the tree over its shards.
     pub fn open_delivery(
         &self,
-        agreement: &Agreement,
+        terms: &Terms,
         manifest: &DeliveryManifest,
     ) -> anyhow::Result<(Vec<ShardOpening>, DatasetTree)> {
-        let (sealed, tree) = self.sealed(agreement, manifest)?;
+        let (sealed, tree) = self.sealed(terms, manifest)?;
         Ok((self.unsealed(&sealed, manifest)?, tree))
     }
 
     /// Looks at the stored delivery. An error is trouble of this node, and says nothing of the delivery.
-    pub fn inspect(
-        &self,
-        agreement: &Agreement,
-        manifest: &DeliveryManifest,
-    ) -> anyhow::Result<Finding> {
+    pub fn inspect(&self, terms: &Terms, manifest: &DeliveryManifest) -> anyhow::Result<Finding> {
         let bad = |reason: String| Ok(Finding::Bad(reason));
-        let (sealed, _) = self.sealed(agreement, manifest)?;
+        let (sealed, _) = self.sealed(terms, manifest)?;
         let openings = match self.unsealed(&sealed, manifest) {
             Ok(openings) => openings,
             Err(error) => return bad(error.to_string()),
@@ -95,9 +91,9 @@ impl<C: Chain> Seller<C> {
             if agreed.points != [point(&shard.column().commitment())] {
                 return bad(format!("shard {index} does not open its commitment"));
             }
-            correct += self.count(opening, agreement.terms.metric)?;
+            correct += self.count(opening, terms.metric)?;
         }
-        if correct < u64::from(agreement.terms.threshold) {
+        if correct < u64::from(terms.threshold) {
             return bad("this model does not reach the threshold on it".into());
         }
         Ok(Finding::Good)

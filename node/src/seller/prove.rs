@@ -9,8 +9,8 @@ use zknode_circuit::{
     attestation::Context as ProofContext, commitment::OpeningBudget, verify::Attestation,
 };
 use zknode_protocol::{
-    agreement::{Agreement, ShardCount, State},
-    chain::{Call, Chain, ShardProof},
+    agreement::{ShardCount, State},
+    chain::{AgreementSummary, Call, Chain, ShardProof},
     digest::proof_context,
     value::{AgreementId, Data, Point},
 };
@@ -23,7 +23,7 @@ pub async fn prove_next<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<boo
     let chain = seller.wallet.chain();
     let mut delivered = vec![];
     for (id, deal) in seller.active()? {
-        if let Some(agreement) = chain.agreement(id).await? {
+        if let Some(agreement) = seller.wallet.agreement(id).await? {
             if agreement.state == State::Delivered {
                 delivered.push((id, deal, agreement));
             }
@@ -51,16 +51,16 @@ async fn prove_shard<C: Chain>(
     seller: &Arc<Seller<C>>,
     id: AgreementId,
     deal: &Deal,
-    agreement: &Agreement,
+    agreement: &AgreementSummary,
 ) -> anyhow::Result<bool> {
-    let Some(index) = agreement.missing().next() else {
+    let Some(index) = next_shard(seller, id, agreement).await? else {
         return Ok(false);
     };
     let manifest = deal
         .manifest
         .as_ref()
         .context("it is delivered on chain, but no delivery is stored here")?;
-    let (openings, tree) = seller.open_delivery(agreement, manifest)?;
+    let (openings, tree) = seller.open_delivery(&agreement.terms, manifest)?;
     let missing = || format!("shard {index} is not in the delivery");
     let opening = openings.get(index as usize).with_context(missing)?;
     let agreed = manifest.shards.get(index as usize).with_context(missing)?;
@@ -94,12 +94,31 @@ async fn prove_shard<C: Chain>(
     Ok(true)
 }
 
+/// The first shard that is not proven. They are proven in order, so the count is the first guess; but anybody may bring
+/// a proof.
+async fn next_shard<C: Chain>(
+    seller: &Seller<C>,
+    id: AgreementId,
+    agreement: &AgreementSummary,
+) -> anyhow::Result<Option<u32>> {
+    if agreement.missing() == 0 {
+        return Ok(None);
+    }
+    let guess = agreement.proven;
+    for index in (guess..agreement.terms.shards).chain(0..guess) {
+        if !seller.wallet.chain().is_proven(id, index).await? {
+            return Ok(Some(index));
+        }
+    }
+    Ok(None)
+}
+
 impl<C: Chain> Seller<C> {
     /// The proof of a shard: the stored one if it is what the chain will ask for, or a new one, which is stored.
     async fn attest(
         self: &Arc<Self>,
         id: AgreementId,
-        agreement: &Agreement,
+        agreement: &AgreementSummary,
         index: u32,
         opening: &ShardOpening,
         points: &[Point],
