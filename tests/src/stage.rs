@@ -19,7 +19,7 @@ use zknode::{
     seller::event::Event,
 };
 use zknode_circuit::network::Network;
-use zknode_protocol::value::{Address, Amount};
+use zknode_protocol::value::{Address, Amount, ModelId};
 
 use crate::{program::zknode, tiny};
 
@@ -43,6 +43,8 @@ pub struct Stage {
     /// The escrow.
     pub escrow: Address,
     /// The seller's model.
+    pub model: ModelId,
+    /// Its network.
     pub network: Network,
     compiler: PathBuf,
     /// Where the seller listens, before and after every crash.
@@ -86,7 +88,7 @@ impl Stage {
         register.extend(tiny::LAYOUT.map(PathBuf::from));
         register.extend(["--stake".into(), "1gwei".into()]);
         register.extend(["--compiler".into(), compiler.clone()]);
-        seller.run::<Value>(register).await?;
+        let (registered, _): (Value, _) = seller.run(register).await?;
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         Ok(Some(Self {
             folder,
@@ -96,6 +98,7 @@ impl Stage {
             buyer,
             buyer_account,
             escrow: escrow.parse()?,
+            model: serde_json::from_value(registered["model"].clone())?,
             network,
             compiler,
             listen,

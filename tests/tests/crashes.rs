@@ -2,7 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
-use zknode::{output::Answer, seller::event::Event};
+use zknode::{
+    output::Answer,
+    seller::event::Event,
+    store::{Store, Table},
+};
+use zknode_circuit::verify::Attestation;
 use zknode_tests::stage::{over, until, Stage};
 
 /// Nine of 13 samples are right, in two shards.
@@ -85,6 +90,41 @@ async fn a_seller_killed_while_its_transactions_wait() -> anyhow::Result<()> {
     assert_eq!(until(&mut serving, over).await?, 1_002_000);
     let answer: Value = challenge.next().await?;
     ends_right(&stage, &answer, Answer::Yes).await
+}
+
+/// A stored proof that the chain would refuse, as a failing disk or another model's node may leave it, is not sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_proof_that_does_not_fit_is_made_anew() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+    let mut challenge = stage.buyer.start(stage.challenge(&url, 13, 9, &WISH)?)?;
+    challenge.until_it_says("open, 13 samples").await?;
+    let id = until(&mut serving, |event| match event {
+        Event::Acknowledged { agreement } => Some(*agreement),
+        _ => None,
+    })
+    .await?;
+    until(&mut serving, |event| {
+        matches!(event, Event::Proof { .. }).then_some(())
+    })
+    .await?;
+    serving.stop().await?;
+    {
+        let store = Store::open(stage.seller.home().join("zknode.redb"))?;
+        let stored: Option<Attestation> = store.get(Table::Proofs, &format!("{id}/0"))?;
+        let stored = stored.ok_or_else(|| anyhow::anyhow!("no proof is stored"))?;
+        store.put(Table::Proofs, &format!("{id}/1"), &stored)?;
+    }
+    (serving, _) = stage.serve().await?;
+    serving
+        .until_it_says("the stored proof of shard 1 is of no use")
+        .await?;
+    assert_eq!(until(&mut serving, over).await?, 1_002_000);
+    let answer: Value = challenge.next().await?;
+    assert_eq!(answer["outcome"]["correct"], 9, "{answer}");
+    serving.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use zknode::{output::Answer, seller::event::Event};
+use zknode_protocol::value::Amount;
 use zknode_tests::stage::{over, until, Stage};
 
 /// Seconds in which each step may be taken: accept, deliver, prove.
@@ -63,6 +64,46 @@ async fn a_seller_that_never_proves_loses_its_bond() -> anyhow::Result<()> {
     challenge.stop().await?;
     stage.pass(11_101).await?;
     comes_back(&stage, "Slashed", "1002000").await
+}
+
+/// Nor does it help to retire the model meanwhile: an open agreement goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_that_retires_its_model_loses_its_bond_all_the_same() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+    let challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
+    until(&mut serving, is_acknowledged).await?;
+    serving.stop().await?;
+    challenge.stop().await?;
+    let model = stage.model.to_string();
+    stage
+        .seller
+        .run::<serde_json::Value>(["model", "retire", &model])
+        .await?;
+    stage.pass(11_101).await?;
+    comes_back(&stage, "Slashed", "1002000").await
+}
+
+/// A seller too poor to bring its proofs to the chain notices before its bond is at stake.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_without_gas_declines() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+    let mut challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
+    until(&mut serving, is_accepted).await?;
+    stage
+        .anvil
+        .fund(stage.seller_account, Amount(10u128.pow(16)))
+        .await?;
+    assert_eq!(until(&mut serving, over).await?, 2_000);
+    let answer: serde_json::Value = challenge.next().await?;
+    assert_eq!(answer["outcome"]["state"], "Declined", "{answer}");
+    assert_eq!(stage.held().await?.0, 0);
+    serving.stop().await
 }
 
 /// After the seller accepted: it takes its bond back, and the price waits for the buyer.
