@@ -163,11 +163,17 @@ async fn a_risen_base_fee_is_answered_by_a_higher_one() {
     );
     chain.drop_pool();
     chain.release();
-    // Refused from now on, whatever is sent of the first attempt.
+    // Refused from now on, whatever is sent of the first attempt: answered at once, not when the wait is over.
     chain.set_base_fee(Amount(50_000));
     chain.advance(1);
-    let receipt = scene.seller.execute("accept", &accept(id), SHORT).await;
+    let long = Patience {
+        limit: Duration::from_secs(20),
+        ..SHORT
+    };
+    let start = std::time::Instant::now();
+    let receipt = scene.seller.execute("accept", &accept(id), long).await;
     assert!(receipt.unwrap().succeeded);
+    assert!(start.elapsed() < long.limit / 2);
 }
 
 #[tokio::test]
