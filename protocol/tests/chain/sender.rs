@@ -339,6 +339,32 @@ async fn a_lagging_server_makes_nobody_pay_twice() {
     assert_eq!(before.0 - after.0, 1_000);
 }
 
+/// A server that still shows the receipt of a block that is no longer of the chain is not believed.
+#[tokio::test]
+async fn the_receipt_of_an_orphaned_block_is_not_believed() {
+    let (chain, mut scene) = fake().await;
+    let deep = Patience { depth: 2, ..SHORT };
+    let open = Call::Open(scene.terms(8).await);
+    let shallow = scene.buyer.execute("open", &open, deep).await;
+    assert!(
+        matches!(shallow, Err(ChainError::NotDeep { .. })),
+        "{shallow:?}"
+    );
+    chain.keep_receipts();
+    chain.hold();
+    chain.reorganize(1);
+    chain.drop_pool();
+    for _ in 0..2 {
+        chain.advance(1);
+    }
+    let waits = scene.buyer.execute("open", &open, deep).await;
+    assert!(
+        matches!(waits, Err(ChainError::NotMined { .. })),
+        "{waits:?}"
+    );
+    assert!(scene.buyer.journal.entry("open").unwrap().is_pending());
+}
+
 #[tokio::test]
 async fn a_receipt_no_longer_kept_is_no_reason_to_pay_again() {
     let (chain, mut scene) = fake().await;
