@@ -47,6 +47,8 @@ struct Shared {
     base_fee: Amount,
     /// The server lags: it counts transactions and shows no receipts.
     receipts_hidden: bool,
+    /// Receipts of blocks that are no longer of the chain, which the server still shows.
+    orphans: Vec<TxReceipt>,
     judge: fn(&ShardProof) -> bool,
 }
 
@@ -80,6 +82,7 @@ impl FakeChain {
             skipped: 0,
             base_fee: Amount::ZERO,
             receipts_hidden: false,
+            orphans: vec![],
             judge,
         };
         Self {
@@ -403,7 +406,7 @@ impl Chain for FakeChain {
         if shared.receipts_hidden {
             return Ok(None);
         }
-        let found = shared.receipts().find(|receipt| receipt.tx == tx).cloned();
-        Ok(found)
+        let mut shown = shared.orphans.iter().chain(shared.receipts());
+        Ok(shown.find(|receipt| receipt.tx == tx).cloned())
     }
 }

@@ -163,11 +163,17 @@ async fn a_risen_base_fee_is_answered_by_a_higher_one() {
     );
     chain.drop_pool();
     chain.release();
-    // Refused from now on, whatever is sent of the first attempt.
+    // Refused from now on, whatever is sent of the first attempt: answered at once, not when the wait is over.
     chain.set_base_fee(Amount(50_000));
     chain.advance(1);
-    let receipt = scene.seller.execute("accept", &accept(id), SHORT).await;
+    let long = Patience {
+        limit: Duration::from_secs(20),
+        ..SHORT
+    };
+    let start = std::time::Instant::now();
+    let receipt = scene.seller.execute("accept", &accept(id), long).await;
     assert!(receipt.unwrap().succeeded);
+    assert!(start.elapsed() < long.limit / 2);
 }
 
 #[tokio::test]
@@ -331,6 +337,32 @@ async fn a_lagging_server_makes_nobody_pay_twice() {
     scene.buyer.execute("open", &open, deep).await.unwrap();
     let after = chain.balance(account).await.unwrap();
     assert_eq!(before.0 - after.0, 1_000);
+}
+
+/// A server that still shows the receipt of a block that is no longer of the chain is not believed.
+#[tokio::test]
+async fn the_receipt_of_an_orphaned_block_is_not_believed() {
+    let (chain, mut scene) = fake().await;
+    let deep = Patience { depth: 2, ..SHORT };
+    let open = Call::Open(scene.terms(8).await);
+    let shallow = scene.buyer.execute("open", &open, deep).await;
+    assert!(
+        matches!(shallow, Err(ChainError::NotDeep { .. })),
+        "{shallow:?}"
+    );
+    chain.keep_receipts();
+    chain.hold();
+    chain.reorganize(1);
+    chain.drop_pool();
+    for _ in 0..2 {
+        chain.advance(1);
+    }
+    let waits = scene.buyer.execute("open", &open, deep).await;
+    assert!(
+        matches!(waits, Err(ChainError::NotMined { .. })),
+        "{waits:?}"
+    );
+    assert!(scene.buyer.journal.entry("open").unwrap().is_pending());
 }
 
 #[tokio::test]

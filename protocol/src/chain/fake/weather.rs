@@ -84,6 +84,13 @@ impl FakeChain {
         }
     }
 
+    /// Shows, from now on and before all others, the receipts of today's blocks, even of those that a reorganization
+    /// undoes, as a server does that has not heard of it; called again, those of that moment.
+    pub fn keep_receipts(&self) {
+        let mut shared = self.lock();
+        shared.orphans = shared.receipts().cloned().collect();
+    }
+
     /// The next request, whichever it is, ends in `error`; called again, the one after it too.
     pub fn fail_next(&self, error: ChainError) {
         self.lock().faults.push_back(error);
