@@ -71,13 +71,29 @@ pub struct Speed {
 }
 
 impl Speed {
-    /// Two cores at 2^20 rows (`circuit.md` section 7), scaled: for an estimate before anything was measured.
+    /// Two quiet cores of 2026 at 2^20 rows (`zknode bench --k 20`), scaled.
     pub fn two_cores(k: u32) -> Self {
         let scale = f64::from(k) / 20.0 * 2f64.powi(k as i32 - 20);
         Self {
-            fft: 0.51 * scale,
-            small_msm: 0.58 * scale,
-            full_msm: 3.8 * scale,
+            fft: 0.235 * scale,
+            small_msm: 0.324 * scale,
+            full_msm: 1.635 * scale,
+        }
+    }
+
+    /// What a machine is likely to need that takes `fft` seconds for one of [`Ffts`] of `2^sampled` rows: everything else
+    /// in proportion.
+    pub fn guess(k: u32, sampled: u32, fft: f64) -> Self {
+        let slower = fft / Self::two_cores(sampled).fft;
+        let Self {
+            fft,
+            small_msm,
+            full_msm,
+        } = Self::two_cores(k);
+        Self {
+            fft: fft * slower,
+            small_msm: small_msm * slower,
+            full_msm: full_msm * slower,
         }
     }
 }
@@ -132,49 +148,70 @@ impl Cost {
     }
 }
 
-/// One of each operation, ready to be timed by whoever has a clock.
-pub struct Probe<'srs> {
-    srs: &'srs Srs,
+/// FFTs ready to be timed by whoever has a clock.
+pub struct Ffts {
     domain: EvaluationDomain<Fr>,
     columns: Vec<Vec<Fr>>,
-    small: Vec<Fr>,
 }
 
-impl<'srs> Probe<'srs> {
-    /// Columns a run of FFTs takes side by side.
-    pub const FFTS: usize = 8;
+impl Ffts {
+    /// Columns of a run, side by side.
+    pub const COUNT: usize = 8;
 
-    /// Random columns of `2^k` rows.
-    pub fn new(srs: &'srs Srs, mut rng: impl RngCore) -> Self {
-        let rows = 1 << srs.k();
-        let column: Vec<Fr> = (0..rows).map(|_| Fr::random(&mut rng)).collect();
-        let small = (0..rows).map(|_| Fr::from(u64::from(rng.next_u32() as u8)));
+    /// A random column of `2^k` rows, several times.
+    pub fn new(k: u32, mut rng: impl RngCore) -> Self {
+        let column: Vec<Fr> = (0..1 << k).map(|_| Fr::random(&mut rng)).collect();
         Self {
-            small: small.collect(),
-            columns: vec![column; Self::FFTS],
-            domain: EvaluationDomain::new(1, srs.k()),
-            srs,
+            domain: EvaluationDomain::new(1, k),
+            columns: vec![column; Self::COUNT],
         }
     }
 
-    /// [`Probe::FFTS`] FFTs, a core each.
-    pub fn ffts(&self) {
+    /// [`Ffts::COUNT`] FFTs, a core each.
+    pub fn run(&self) {
         let run = |column: &Vec<Fr>| {
             let column = self.domain.lagrange_from_vec(column.clone());
             std::hint::black_box(self.domain.lagrange_to_coeff(column));
         };
         self.columns.par_iter().for_each(run);
     }
+}
+
+/// One of each operation of a reference string's size.
+pub struct Probe<'srs> {
+    srs: &'srs Srs,
+    ffts: Ffts,
+    small: Vec<Fr>,
+}
+
+impl<'srs> Probe<'srs> {
+    /// Random columns of `2^k` rows.
+    pub fn new(srs: &'srs Srs, mut rng: impl RngCore) -> Self {
+        let small = (0..1 << srs.k()).map(|_| Fr::from(u64::from(rng.next_u32() as u8)));
+        Self {
+            small: small.collect(),
+            ffts: Ffts::new(srs.k(), rng),
+            srs,
+        }
+    }
+
+    /// The FFTs.
+    pub fn ffts(&self) -> &Ffts {
+        &self.ffts
+    }
 
     /// One MSM of bytes.
     pub fn small_msm(&self) {
-        let column = self.domain.lagrange_from_vec(self.small.clone());
+        let column = self.ffts.domain.lagrange_from_vec(self.small.clone());
         std::hint::black_box(self.srs.params().commit_lagrange(&column, Blind::default()));
     }
 
     /// One MSM of full scalars.
     pub fn full_msm(&self) {
-        let column = self.domain.coeff_from_vec(self.columns[0].clone());
+        let column = self
+            .ffts
+            .domain
+            .coeff_from_vec(self.ffts.columns[0].clone());
         std::hint::black_box(self.srs.params().commit(&column, Blind::default()));
     }
 }

@@ -1,10 +1,11 @@
 //! From an architecture to keys: reference string (cached in the home), layout, proving and verifying key.
 
-use std::{fs, io::BufReader, path::Path, sync::Arc};
+use std::{fs, io::BufReader, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{bail, Context};
+use rand::rngs::OsRng;
 use zknode_circuit::{
-    cost::{Cost, Speed},
+    cost::{Cost, Ffts, Speed},
     layout::{Layout, LayoutOptions},
     network::Architecture,
     prove::Prover,
@@ -96,16 +97,32 @@ pub fn layout(architecture: &Architecture, options: &LayoutOptions) -> anyhow::R
     Ok(Arc::new(layout))
 }
 
-/// Overhead over the floor that estimates allow for.
-const OVERHEAD: f64 = 1.6;
+/// Overhead over the floor that estimates allow for, as `zknode bench` measures it.
+const OVERHEAD: f64 = 1.4;
+/// log2 of the rows of the FFTs that are timed for an estimate: some milliseconds.
+const SAMPLED: u32 = 14;
+/// Runs of them; the fastest counts.
+const RUNS: usize = 3;
+
+/// Seconds a proof of this layout is likely to take here, from the speed of a few FFTs.
+pub fn estimated_seconds(cost: &Cost) -> f64 {
+    let ffts = Ffts::new(SAMPLED, OsRng);
+    let time = |_| {
+        let start = Instant::now();
+        ffts.run();
+        start.elapsed().as_secs_f64() / Ffts::COUNT as f64
+    };
+    let fastest = (0..RUNS).map(time).fold(f64::INFINITY, f64::min);
+    OVERHEAD * cost.floor(&Speed::guess(cost.k, SAMPLED, fastest))
+}
 
 /// What a proof of this layout will take, for people, before any key is made.
 pub fn estimate(layout: &Layout) -> String {
     let cost = Cost::of(layout);
     format!(
-        "expect about {:.0} MB of memory, and {:.0} s a proof on two cores",
+        "expect about {:.0} MB of memory and {:.0} s a proof",
         cost.peak_bytes as f64 / 1e6,
-        OVERHEAD * cost.floor(&Speed::two_cores(cost.k))
+        estimated_seconds(&cost)
     )
 }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 use zknode_circuit::{
     attestation::Context,
     commitment::{CommittedModel, CommittedShard, Seed},
-    cost::{Cost, Probe, Speed},
+    cost::{Cost, Ffts, Probe, Speed},
     layout::Layout,
     network::Network,
     prove::{Prover, Stage},
@@ -202,7 +202,7 @@ fn speed(srs: &Srs, progress: &Progress) -> Speed {
         times.fold(f64::INFINITY, f64::min)
     };
     let speed = Speed {
-        fft: fastest(&|| probe.ffts()) / Probe::FFTS as f64,
+        fft: fastest(&|| probe.ffts().run()) / Ffts::COUNT as f64,
         small_msm: fastest(&|| probe.small_msm()),
         full_msm: fastest(&|| probe.full_msm()),
     };

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use rand::rngs::OsRng;
 use serde_json::json;
 use zknode_circuit::{
-    cost::{Cost, Speed},
+    cost::Cost,
     layout::{Layout, LayoutOptions},
     network::{model_file, Architecture},
 };
@@ -243,7 +243,7 @@ async fn once(session: &Session, model: Hash, what: &str, call: Call) -> anyhow:
 fn inspect(session: &Session, layout: &Layout) -> anyhow::Result<Answer> {
     let options = layout.options();
     let cost = Cost::of(layout);
-    let seconds = cost.floor(&Speed::two_cores(cost.k));
+    let seconds = setup::estimated_seconds(&cost);
     let words = format!(
         "{} layers, {} classes, input {}x{}x{}\n\
          k = {}, {} lanes: {} samples a proof\n\
@@ -277,7 +277,7 @@ fn inspect(session: &Session, layout: &Layout) -> anyhow::Result<Answer> {
         &json!({
             "architecture": layout.architecture(), "layout": options, "rows": layout.rows(),
             "lane_rows": layout.lane_rows(), "glue_rows": layout.glue().end(), "table_rows": layout.table_rows(),
-            "cost": cost, "estimate": { "floor_seconds_on_two_cores": seconds, "peak_bytes": cost.peak_bytes },
+            "cost": cost, "estimate": { "seconds": seconds, "peak_bytes": cost.peak_bytes },
         }),
         words,
     )?;
