@@ -20,6 +20,18 @@ pub(super) struct Seen {
     pub means: Vec<f64>,
 }
 
+/// What a model says of itself that is quantized already: nothing of the means.
+pub(super) fn declared(model: &FloatModel) -> Vec<Seen> {
+    let image = std::iter::once(&None);
+    let tensors = model.shapes.iter().zip(image.chain(&model.roundings));
+    let seen = tensors.map(|(shape, rounding)| {
+        let (low, high) = rounding.map_or((0.0, 0.0), |bytes| bytes.range());
+        let means = vec![0.0; shape.channels];
+        Seen { low, high, means }
+    });
+    seen.collect()
+}
+
 /// Runs the images through the model: what was seen of every tensor, the image first. The same
 /// images in the same order give the same result to the last bit.
 pub(super) fn measure(

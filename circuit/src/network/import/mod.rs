@@ -17,6 +17,8 @@ mod normalization;
 pub mod onnx;
 mod quantize;
 mod report;
+mod stack;
+pub mod tflite;
 
 pub use error::ImportError;
 pub use evaluate::{answer, evaluate, Difference, Evaluation};
@@ -117,7 +119,11 @@ pub fn onnx<I: AsRef<[u8]>>(
 /// Everything that is not understood is refused by name.
 pub fn float(file: &[u8], options: &ImportOptions) -> Result<FloatModel, ImportError> {
     check(options)?;
-    onnx::read(file, options.normalization.clone())
+    let normalization = options.normalization.clone();
+    match tflite::is_tflite(file) {
+        true => tflite::read(file, normalization),
+        false => onnx::read(file, normalization),
+    }
 }
 
 /// The other steps: a float model and typical images, pixels channels first, to a network.
@@ -132,7 +138,10 @@ pub fn quantize<I: AsRef<[u8]>>(
 ) -> Result<Imported, ImportError> {
     check(options)?;
     let images: Vec<&[u8]> = calibration.iter().map(AsRef::as_ref).collect();
-    let seen = calibrate::measure(&float, &images, options.calibration, progress)?;
+    let seen = match images.is_empty() && float.is_quantized() {
+        true => calibrate::declared(&float),
+        false => calibrate::measure(&float, &images, options.calibration, progress)?,
+    };
     let (fraction_bits, range_bits) = (options.fraction_bits, options.range_bits);
     let quantized = quantize::quantize(&float, &seen, fraction_bits, range_bits)?;
     let report = report::report(&float, &quantized, &seen, &images, progress)?;
