@@ -17,6 +17,7 @@ mod normalization;
 pub mod onnx;
 mod quantize;
 mod report;
+mod residual;
 mod stack;
 pub mod tflite;
 
@@ -138,13 +139,14 @@ pub fn quantize<I: AsRef<[u8]>>(
 ) -> Result<Imported, ImportError> {
     check(options)?;
     let images: Vec<&[u8]> = calibration.iter().map(AsRef::as_ref).collect();
+    let folded = residual::fold(&float)?;
     let seen = match images.is_empty() && float.is_quantized() {
-        true => calibrate::declared(&float),
-        false => calibrate::measure(&float, &images, options.calibration, progress)?,
+        true => calibrate::declared(&folded),
+        false => calibrate::measure(&folded, &images, options.calibration, progress)?,
     };
     let (fraction_bits, range_bits) = (options.fraction_bits, options.range_bits);
-    let quantized = quantize::quantize(&float, &seen, fraction_bits, range_bits)?;
-    let report = report::report(&float, &quantized, &seen, &images, progress)?;
+    let quantized = quantize::quantize(&folded, &seen, fraction_bits, range_bits)?;
+    let report = report::report(&folded, &quantized, &seen, &images, progress)?;
     Ok(Imported {
         network: quantized.network,
         float,

@@ -1,8 +1,9 @@
 //! The layers of a model while its file is read: what every format is lowered to.
 
 use super::float::{Clamp, FloatModel, FloatWeights, OutputScale};
+use super::residual::pointwise;
 use super::{ImportError, Normalization};
-use crate::network::{Architecture, Layer, Linear, Output, Padding, Shape, TensorId, Term};
+use crate::network::{Architecture, Layer, Linear, Output, Shape, TensorId, Term};
 
 /// A layer and, if linear, its parameters.
 pub(super) struct Lowered {
@@ -35,6 +36,25 @@ impl Stack {
             layers: vec![],
             shapes: vec![input],
             notes: vec![],
+        }
+    }
+
+    /// The layers of a model, to change them.
+    pub fn of(model: &FloatModel) -> Self {
+        let mut weights = model.weights.iter().cloned();
+        let layers = model.architecture.layers.iter().zip(&model.roundings);
+        let lowered = layers.map(|(layer, rounding)| Lowered {
+            layer: layer.clone(),
+            weights: match layer {
+                Layer::Linear(_) => weights.next(),
+                _ => None,
+            },
+            rounding: *rounding,
+        });
+        Self {
+            layers: lowered.collect(),
+            shapes: model.shapes.clone(),
+            notes: model.notes.clone(),
         }
     }
 
@@ -90,32 +110,15 @@ impl Stack {
         self.push_linear(name, terms, weights, shape)
     }
 
-    /// Adds the sum of two tensors of one shape. Operands that are `open`, linear layers that nothing
-    /// else reads and that have no activation function, are folded into it: that costs no extra tensor.
-    pub fn push_sum(&mut self, name: &str, operands: [(TensorId, bool); 2]) -> TensorId {
-        let shape = self.shapes[operands[0].0 .0];
-        let mut terms = vec![];
-        let mut weights = FloatWeights {
-            terms: vec![],
-            ..FloatWeights::identity(shape.channels, Clamp::NONE)
+    /// Adds the sum of two tensors of one shape.
+    pub fn push_sum(&mut self, name: &str, operands: [TensorId; 2], clamp: Clamp) -> TensorId {
+        let shape = self.shapes[operands[0].0];
+        let weights = FloatWeights {
+            terms: vec![vec![1.0; shape.channels]; 2],
+            ..FloatWeights::identity(shape.channels, clamp)
         };
-        for (id, open) in operands {
-            match self.linear(id).filter(|_| open) {
-                // The operand's own layer is read by nothing any more and pruned at the end.
-                Some((linear, parts)) => {
-                    terms.extend(linear.terms.iter().cloned());
-                    weights.terms.append(&mut parts.terms);
-                    for (sum, bias) in weights.bias.iter_mut().zip(&parts.bias) {
-                        *sum += bias;
-                    }
-                }
-                None => {
-                    terms.push(pointwise(id, shape.channels));
-                    weights.terms.push(vec![1.0; shape.channels]);
-                }
-            }
-        }
-        self.push_linear(name, terms, weights, shape)
+        let terms = operands.map(|id| pointwise(id, shape.channels));
+        self.push_linear(name, terms.to_vec(), weights, shape)
     }
 
     /// The linear layer that makes a tensor, if one does.
@@ -214,17 +217,6 @@ impl Stack {
             renumbered[index + 1] = TensorId(layers.len());
         }
         (layers, weights, roundings)
-    }
-}
-
-/// A term that reads every cell once.
-pub(super) fn pointwise(input: TensorId, groups: usize) -> Term {
-    Term {
-        input,
-        kernel: (1, 1),
-        stride: (1, 1),
-        padding: Padding::default(),
-        groups,
     }
 }
 

@@ -2,16 +2,16 @@
 //!
 //! An operation per channel (bias, scale, batch normalization, clip) folds into the linear layer
 //! before it when nothing else reads that, into the normalization when it works on the image, and
-//! else becomes a depthwise 1x1 layer of its own. A sum folds both its operands in the same way, so
-//! a residual block costs no extra tensor.
+//! else becomes a depthwise 1x1 layer of its own. What a sum takes in is decided later, for all formats
+//! alike (`residual`).
 
 use super::lower::{fresh, Lowering};
 use super::node::Node;
 use super::value::{Tensor, Value};
 use crate::network::import::float::{Clamp, FloatWeights};
-use crate::network::import::stack::pointwise;
+use crate::network::import::residual::{pointwise, scale_outputs};
 use crate::network::import::ImportError;
-use crate::network::{Layer, Linear, TensorId, Term};
+use crate::network::{Layer, Linear, TensorId};
 
 impl<'a> Lowering<'a> {
     /// The linear layer that makes `tensor`, if it may still be changed: nothing else reads the
@@ -95,8 +95,8 @@ impl<'a> Lowering<'a> {
 
     /// The sum of two tensors of the same dimensions.
     pub fn sum(&mut self, node: &Node, operands: [&Tensor; 2]) -> Value {
-        let parts = operands.map(|tensor| (tensor.id, self.open(tensor).is_some()));
-        let id = self.stack.push_sum(&node.name, parts);
+        let parts = operands.map(|tensor| tensor.id);
+        let id = self.stack.push_sum(&node.name, parts, Clamp::NONE);
         fresh(id, operands[0].dims.clone())
     }
 
@@ -112,21 +112,5 @@ impl<'a> Lowering<'a> {
         }
         let id = self.stack.push_identity(&node.name, tensor.id, clamp);
         fresh(id, tensor.dims.clone())
-    }
-}
-
-/// Multiplies the weights of every output channel.
-fn scale_outputs(term: &Term, channels: usize, values: &mut [f32], scale: &[f64]) {
-    let outputs = channels / term.groups;
-    let per_group = values.len() / term.groups;
-    for (group, scale) in values
-        .chunks_mut(per_group.max(1))
-        .zip(scale.chunks(outputs))
-    {
-        for run in group.chunks_mut(outputs) {
-            for (value, scale) in run.iter_mut().zip(scale) {
-                *value = (f64::from(*value) * scale) as f32;
-            }
-        }
     }
 }

@@ -6,7 +6,8 @@ use super::value::{plain, Mark, Tensor, Value};
 use super::window::padding;
 use crate::network::architecture::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatWeights};
-use crate::network::import::stack::{kernel_fits, pointwise};
+use crate::network::import::residual::pointwise;
+use crate::network::import::stack::kernel_fits;
 use crate::network::import::ImportError;
 use crate::network::{Padding, Term};
 

@@ -5,11 +5,10 @@ use super::node::Node;
 use super::schema::options;
 use crate::network::architecture::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatWeights};
-use crate::network::import::stack::{kernel_fits, pointwise, same};
+use crate::network::import::residual::pointwise;
+use crate::network::import::stack::{kernel_fits, same};
 use crate::network::import::ImportError;
 use crate::network::{Layer, Padding, Shape, Term};
-
-const FOLD: bool = false;
 
 /// A convolution's weights in the order of [`Term`], and what they fit.
 struct Kernel {
@@ -206,14 +205,8 @@ impl<'a> Lowering<'a> {
         if operands[0].dims != operands[1].dims {
             return Err(node.form("only tensors of the same shape can be added"));
         }
-        let parts = operands.each_ref().map(|tensor| {
-            let open = !tensor.shared && self.stack.bounds(tensor.id) == Clamp::NONE;
-            (tensor.id, open && FOLD)
-        });
-        let id = self.stack.push_sum(&node.name, parts);
-        if let Some((_, weights)) = self.stack.linear(id) {
-            weights.clamp = clamp;
-        }
+        let parts = operands.each_ref().map(|tensor| tensor.id);
+        let id = self.stack.push_sum(&node.name, parts, clamp);
         let [Tensor { dims, .. }, _] = operands;
         self.rounded(node, id, dims)
     }
