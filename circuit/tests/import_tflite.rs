@@ -236,7 +236,8 @@ fn a_residual_block_and_a_flattened_tensor() {
         let a = chain.conv(&image, (4, 3), (3, 1, true), RELU);
         let b = chain.conv(&a, (4, 4), (3, 1, true), 0);
         let c = chain.add(&a, &b, RELU);
-        let d = chain.add(&c, &image_like(&mut chain, &c), 0);
+        let beside = chain.conv(&c, (4, 4), (1, 1, false), 0);
+        let d = chain.add(&c, &beside, 0);
         let options = [
             (0, Part::Byte(1)),
             (1, Part::Word(2)),
@@ -248,12 +249,6 @@ fn a_residual_block_and_a_flattened_tensor() {
         let e = chain.dense(&pooled, 3);
         chain.check(&e, &pixels);
     }
-}
-
-/// Another tensor of the same shape, made from the same one.
-fn image_like(chain: &mut Chain, from: &Step) -> Step {
-    let channels = from.cells.size[2];
-    chain.conv(from, (channels, channels), (1, 1, false), 0)
 }
 
 #[test]

@@ -269,15 +269,7 @@ impl Model {
 
     pub fn import(&self, images: &[Vec<u8>]) -> Result<Imported, ImportError> {
         let options = ImportOptions::default();
-        import::quantize(self.float()?, images, &options, &mut |_| ())
-    }
-
-    /// The error of an import without images.
-    pub fn refused(&self) -> String {
-        match self.import(&[]) {
-            Ok(_) => panic!("the model was imported"),
-            Err(error) => error.to_string(),
-        }
+        import::tflite(&self.file(), images, &options, &mut |_| ())
     }
 }
 

@@ -219,25 +219,15 @@ fn integers(
         .map(|&b| (f64::from(b) / output.scale + zero_point) * one)
         .collect();
     let mut terms = vec![];
-    let feed: u32 = std::env::var("FEED").map_or(0, |v| v.parse().unwrap_or(0));
-    let mut carry = vec![0.0f64; linear.shape.channels];
-    let mut last = usize::MAX;
     for (term, values) in linear.terms.iter().zip(&weights.terms) {
         let meaning = &meanings[term.input.0];
         let mut rounded = Vec::with_capacity(values.len());
         let (inputs, channels) = (meaning.scale.len(), linear.shape.channels);
         for_each_run(term, channels, inputs, values, |input, first, run| {
             let factor = meaning.scale[input] / output.scale * one;
-            if feed == 0 || feed == 2 && input != last {
-                carry.iter_mut().for_each(|c| *c = 0.0);
-            }
-            last = input;
-            for ((weight, bias), carry) in
-                run.iter().zip(&mut bias[first..]).zip(&mut carry[first..])
-            {
+            for (weight, bias) in run.iter().zip(&mut bias[first..]) {
                 let exact = f64::from(*weight) * factor;
-                let weight = (exact + *carry).round();
-                *carry += exact - weight;
+                let weight = exact.round();
                 *bias -= weight * meaning.zero[input] + (weight - exact) * meaning.mean[input];
                 rounded.push(weight as i64);
             }

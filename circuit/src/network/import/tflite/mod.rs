@@ -16,8 +16,6 @@ mod view;
 
 use super::{FloatModel, ImportError, Normalization};
 
-pub use schema::MAX_FILE;
-
 /// Operators that are imported.
 pub const SUPPORTED: [&str; 11] = {
     let mut names = [""; 11];

@@ -2,10 +2,8 @@
 //! file identifier `TFL3`, version 3). The numbers are those of the fields.
 
 use super::flatbuffer::{root, Table, Vector};
-use crate::network::import::ImportError;
+use crate::network::import::{ImportError, MAX_FILE};
 
-/// Bytes of a file.
-pub const MAX_FILE: usize = 1 << 28;
 /// Operators of one model; tensors, buffers and operator codes are at most four times as many.
 const MAX_OPERATORS: usize = 1 << 14;
 /// Sides of one tensor.
