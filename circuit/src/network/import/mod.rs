@@ -2,7 +2,7 @@
 //!
 //! 1. [`onnx`] or [`tflite`] lowers the file to the layers the integer network has ([`FloatModel`]).
 //! 2. The images are run through it and show which range each activation takes. A file that is
-//!    quantized already says so itself, and needs no images.
+//!    quantized already says so itself, and needs none.
 //! 3. Ranges become scales and zero points of bytes; these, and the multiplier of every
 //!    requantization, are folded into integer weights and biases.
 //! 4. The bounds of all accumulators give the least range bits at which every image has a run.
@@ -14,6 +14,7 @@ mod calibrate;
 mod error;
 mod evaluate;
 mod float;
+mod noise;
 mod normalization;
 pub mod onnx;
 mod quantize;
@@ -165,7 +166,7 @@ pub fn quantize<I: AsRef<[u8]>>(
     let images: Vec<&[u8]> = calibration.iter().map(AsRef::as_ref).collect();
     let folded = residual::fold(&float)?;
     let seen = match images.is_empty() && float.is_quantized() {
-        true => calibrate::declared(&folded),
+        true => calibrate::declared(&folded, progress)?,
         false => calibrate::measure(&folded, &images, options.calibration, progress)?,
     };
     let (fraction_bits, range_bits) = (options.fraction_bits, options.range_bits);

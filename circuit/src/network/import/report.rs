@@ -3,7 +3,7 @@
 use super::calibrate::Seen;
 use super::float::FloatModel;
 use super::quantize::Quantized;
-use super::{ImportError, Normalization, Progress};
+use super::{noise, ImportError, Normalization, Progress};
 use crate::network::{Layer, Network, Output, Shape};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -24,7 +24,7 @@ pub struct ImportReport {
     pub calibration_images: usize,
     /// Whether the source was quantized already: its float model rounds as it does.
     pub quantized_source: bool,
-    /// What was left out of the source, and why that is no loss.
+    /// What was left out of the source and why that is no loss, and what was done without images.
     pub notes: Vec<String>,
     /// The layers in order.
     pub layers: Vec<LayerReport>,
@@ -105,13 +105,20 @@ pub(super) fn report(
             linear,
         });
     }
+    let mut notes = model.notes.clone();
+    if images.is_empty() {
+        notes.push(format!(
+            "no images were given: the means that biases are corrected by are those of {} images of noise",
+            noise::COUNT
+        ));
+    }
     Ok(ImportReport {
         normalization: model.normalization.clone(),
         fraction_bits: architecture.fraction_bits,
         range_bits: architecture.range_bits,
         calibration_images: images.len(),
         quantized_source: model.is_quantized(),
-        notes: model.notes.clone(),
+        notes,
         layers,
     })
 }
