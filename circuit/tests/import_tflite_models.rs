@@ -215,5 +215,5 @@ fn mobilenet_quantized_on_all_photos() {
     let photos: Vec<_> = photos.iter().collect();
     let [top1, top5] = [1, 5].map(|k| correct(&imported.network, &photos, 1, k));
     println!("top-1 {top1}, top-5 {top5} of {}", photos.len());
-    assert!(top1 >= 195 && top5 >= 240);
+    assert!(top1 >= 205 && top5 >= 240);
 }
