@@ -138,6 +138,7 @@ fn what_is_not_supported_is_named() {
         (changed(|m| m.tensors[3].zero_point[0] = 128), "not among its values"),
         (changed(|m| m.tensors[3].shape = vec![1; 9]), "the number of sides"),
         (changed(|m| m.operators[6].outputs = vec![3]), "is made twice"),
+        (changed(|m| m.outputs = vec![8]), "(the output) on inputs [1, 12]: expected one position"),
     ];
     let mut bad = vec![];
     for (model, expected) in cases {

@@ -9,14 +9,21 @@ use crate::network::Shape;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Images that are made.
-pub(super) const COUNT: usize = 16;
+/// Images that are made, fewer of large ones.
+const COUNT: usize = 16;
+/// Cells of all images together.
+const CELLS: usize = 1 << 24;
 /// Mean of the pixels.
 const MEAN: f64 = 120.0;
 /// How strong the blotches are that all channels share.
 const SHARED: f64 = 90.0;
 /// How strong those of one channel are.
 const OWN: f64 = 30.0;
+
+/// How many images of a shape are made.
+pub(super) fn count(shape: Shape) -> usize {
+    (CELLS / shape.cells()).clamp(1, COUNT)
+}
 
 /// Images of a shape, pixels channels first; always the same ones.
 pub(super) fn images(shape: Shape) -> Vec<Vec<u8>> {
@@ -31,7 +38,7 @@ pub(super) fn images(shape: Shape) -> Vec<Vec<u8>> {
         });
         channels.collect()
     };
-    (0..COUNT).map(image).collect()
+    (0..count(shape)).map(image).collect()
 }
 
 /// Value noise: a sum of random lattices, linear in between, each half as fine as the one before and

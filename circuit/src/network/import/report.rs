@@ -109,7 +109,7 @@ pub(super) fn report(
     if images.is_empty() {
         notes.push(format!(
             "no images were given: the means that biases are corrected by are those of {} images of noise",
-            noise::COUNT
+            noise::count(model.input())
         ));
     }
     Ok(ImportReport {

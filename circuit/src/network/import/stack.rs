@@ -131,21 +131,16 @@ impl Stack {
     }
 
     /// Values a tensor is known to lie between.
-    pub fn bounds(&self, id: TensorId) -> Clamp {
-        let Some(index) = id.0.checked_sub(1) else {
-            return Clamp::NONE;
-        };
-        match &self.layers[index] {
-            Lowered {
-                weights: Some(weights),
-                ..
-            } => weights.clamp,
-            Lowered { layer, .. } => match layer {
-                Layer::SumPool(pool) => self.bounds(pool.input),
-                Layer::Flatten { input } => self.bounds(*input),
-                Layer::Linear(_) => Clamp::NONE,
-            },
+    pub fn bounds(&self, mut id: TensorId) -> Clamp {
+        while let Some(lowered) = id.0.checked_sub(1).and_then(|i| self.layers.get(i)) {
+            id = match (&lowered.layer, &lowered.weights) {
+                (_, Some(weights)) => return weights.clamp,
+                (Layer::SumPool(pool), _) => pool.input,
+                (Layer::Flatten { input }, _) => *input,
+                (Layer::Linear(_), None) => break,
+            };
         }
+        Clamp::NONE
     }
 
     /// Whether a byte stands for zero in a tensor, so that it can have a border: the sums of a

@@ -48,8 +48,8 @@ pub struct Lowering<'a> {
     pub normalization: Option<Normalization>,
     /// The layers.
     pub stack: Stack,
-    /// Elements of constants read so far: many operators may read the same one.
-    elements: usize,
+    /// Bytes of constants read so far: many operators may read the same one.
+    constant_bytes: usize,
 }
 
 /// The model of a graph; `normalization` is that of its input if the options give one.
@@ -82,7 +82,7 @@ pub fn lower(
         tensors,
         normalization,
         stack: Stack::new(shape),
-        elements: 0,
+        constant_bytes: 0,
     };
     for &index in &graph.operators {
         lowering.node(&Node::new(graph, index))?;
@@ -185,11 +185,11 @@ impl<'a> Lowering<'a> {
         if tensor.data.len() == 0 {
             return Err(node.form(format!("input {index} must be a constant")));
         }
-        self.elements += tensor.data.len();
-        if self.elements > 4 * MAX_CELLS {
+        self.constant_bytes += tensor.data.len();
+        if self.constant_bytes > 4 * MAX_CELLS {
             return Err(ImportError::TooLarge {
                 what: "the number of bytes of all constants",
-                found: self.elements,
+                found: self.constant_bytes,
                 max: 4 * MAX_CELLS,
             });
         }
@@ -225,15 +225,21 @@ impl<'a> Lowering<'a> {
 
     /// Makes the output a layer of logits and drops the layers it does not need.
     fn finish(mut self) -> Result<FloatModel, ImportError> {
-        let name = || self.graph.model.tensors[self.graph.output].name();
-        let missing = || ImportError::UnknownValue {
+        let output = &self.graph.model.tensors[self.graph.output];
+        let tensor = self.tensors[self.graph.output].clone();
+        let tensor = tensor.ok_or_else(|| ImportError::UnknownValue {
             node: "the output".into(),
             op: "none".into(),
-            input: name(),
-        };
-        let tensor = self.tensors[self.graph.output].clone();
-        let tensor = tensor.filter(|tensor| !matches!(tensor.mark, Mark::Border(_)));
-        let tensor = tensor.ok_or_else(missing)?;
+            input: output.name(),
+        })?;
+        if !matches!(tensor.mark, Mark::None | Mark::Softmax) {
+            return Err(ImportError::Form {
+                node: output.name(),
+                op: "the output".into(),
+                shapes: format!("{:?}", output.shape),
+                reason: "expected one position, a value for each class".into(),
+            });
+        }
         let open = !tensor.shared && self.stack.bounds(tensor.id) == Clamp::NONE;
         let last = match open && self.stack.linear(tensor.id).is_some() {
             true => tensor.id,
