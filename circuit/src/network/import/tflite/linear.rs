@@ -30,7 +30,7 @@ impl<'a> Lowering<'a> {
             return Err(node.form("expected weights [outputs, height, width, inputs]"));
         };
         let groups = channels / inputs;
-        if channels % inputs != 0 || outputs % groups != 0 {
+        if !channels.is_multiple_of(inputs) || !outputs.is_multiple_of(groups) {
             return Err(node.form("the weights do not go with the channels"));
         }
         let (per_group, taps) = (outputs / groups, height * width);
@@ -60,7 +60,7 @@ impl<'a> Lowering<'a> {
         let &[1, height, width, outputs] = &dims[..] else {
             return Err(node.form("expected weights [1, height, width, outputs]"));
         };
-        if outputs % groups != 0 {
+        if !outputs.is_multiple_of(groups) {
             return Err(node.form("the weights do not go with the channels"));
         }
         let per_group = outputs / groups;
