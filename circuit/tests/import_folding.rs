@@ -87,7 +87,7 @@ fn clips() {
         .node("Clip", &["m", "low", "six"], "r6", &[]);
     let imported = check(&ended(model, "r6", 36), 50, 0.05);
     let first = imported.report.layers[0].linear.as_ref().unwrap();
-    assert!((first.scale * 255.0 - 6.0).abs() < 1e-6 && first.saturated == 0.0);
+    assert!((first.scale * 255.0 - 6.0).abs() < 1e-6 && first.saturated == Some(0.0));
     // Symmetric, and after a Relu that leaves only its upper half.
     let model = conv(image(2, 5), "image", "c1", (2, 4), &[0, 0, 0, 0])
         .constant("low", &[], &[-0.5])

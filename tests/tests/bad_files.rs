@@ -150,6 +150,10 @@ fn models() {
     desk.refuses(&import, &["x.onnx"]);
     fs::write(desk.path("x.onnx"), b"").unwrap();
     desk.refuses(&import, &["x.onnx"]);
+    // The beginning of a TensorFlow Lite file: known by its content, not by its name.
+    fs::write(desk.path("x.onnx"), b"\x1c\0\0\0TFL3").unwrap();
+    desk.refuses(&import, &["x.onnx", "TensorFlow Lite"]);
+    desk.refuses(&["model", "import", "lenet5"], &["--calibrate"]);
     // Images the model does not take.
     desk.refuses(
         &[

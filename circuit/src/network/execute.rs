@@ -288,20 +288,24 @@ impl Network {
             let outputs = to.channels / term.groups;
             let inputs = from.channels / term.groups;
             let mut runs = values.chunks_exact(outputs);
+            let mut reads = vec![0; to.positions()];
             for c in 0..from.channels {
                 let first = c / inputs * outputs;
                 for (ky, kx) in grid(term.kernel.0, term.kernel.1) {
-                    let run = runs.next().unwrap_or_default();
-                    for (position, (y, x)) in grid(to.height, to.width).enumerate() {
+                    for (read, (y, x)) in reads.iter_mut().zip(grid(to.height, to.width)) {
                         let iy = (y * term.stride.0 + ky).wrapping_sub(term.padding.top);
                         let ix = (x * term.stride.1 + kx).wrapping_sub(term.padding.left);
-                        let cell = if iy < from.height && ix < from.width {
+                        *read = if iy < from.height && ix < from.width {
                             cells[(c * from.height + iy) * from.width + ix]
                         } else {
                             i64::from(term.padding.value)
                         };
-                        for (o, weight) in run.iter().enumerate() {
-                            sums[(first + o) * to.positions() + position] += cell * weight;
+                    }
+                    let run = runs.next().unwrap_or_default();
+                    let channels = sums[first * reads.len()..].chunks_exact_mut(reads.len());
+                    for (weight, sums) in run.iter().zip(channels) {
+                        for (sum, read) in sums.iter_mut().zip(&reads) {
+                            *sum += weight * read;
                         }
                     }
                 }

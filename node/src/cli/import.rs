@@ -1,4 +1,4 @@
-//! `zknode model import`: a float model becomes the integer network that is proven.
+//! `zknode model import`: a model, float or quantized, becomes the integer network that is proven.
 
 use std::{
     io::Write,
@@ -29,15 +29,17 @@ const SHOWN: usize = 10;
 /// Arguments of the import.
 #[derive(Args)]
 pub struct Import {
-    /// A float model in ONNX, or `lenet5`, the bundled one.
+    /// A model in ONNX or TensorFlow Lite, or `lenet5`, the bundled one.
     model: PathBuf,
-    /// Typical images, to see which values the activations take; not the buyer's test set.
+    /// Typical images, to see which values the activations take; not the buyer's test set. A model that is
+    /// quantized already does without.
     #[arg(long, value_name = "DATASET")]
-    calibrate: PathBuf,
+    calibrate: Option<PathBuf>,
     /// Samples to calibrate with, such as 0..100; all of them by default.
-    #[arg(long, value_name = "FROM..TO", value_parser = value::range)]
+    #[arg(long, value_name = "FROM..TO", value_parser = value::range, requires = "calibrate")]
     samples: Option<(usize, Option<usize>)>,
-    /// Labelled images to compare both networks on [default: those of the calibration].
+    /// Labelled images to compare both networks on [default: those of the calibration]. Labels are the
+    /// model's classes: they are one higher where its first class is the background.
     #[arg(long, value_name = "DATASET")]
     evaluate: Option<PathBuf>,
     /// Where the model goes. It holds the weights: keep it secret.
@@ -93,7 +95,7 @@ impl Import {
     pub fn run(&self, session: &Session) -> anyhow::Result<Answer> {
         let options = self.options()?;
         let name = self.model.display();
-        let file = onnx_file(&self.model)?;
+        let file = model_bytes(&self.model)?;
         let float = import::float(&file, &options).with_context(|| format!("{name}"))?;
         let (input, classes) = (float.input(), float.classes());
         let open = |path: &Path, samples| {
@@ -107,7 +109,14 @@ impl Import {
             );
             Ok(labelled(dataset))
         };
-        let calibration = open(&self.calibrate, self.samples)?;
+        ensure!(
+            self.calibrate.is_some() || float.is_quantized(),
+            "{name}: a float model needs typical images to measure its activations with: --calibrate DATASET"
+        );
+        let calibration = match &self.calibrate {
+            Some(path) => open(path, self.samples)?,
+            None => vec![],
+        };
         let images: Vec<_> = calibration.iter().map(|(pixels, _)| pixels).collect();
         let progress = &session.progress;
         let imported = with_bar(progress, |on| {
@@ -121,26 +130,29 @@ impl Import {
         let evaluation = with_bar(progress, |on| {
             import::evaluate(&imported.float, &imported.network, &tests, on)
         })?;
+        // Without images there is nothing to compare.
+        let evaluation = (!tests.is_empty()).then_some(evaluation);
         let file = model_file::write(&imported.network)?;
         write_file(&self.out, |out| out.write_all(&file))?;
-        let share = |correct| json!({ "correct": correct, "samples": evaluation.samples });
-        session.output().print(
-            &json!({
-                "model": self.out, "float": share(evaluation.float_top1), "integer": share(evaluation.integer_top1),
-                "difference_points": evaluation.difference(), "differing": evaluation.differing,
-                "report": imported.report,
-            }),
-            words(&imported.report, &evaluation, &self.out),
-        )?;
+        let mut answer = json!({ "model": self.out, "report": imported.report });
+        if let Some(evaluation) = &evaluation {
+            let share = |correct| json!({ "correct": correct, "samples": evaluation.samples });
+            answer["float"] = share(evaluation.float_top1);
+            answer["integer"] = share(evaluation.integer_top1);
+            answer["difference_points"] = json!(evaluation.difference());
+            answer["differing"] = json!(evaluation.differing);
+        }
+        let words = words(&imported.report, evaluation.as_ref(), &self.out);
+        session.output().print(&answer, words)?;
         Ok(Answer::Yes)
     }
 }
 
-fn onnx_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+fn model_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     if path == Path::new(BUNDLED_MODEL) {
         return Ok(fixtures::lenet5_onnx()?.to_vec());
     }
-    Ok(read_file(path, import::onnx::MAX_FILE as u64)?)
+    Ok(read_file(path, import::MAX_FILE as u64)?)
 }
 
 fn labelled(dataset: Dataset) -> Vec<(Vec<u8>, usize)> {
@@ -168,7 +180,7 @@ fn with_bar<T>(progress: &Progress, step: impl FnOnce(&mut dyn FnMut(import::Pro
     })
 }
 
-fn words(report: &ImportReport, evaluation: &Evaluation, out: &Path) -> String {
+fn words(report: &ImportReport, evaluation: Option<&Evaluation>, out: &Path) -> String {
     let mut words = format!(
         "{:<20} {:<12} {:>12} {:>10} {:>12} {:>5} {:>9}\n",
         "layer", "kind", "shape", "parameters", "scale", "zero", "saturated"
@@ -179,23 +191,40 @@ fn words(report: &ImportReport, evaluation: &Evaluation, out: &Path) -> String {
         words += &format!("{:<20} {:<12} {shape:>12}", layer.name, layer.kind);
         if let Some(linear) = &layer.linear {
             words += &format!(
-                " {:>10} {:>12.6} {:>5} {:>7.3} %",
-                linear.parameters,
-                linear.scale,
-                linear.zero_point,
-                100.0 * linear.saturated
+                " {:>10} {:>12.6} {:>5}",
+                linear.parameters, linear.scale, linear.zero_point
             );
+            words += &match linear.saturated {
+                Some(share) => format!(" {:>7.3} %", 100.0 * share),
+                None => format!(" {:>9}", "-"),
+            };
         }
         words += "\n";
     }
-    let percent = |correct: usize| 100.0 * correct as f64 / evaluation.samples.max(1) as f64;
     words += &format!(
-        "{} fraction bits, {} range bits; calibrated on {} images\n\
-         float   {} of {} ({:.2} %)\ninteger {} of {} ({:.2} %), {:+.2} points\n\
-         {} answers differ",
+        "{} fraction bits, {} range bits; {}",
         report.fraction_bits,
         report.range_bits,
-        report.calibration_images,
+        match report.calibration_images {
+            0 => "scales are the file's own".into(),
+            images => format!("calibrated on {images} images"),
+        }
+    );
+    for note in &report.notes {
+        words += &format!("\n{note}");
+    }
+    if let Some(evaluation) = evaluation {
+        words += &compared(evaluation, report.quantized_source);
+    }
+    words + &format!("\n{} (holds the weights: keep it secret)", out.display())
+}
+
+fn compared(evaluation: &Evaluation, quantized: bool) -> String {
+    let percent = |correct: usize| 100.0 * correct as f64 / evaluation.samples.max(1) as f64;
+    let mut words = format!(
+        "\n{} {} of {} ({:.2} %)\ninteger {} of {} ({:.2} %), {:+.2} points\n\
+         {} answers differ",
+        if quantized { "source " } else { "float  " },
         evaluation.float_top1,
         evaluation.samples,
         percent(evaluation.float_top1),
@@ -214,5 +243,5 @@ fn words(report: &ImportReport, evaluation: &Evaluation, out: &Path) -> String {
     if evaluation.differing.len() > SHOWN {
         words += "\n  ... (all of them with --json)";
     }
-    words + &format!("\n{} (holds the weights: keep it secret)", out.display())
+    words
 }

@@ -1,7 +1,7 @@
 //! Which values the float model's tensors take on real images.
 
 use super::float::FloatModel;
-use super::{Calibration, ImportError, Progress};
+use super::{noise, Calibration, ImportError, Progress};
 use rayon::prelude::*;
 
 /// Images between two reports of progress.
@@ -18,6 +18,22 @@ pub(super) struct Seen {
     pub high: f32,
     /// Mean of every channel.
     pub means: Vec<f64>,
+}
+
+/// What a model that is quantized already says of itself; its means are those of noise.
+pub(super) fn declared(
+    model: &FloatModel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<Seen>, ImportError> {
+    let images = noise::images(model.input());
+    let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+    let mut seen = measure(model, &images, Calibration::Extremes, progress)?;
+    for (seen, rounding) in seen[1..].iter_mut().zip(&model.roundings) {
+        if let Some(bytes) = rounding {
+            (seen.low, seen.high) = bytes.range();
+        }
+    }
+    Ok(seen)
 }
 
 /// Runs the images through the model: what was seen of every tensor, the image first. The same

@@ -9,6 +9,26 @@ pub enum ImportError {
     /// Not an ONNX file, or a damaged one.
     #[error("this is not a whole ONNX file: {0}")]
     Decode(#[from] prost::DecodeError),
+    /// A TensorFlow Lite file whose tables do not hang together.
+    #[error("this is not a whole TensorFlow Lite file: at byte {at}: {reason}")]
+    FlatBuffer {
+        /// Where in the file.
+        at: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A version of TensorFlow Lite's format whose rules are others.
+    #[error("expected version 3 of TensorFlow Lite's format, found {found}")]
+    TfliteVersion {
+        /// Version of the file.
+        found: u32,
+    },
+    /// A TensorFlow Lite file with control flow, or none at all.
+    #[error("expected a model with one subgraph, found {found}")]
+    Subgraphs {
+        /// How many there are.
+        found: usize,
+    },
     /// More than is accepted of something.
     #[error("the model is too large: {what} is {found}, at most {max} are supported")]
     TooLarge {
@@ -41,7 +61,7 @@ pub enum ImportError {
         names: String,
     },
     /// An input that is not a batch of images or vectors.
-    #[error("input {name}: expected float [batch, channels, height, width] or [batch, size], batch 1 or not fixed, the rest fixed; found {found}")]
+    #[error("input {name}: expected float [batch, channels, height, width] (TensorFlow Lite: bytes too, channels last) or [batch, size], batch 1 or not fixed, the rest fixed; found {found}")]
     Input {
         /// Name of the input.
         name: String,
@@ -67,6 +87,24 @@ pub enum ImportError {
         tensor: String,
         /// ONNX's number of the type.
         found: i32,
+    },
+    /// An element type that has no meaning where it stands.
+    #[error("tensor {tensor}: expected elements {expected}, found TensorFlow Lite's type {found}")]
+    TensorType {
+        /// Name of the tensor.
+        tensor: String,
+        /// What it may hold.
+        expected: &'static str,
+        /// TensorFlow Lite's number of the type.
+        found: i8,
+    },
+    /// Scales or zero points that have no meaning.
+    #[error("tensor {tensor}: {reason}")]
+    Quantization {
+        /// Name of the tensor.
+        tensor: String,
+        /// What is wrong and what is supported.
+        reason: &'static str,
     },
     /// Data whose length is not what the shape says, or a shape that has no meaning.
     #[error("tensor {tensor}: shape {dims:?} does not go with {found} {unit} of data")]

@@ -1,7 +1,7 @@
 //! The float model in the integer network's own layers: what a file is lowered to, what calibration
 //! runs and what the integer network is compared with.
 
-use super::super::{Architecture, Layer, Linear, Shape, SumPool, Term};
+use super::super::{Architecture, Layer, Linear, Output, Shape, SumPool, Term};
 use super::{ImportError, Normalization};
 
 /// Least and greatest value of a tensor; an activation function when a layer ends with it.
@@ -34,6 +34,30 @@ impl Clamp {
     }
 }
 
+/// Scale and zero point of a layer's output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct OutputScale {
+    /// Real value of a step.
+    pub scale: f64,
+    /// The byte that stands for zero; 0 for logits.
+    pub zero_point: u8,
+}
+
+impl OutputScale {
+    /// The real values of the bytes 0 and 255.
+    pub fn range(&self) -> (f32, f32) {
+        let real = |byte: f64| ((byte - f64::from(self.zero_point)) * self.scale) as f32;
+        (real(0.0), real(255.0))
+    }
+
+    /// The value as a byte tells it.
+    fn round(&self, value: f32) -> f32 {
+        let zero = f64::from(self.zero_point);
+        let byte = (f64::from(value) / self.scale).round() + zero;
+        ((byte.clamp(0.0, 255.0) - zero) * self.scale) as f32
+    }
+}
+
 /// Parameters of one linear layer; weights in the order of [`Term`]. Secret: no `Debug`.
 #[derive(Clone)]
 pub(super) struct FloatWeights {
@@ -63,6 +87,10 @@ pub struct FloatModel {
     pub(super) normalization: Normalization,
     /// One entry per linear layer, in order.
     pub(super) weights: Vec<FloatWeights>,
+    /// By layer: what a file that is quantized already rounds the output to.
+    pub(super) roundings: Vec<Option<OutputScale>>,
+    /// What was left out of the file.
+    pub(super) notes: Vec<String>,
 }
 
 impl FloatModel {
@@ -71,6 +99,8 @@ impl FloatModel {
         architecture: Architecture,
         normalization: Normalization,
         weights: Vec<FloatWeights>,
+        roundings: Vec<Option<OutputScale>>,
+        notes: Vec<String>,
     ) -> Result<Self, ImportError> {
         let shapes = architecture.shapes()?;
         let model = Self {
@@ -78,6 +108,8 @@ impl FloatModel {
             shapes,
             normalization,
             weights,
+            roundings,
+            notes,
         };
         for (linear, weights) in model.linears() {
             let mut values = weights.terms.iter().flatten().chain(&weights.bias);
@@ -103,6 +135,16 @@ impl FloatModel {
     /// How pixel bytes become the model's input.
     pub fn normalization(&self) -> &Normalization {
         &self.normalization
+    }
+
+    /// Whether the file says itself which values its activations take, so that no images are needed
+    /// to measure them. Such a model rounds its activations as the file does.
+    pub fn is_quantized(&self) -> bool {
+        let mut layers = self.architecture.layers.iter().zip(&self.roundings);
+        layers.all(|(layer, rounding)| match layer {
+            Layer::Linear(linear) => rounding.is_some() || linear.output == Output::Logits,
+            _ => true,
+        })
     }
 
     /// The linear layers with their weights.
@@ -143,8 +185,9 @@ impl FloatModel {
         });
         let mut tensors = vec![normalized.collect::<Vec<f32>>()];
         let mut weights = self.weights.iter();
-        for (layer, &to) in self.architecture.layers.iter().zip(&self.shapes[1..]) {
-            let tensor = match layer {
+        let layers = self.architecture.layers.iter().zip(&self.roundings);
+        for ((layer, rounding), &to) in layers.zip(&self.shapes[1..]) {
+            let mut tensor = match layer {
                 Layer::Flatten { input } => tensors[input.0].clone(),
                 Layer::SumPool(pool) => {
                     average(pool, self.shapes[pool.input.0], to, &tensors[pool.input.0])
@@ -154,6 +197,9 @@ impl FloatModel {
                     None => vec![],
                 },
             };
+            if let Some(rounding) = rounding {
+                tensor.iter_mut().for_each(|v| *v = rounding.round(*v));
+            }
             tensors.push(tensor);
         }
         tensors

@@ -1,7 +1,8 @@
-//! Import: a float model and some images become a total integer network.
+//! Import: a model and some images become a total integer network.
 //!
-//! 1. [`onnx`] lowers the file to the layers the integer network has ([`FloatModel`]).
-//! 2. The images are run through it and show which range each activation takes.
+//! 1. [`onnx`] or [`tflite`] lowers the file to the layers the integer network has ([`FloatModel`]).
+//! 2. The images are run through it and show which range each activation takes. A file that is
+//!    quantized already says so itself, and needs none.
 //! 3. Ranges become scales and zero points of bytes; these, and the multiplier of every
 //!    requantization, are folded into integer weights and biases.
 //! 4. The bounds of all accumulators give the least range bits at which every image has a run.
@@ -13,10 +14,14 @@ mod calibrate;
 mod error;
 mod evaluate;
 mod float;
+mod noise;
 mod normalization;
 pub mod onnx;
 mod quantize;
 mod report;
+mod residual;
+mod stack;
+pub mod tflite;
 
 pub use error::ImportError;
 pub use evaluate::{answer, evaluate, Difference, Evaluation};
@@ -25,6 +30,9 @@ pub use normalization::Normalization;
 pub use report::{ImportReport, LayerReport, LinearReport};
 
 use super::Network;
+
+/// Bytes of a model file.
+pub const MAX_FILE: usize = 1 << 28;
 
 /// Which of the values seen during calibration a byte must hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,7 +51,7 @@ pub struct ImportOptions {
     /// Bits of a requantized value before its clip; by default the least, up to 20, at which the
     /// network is total. The lookup table has `2^range_bits + 2^(2 * fraction_bits)` rows.
     pub range_bits: Option<u32>,
-    /// Which activations a byte must hold.
+    /// Which activations a byte must hold; a file that is quantized already says it itself.
     pub calibration: Calibration,
     /// How pixel bytes become the file's input; by default what the file's first operations say,
     /// else pixel / 255.
@@ -108,22 +116,46 @@ pub fn onnx<I: AsRef<[u8]>>(
     options: &ImportOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Imported, ImportError> {
-    quantize(float(file, options)?, calibration, options, progress)
+    check(options)?;
+    let float = onnx::read(file, options.normalization.clone())?;
+    quantize(float, calibration, options, progress)
 }
 
-/// The first step alone: the float model of an ONNX file, which says what images it takes.
+/// Imports a TensorFlow Lite file. `calibration` are typical images, pixels channels first; a file that
+/// is quantized already ([`FloatModel::is_quantized`]) needs none.
+///
+/// # Errors
+/// As [`onnx`].
+pub fn tflite<I: AsRef<[u8]>>(
+    file: &[u8],
+    calibration: &[I],
+    options: &ImportOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Imported, ImportError> {
+    check(options)?;
+    let float = tflite::read(file, options.normalization.clone())?;
+    quantize(float, calibration, options, progress)
+}
+
+/// The first step alone: the float model of an ONNX or TensorFlow Lite file, by content, which says
+/// what images it takes.
 ///
 /// # Errors
 /// Everything that is not understood is refused by name.
 pub fn float(file: &[u8], options: &ImportOptions) -> Result<FloatModel, ImportError> {
     check(options)?;
-    onnx::read(file, options.normalization.clone())
+    let normalization = options.normalization.clone();
+    match tflite::is_tflite(file) {
+        true => tflite::read(file, normalization),
+        false => onnx::read(file, normalization),
+    }
 }
 
-/// The other steps: a float model and typical images, pixels channels first, to a network.
+/// The other steps: a float model and typical images, pixels channels first, to a network. A model
+/// that is quantized already needs no images.
 ///
 /// # Errors
-/// A network that is not total is refused ([`super::NetworkError::NotTotal`]).
+/// [`ImportError::NoCalibration`] where images are needed and there are none. A network that is not total is refused ([`super::NetworkError::NotTotal`]).
 pub fn quantize<I: AsRef<[u8]>>(
     float: FloatModel,
     calibration: &[I],
@@ -132,10 +164,14 @@ pub fn quantize<I: AsRef<[u8]>>(
 ) -> Result<Imported, ImportError> {
     check(options)?;
     let images: Vec<&[u8]> = calibration.iter().map(AsRef::as_ref).collect();
-    let seen = calibrate::measure(&float, &images, options.calibration, progress)?;
+    let folded = residual::fold(&float)?;
+    let seen = match images.is_empty() && float.is_quantized() {
+        true => calibrate::declared(&folded, progress)?,
+        false => calibrate::measure(&folded, &images, options.calibration, progress)?,
+    };
     let (fraction_bits, range_bits) = (options.fraction_bits, options.range_bits);
-    let quantized = quantize::quantize(&float, &seen, fraction_bits, range_bits)?;
-    let report = report::report(&float, &quantized, &seen, &images, progress)?;
+    let quantized = quantize::quantize(&folded, &seen, fraction_bits, range_bits)?;
+    let report = report::report(&folded, &quantized, &seen, &images, progress)?;
     Ok(Imported {
         network: quantized.network,
         float,

@@ -21,7 +21,7 @@
 //! (bias correction: Nagel et al. 2019, "Data-free quantization", section 4.2).
 
 use super::calibrate::Seen;
-use super::float::{FloatModel, FloatWeights};
+use super::float::{FloatModel, FloatWeights, OutputScale};
 use super::ImportError;
 use crate::network::architecture::LOGIT_BOUND;
 use crate::network::{
@@ -56,15 +56,6 @@ impl Meaning {
     }
 }
 
-/// Scale and zero point of a linear layer's output.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct OutputScale {
-    /// Real value of a step.
-    pub scale: f64,
-    /// The byte that stands for zero; 0 for logits.
-    pub zero_point: u8,
-}
-
 /// An integer network and what its numbers stand for.
 pub(super) struct Quantized {
     pub network: Network,
@@ -91,7 +82,8 @@ pub(super) fn quantize(
     let mut meanings = vec![Meaning::new(scale, zero, 255.0, &seen[0])];
     let (mut layers, mut scales) = (vec![], vec![]);
     let mut linears = model.weights.iter();
-    for (layer, seen) in architecture.layers.iter_mut().zip(&seen[1..]) {
+    let tensors = model.roundings.iter().zip(&seen[1..]);
+    for (layer, (rounding, seen)) in architecture.layers.iter_mut().zip(tensors) {
         let meaning = match layer {
             Layer::Flatten { input } => {
                 let (from, positions) = (&meanings[input.0], model.shapes[input.0].positions());
@@ -117,7 +109,7 @@ pub(super) fn quantize(
                 set_borders(linear, &meanings);
                 let output = match linear.output {
                     Output::Logits => logit_scale(linear, weights, &meanings, fraction_bits),
-                    Output::Activation => output_scale(weights, seen),
+                    Output::Activation => output_scale(weights, *rounding, seen),
                 };
                 layers.push(integers(linear, weights, &meanings, output, fraction_bits));
                 scales.push(output);
@@ -150,10 +142,16 @@ fn set_borders(linear: &mut Linear, meanings: &[Meaning]) {
     }
 }
 
-/// Scale and zero point of an activation whose real values matter as far as they were seen.
-fn output_scale(weights: &FloatWeights, seen: &Seen) -> OutputScale {
+/// Scale and zero point of an activation whose real values matter as far as the file says or, if it
+/// says nothing, as they were seen. A clamp is the byte's own: where a file's clamp is tighter than its
+/// bytes, ours are finer.
+fn output_scale(weights: &FloatWeights, rounding: Option<OutputScale>, seen: &Seen) -> OutputScale {
     let clamped = |value| f64::from(weights.clamp.apply(value));
-    let (low, high) = (clamped(seen.low.min(0.0)), clamped(seen.high.max(0.0)));
+    let (low, high) = match rounding {
+        Some(rounding) => rounding.range(),
+        None => (seen.low, seen.high),
+    };
+    let (low, high) = (clamped(low.min(0.0)), clamped(high.max(0.0)));
     // A layer that is always zero has any scale.
     let scale = if high > low {
         (high - low) / 255.0

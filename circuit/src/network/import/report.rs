@@ -3,7 +3,7 @@
 use super::calibrate::Seen;
 use super::float::FloatModel;
 use super::quantize::Quantized;
-use super::{ImportError, Normalization, Progress};
+use super::{noise, ImportError, Normalization, Progress};
 use crate::network::{Layer, Network, Output, Shape};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -22,6 +22,10 @@ pub struct ImportReport {
     pub range_bits: u32,
     /// Images the activations were measured on.
     pub calibration_images: usize,
+    /// Whether the source was quantized already: its float model rounds as it does.
+    pub quantized_source: bool,
+    /// What was left out of the source and why that is no loss, and what was done without images.
+    pub notes: Vec<String>,
     /// The layers in order.
     pub layers: Vec<LayerReport>,
 }
@@ -48,15 +52,16 @@ pub struct LinearReport {
     pub scale: f64,
     /// The byte that stands for zero.
     pub zero_point: u8,
-    /// Least and greatest value the float model's output took during calibration.
+    /// Least and greatest value the float model's output took during calibration; without images
+    /// those that the source's bytes can take.
     pub seen: (f32, f32),
     /// Least and greatest accumulator over all images.
     pub reach: (i128, i128),
     /// Least and greatest accumulator that would be allowed.
     pub allowed: (i128, i128),
     /// Fraction of the cells that the byte cut off although the model's own activation function
-    /// would not have, over the calibration images.
-    pub saturated: f64,
+    /// would not have, over the calibration images; none without images.
+    pub saturated: Option<f64>,
 }
 
 /// Describes `quantized`, running the calibration images through it.
@@ -100,11 +105,20 @@ pub(super) fn report(
             linear,
         });
     }
+    let mut notes = model.notes.clone();
+    if images.is_empty() {
+        notes.push(format!(
+            "no images were given: the means that biases are corrected by are those of {} images of noise",
+            noise::count(model.input())
+        ));
+    }
     Ok(ImportReport {
         normalization: model.normalization.clone(),
         fraction_bits: architecture.fraction_bits,
         range_bits: architecture.range_bits,
         calibration_images: images.len(),
+        quantized_source: model.is_quantized(),
+        notes,
         layers,
     })
 }
@@ -130,7 +144,7 @@ fn saturated(
     quantized: &Quantized,
     images: &[&[u8]],
     progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<f64>, ImportError> {
+) -> Result<Vec<Option<f64>>, ImportError> {
     let network = &quantized.network;
     // Requantized values beyond these are cut off, and by the byte alone.
     let limits: Vec<(i64, i64)> = model
@@ -164,7 +178,10 @@ fn saturated(
         });
     }
     let cells = model.linears().map(|(linear, _)| linear.shape.cells());
-    let fraction = |(count, cells): (usize, usize)| count as f64 / (cells * images.len()) as f64;
+    let fraction = |(count, cells): (usize, usize)| match images.len() {
+        0 => None,
+        images => Some(count as f64 / (cells * images) as f64),
+    };
     Ok(counts.into_iter().zip(cells).map(fraction).collect())
 }
 

@@ -1,10 +1,8 @@
 //! How large a file may be, decided before it is decoded: an empty message takes two bytes of the
 //! file and some hundred of memory.
 
-use crate::network::import::ImportError;
+use crate::network::import::{ImportError, MAX_FILE};
 
-/// Bytes of a file.
-pub const MAX_FILE: usize = 1 << 28;
 /// Messages and strings in a file.
 const MAX_PARTS: usize = 1 << 20;
 

@@ -1,11 +1,13 @@
 //! Convolutions and dense layers.
 
-use super::lower::{pointwise, Lowering};
+use super::lower::Lowering;
 use super::node::Node;
 use super::value::{plain, Mark, Tensor, Value};
 use super::window::padding;
 use crate::network::architecture::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatWeights};
+use crate::network::import::residual::pointwise;
+use crate::network::import::stack::kernel_fits;
 use crate::network::import::ImportError;
 use crate::network::{Padding, Term};
 
@@ -55,11 +57,12 @@ impl<'a> Lowering<'a> {
             right: own.right + border.right,
             value: 0,
         };
-        let bytes = both == Padding::default() || self.has_zero_byte(tensor.id);
+        let bytes =
+            both == Padding::default() || self.stack.has_zero_byte(tensor.id, &self.pixels());
         let term = Term {
             input: match bytes {
                 true => tensor.id,
-                false => self.copied(node, &tensor),
+                false => self.stack.push_identity(&node.name, tensor.id, Clamp::NONE),
             },
             kernel: (kh, kw),
             stride,
@@ -185,10 +188,4 @@ impl<'a> Lowering<'a> {
         };
         self.push_linear(&node.name, vec![pointwise(tensor.id, 1)], weights, dims)
     }
-}
-
-/// Whether the border is narrower than the kernel, as the architecture demands.
-fn kernel_fits(term: &Term) -> bool {
-    let p = &term.padding;
-    p.top.max(p.bottom) < term.kernel.0 && p.left.max(p.right) < term.kernel.1
 }

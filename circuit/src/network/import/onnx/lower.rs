@@ -5,17 +5,10 @@ use super::node::Node;
 use super::proto::NodeProto;
 use super::value::{Mark, Tensor, Value};
 use crate::network::import::float::{Clamp, FloatModel, FloatWeights};
+use crate::network::import::stack::Stack;
 use crate::network::import::{ImportError, Normalization};
-use crate::network::{Architecture, Layer, Linear, Output, Padding, Shape, TensorId, Term};
+use crate::network::{Layer, Shape, TensorId, Term};
 use std::collections::HashMap;
-
-/// A layer and, if linear, its parameters.
-pub struct Lowered {
-    /// The layer.
-    pub layer: Layer,
-    /// Parameters of a linear one.
-    pub weights: Option<FloatWeights>,
-}
 
 /// The network so far.
 pub struct Lowering<'a> {
@@ -26,10 +19,8 @@ pub struct Lowering<'a> {
     /// How the file's input becomes tensor 0; how pixel bytes do if that was `given`.
     pub normalization: Normalization,
     given: bool,
-    /// Layers in evaluation order.
-    pub layers: Vec<Lowered>,
-    /// Shapes of the tensors, the image first.
-    pub shapes: Vec<Shape>,
+    /// The layers.
+    pub stack: Stack,
 }
 
 /// The float model of a graph; `normalization` is that of its input if the options give one.
@@ -52,8 +43,7 @@ pub fn lower(
         given: normalization.is_some(),
         values: HashMap::from([(graph.input, Value::Tensor(input))]),
         normalization: normalization.unwrap_or_else(Normalization::identity),
-        layers: vec![],
-        shapes: vec![shape],
+        stack: Stack::new(shape),
     };
     for proto in &graph.nodes {
         lowering.node(proto)?;
@@ -114,21 +104,8 @@ impl<'a> Lowering<'a> {
 
     /// Adds a view of a tensor: pooling, flatten.
     pub fn push_view(&mut self, layer: Layer, dims: Vec<usize>) -> Value {
-        self.shapes.push(shape_of(&dims));
-        self.layers.push(Lowered {
-            layer,
-            weights: None,
-        });
-        self.fresh(dims)
-    }
-
-    fn fresh(&self, dims: Vec<usize>) -> Value {
-        Value::Tensor(Tensor {
-            id: TensorId(self.layers.len()),
-            dims,
-            shared: false,
-            mark: Mark::None,
-        })
+        let id = self.stack.push_view(layer, shape_of(&dims));
+        fresh(id, dims)
     }
 
     /// Adds a linear layer.
@@ -139,18 +116,10 @@ impl<'a> Lowering<'a> {
         weights: FloatWeights,
         dims: Vec<usize>,
     ) -> Value {
-        let shape = shape_of(&dims);
-        self.shapes.push(shape);
-        self.layers.push(Lowered {
-            layer: Layer::Linear(Linear {
-                name: name.into(),
-                terms,
-                shape,
-                output: Output::Activation,
-            }),
-            weights: Some(weights),
-        });
-        self.fresh(dims)
+        let id = self
+            .stack
+            .push_linear(name, terms, weights, shape_of(&dims));
+        fresh(id, dims)
     }
 
     /// Makes the output a layer of logits and drops the layers it does not need.
@@ -168,74 +137,19 @@ impl<'a> Lowering<'a> {
         };
         let last = match self.open(&tensor) {
             Some(_) => tensor.id,
-            None => {
-                let channels = self.shape(&tensor).channels;
-                let weights = FloatWeights::identity(channels, Clamp::NONE);
-                let terms = vec![pointwise(tensor.id, channels)];
-                self.push_linear("logits", terms, weights, tensor.dims);
-                TensorId(self.layers.len())
-            }
+            None => self.stack.push_identity("logits", tensor.id, Clamp::NONE),
         };
-        let input = self.shapes[0];
         let normalization = self.pixels();
-        normalization.check(input.channels)?;
-        let (layers, weights) = self.prune(last);
-        let architecture = Architecture {
-            input,
-            fraction_bits: 8,
-            range_bits: 20,
-            layers,
-        };
-        FloatModel::new(architecture, normalization, weights)
-    }
-
-    /// The layers `last` needs, renumbered, and their parameters.
-    fn prune(self, last: TensorId) -> (Vec<Layer>, Vec<FloatWeights>) {
-        let mut needed = vec![false; self.layers.len() + 1];
-        needed[last.0] = true;
-        for (index, lowered) in self.layers.iter().enumerate().rev() {
-            if needed[index + 1] {
-                match &lowered.layer {
-                    Layer::Linear(linear) => {
-                        linear.terms.iter().for_each(|t| needed[t.input.0] = true)
-                    }
-                    Layer::SumPool(pool) => needed[pool.input.0] = true,
-                    Layer::Flatten { input } => needed[input.0] = true,
-                }
-            }
-        }
-        let mut renumbered = vec![TensorId::INPUT; self.layers.len() + 1];
-        let (mut layers, mut weights) = (vec![], vec![]);
-        for (index, mut lowered) in self.layers.into_iter().enumerate() {
-            if !needed[index + 1] {
-                continue;
-            }
-            let moved = |id: &mut TensorId| *id = renumbered[id.0];
-            match &mut lowered.layer {
-                Layer::Linear(linear) => {
-                    linear.terms.iter_mut().for_each(|t| moved(&mut t.input));
-                    if index + 1 == last.0 {
-                        linear.output = Output::Logits;
-                    }
-                }
-                Layer::SumPool(pool) => moved(&mut pool.input),
-                Layer::Flatten { input } => moved(input),
-            }
-            layers.push(lowered.layer);
-            weights.extend(lowered.weights);
-            renumbered[index + 1] = TensorId(layers.len());
-        }
-        (layers, weights)
+        self.stack.finish(last, normalization)
     }
 }
 
-/// A term that reads every cell once.
-pub fn pointwise(input: TensorId, groups: usize) -> Term {
-    Term {
-        input,
-        kernel: (1, 1),
-        stride: (1, 1),
-        padding: Padding::default(),
-        groups,
-    }
+/// A tensor that a layer makes.
+pub fn fresh(id: TensorId, dims: Vec<usize>) -> Value {
+    Value::Tensor(Tensor {
+        id,
+        dims,
+        shared: false,
+        mark: Mark::None,
+    })
 }

@@ -17,7 +17,6 @@ mod window;
 use super::{FloatModel, ImportError, Normalization};
 use prost::Message;
 
-pub use limits::MAX_FILE;
 /// Operators that are imported.
 pub use node::SUPPORTED;
 

@@ -128,7 +128,7 @@ impl<'a> Lowering<'a> {
 
     /// Shape of a tensor in the network.
     pub fn shape(&self, tensor: &Tensor) -> Shape {
-        self.shapes[tensor.id.0]
+        self.stack.shapes[tensor.id.0]
     }
 
     /// The same tensor under other dimensions.
@@ -141,7 +141,7 @@ impl<'a> Lowering<'a> {
         if tensor.id != TensorId::INPUT || tensor.shared || !self.normalization.is_uniform() {
             return None;
         }
-        self.shapes[0] = shape_of(&dims);
+        self.stack.shapes[0] = shape_of(&dims);
         Some(self.renamed(tensor.clone(), dims))
     }
 }

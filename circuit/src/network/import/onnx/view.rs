@@ -4,6 +4,7 @@ use super::lower::{shape_of, Lowering};
 use super::node::Node;
 use super::value::{Mark, Tensor, Value};
 use super::window::{border, padding};
+use crate::network::import::stack::KEEPS_ORDER;
 use crate::network::import::ImportError;
 use crate::network::{Layer, Padding, Shape, SumPool};
 
@@ -254,6 +255,7 @@ impl<'a> Lowering<'a> {
         if axis != 1 && axis.saturating_add(rank) != 1 || self.shape(&tensor).positions() != 1 {
             return Err(node.form("a softmax must be over the classes, one position each"));
         }
+        self.stack.left_out(&node.name, &node.op(), KEEPS_ORDER);
         Ok(Value::Tensor(Tensor {
             mark: Mark::Softmax,
             ..tensor

@@ -1,6 +1,7 @@
 //! Padding of convolutions and poolings.
 
 use super::node::Node;
+use crate::network::import::stack::same;
 use crate::network::import::ImportError;
 use crate::network::Padding;
 
@@ -29,8 +30,11 @@ pub fn padding(
             return Err(node.form("auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER"))
         }
     };
-    let (top, bottom) = same(size.0, kernel.0, stride.0, low_first);
-    let (left, right) = same(size.1, kernel.1, stride.1, low_first);
+    let (mut top, mut bottom) = same(size.0, kernel.0, stride.0);
+    let (mut left, mut right) = same(size.1, kernel.1, stride.1);
+    if low_first {
+        (top, bottom, left, right) = (bottom, top, right, left);
+    }
     Ok(Padding {
         top,
         left,
@@ -56,22 +60,5 @@ pub fn border(node: &Node, sides: &[i64]) -> Result<Padding, ImportError> {
             value: 0,
         }),
         _ => Err(node.form(format!("pads must be four sides in 0..{MAX_SIDE}"))),
-    }
-}
-
-/// Cells before and after, so that a side of `size` has `ceil(size / stride)` outputs; an odd one
-/// goes after, or before for `SAME_LOWER`.
-fn same(size: usize, kernel: usize, stride: usize, low_first: bool) -> (usize, usize) {
-    let outputs = size.div_ceil(stride);
-    let reach = outputs
-        .saturating_sub(1)
-        .saturating_mul(stride)
-        .saturating_add(kernel);
-    let total = reach.saturating_sub(size);
-    let (less, more) = (total / 2, total - total / 2);
-    if low_first {
-        (more, less)
-    } else {
-        (less, more)
     }
 }
