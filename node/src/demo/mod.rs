@@ -122,7 +122,6 @@ impl Demo {
         ];
         let accounts = [seller_account, buyer_account];
         let summary = Summary::new(
-            &self.folder,
             (import.float, import.integer),
             (registered.verifier, registered.code_bytes),
             &events,

@@ -1,9 +1,6 @@
 //! What came out, as a table.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::fmt;
 
 use serde::Serialize;
 use zknode_protocol::{
@@ -22,7 +19,6 @@ use crate::{
 /// The demonstration's figures, all taken from what the processes told and from the chain.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    folder: PathBuf,
     /// Float and integer network on the seller's calibration images.
     float: Option<Share>,
     integer: Option<Share>,
@@ -60,9 +56,7 @@ struct Paid {
 
 impl Summary {
     /// Gathers it.
-    #[allow(clippy::too_many_arguments)]
     pub fn new(
-        folder: &Path,
         (float, integer): (Option<Share>, Option<Share>),
         (verifier, verifier_code_bytes): (Address, usize),
         events: &[Event],
@@ -109,7 +103,6 @@ impl Summary {
             }
         }
         Ok(Self {
-            folder: folder.into(),
             float,
             integer,
             claimed: threshold.of(outcome.valid as u32),
@@ -205,16 +198,11 @@ impl fmt::Display for Summary {
             ),
         )?;
         row("ended", format!("{:?}", self.state))?;
-        for (name, paid) in [("seller", &self.seller), ("buyer", &self.buyer)] {
-            row(
-                name,
-                format!(
-                    "{} took {} from the escrow",
-                    paid.account,
-                    ether(paid.withdrawn)
-                ),
-            )?;
-        }
-        write!(f, "{:<18} {}", "files", self.folder.display())
+        let took = |paid: &Paid| {
+            let (account, amount) = (paid.account, ether(paid.withdrawn));
+            format!("{account} took {amount} from the escrow")
+        };
+        row("seller", took(&self.seller))?;
+        write!(f, "{:<18} {}", "buyer", took(&self.buyer))
     }
 }
