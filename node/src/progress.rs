@@ -17,6 +17,12 @@ pub struct Progress {
     bars: bool,
 }
 
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Progress {
     /// Bars where stderr is a terminal.
     pub fn new() -> Self {

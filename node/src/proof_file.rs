@@ -106,6 +106,7 @@ pub enum ProofFileError {
 impl ProofFile {
     /// Verifies every shard and adds them up. `model`, `root` and `context` are what the verifier expects, where it
     /// expects something.
+    #[allow(clippy::result_large_err, reason = "two commitments, once a file")]
     pub fn verify(
         &self,
         verifier: &Verifier,

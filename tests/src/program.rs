@@ -10,6 +10,8 @@ pub fn zknode() -> PathBuf {
     PROGRAM.get_or_init(build).clone()
 }
 
+// Without the program there is nothing to test.
+#[allow(clippy::panic)]
 fn build() -> PathBuf {
     let release = !cfg!(debug_assertions);
     let output = Command::new(env!("CARGO"))
