@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod demo;
 pub mod home;
 pub mod keys;
+pub mod memory;
 pub mod output;
 pub mod progress;
 pub mod proof_file;

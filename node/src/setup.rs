@@ -15,6 +15,7 @@ use zknode_circuit::{
 use crate::{
     config::is_development,
     home::{write_file, Home},
+    memory,
     progress::Progress,
 };
 
@@ -126,20 +127,10 @@ pub fn estimate(layout: &Layout) -> String {
     )
 }
 
-/// All memory of this machine, where the system tells.
-fn memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
 /// Makes the keys of a layout, after saying what they and proofs will take.
 pub fn keys(srs: Arc<Srs>, layout: Arc<Layout>, progress: &Progress) -> anyhow::Result<Prover> {
     progress.say(estimate(&layout));
-    let (needed, have) = (Cost::of(&layout).peak_bytes, memory());
+    let (needed, have) = (Cost::of(&layout).peak_bytes, memory::total());
     if have.is_some_and(|have| have < needed) {
         bail!(
             "k = {} needs about {} MB of memory, this machine has {} MB: use a smaller k, or fewer lanes",

@@ -7,8 +7,8 @@ use std::{
 
 use rand::{rngs::StdRng, Rng, SeedableRng};
 use zknode_circuit::network::{
-    model_file, Architecture, Layer, Linear, LinearWeights, Network, Output, Padding, Shape,
-    TensorId, Term, Weights,
+    import::answer, model_file, Architecture, Layer, Linear, LinearWeights, Network, Output,
+    Padding, Shape, TensorId, Term, Weights,
 };
 
 /// Arguments that lay out its proofs: 8 samples each.
@@ -78,7 +78,8 @@ pub fn write_dataset(
     let (mut images, mut labels) = (header(&[samples, 5, 5]), header(&[samples]));
     for index in 0..samples {
         let pixels: Vec<u8> = (0..25).map(|_| rng.gen()).collect();
-        let answer = answer(network, &pixels);
+        let trace = network.run(&pixels).map_err(io::Error::other)?;
+        let answer = answer(&trace.logits) as u8;
         let wrong = (answer + 1) % 4;
         labels.push(if index < correct { answer } else { wrong });
         images.extend(pixels);
@@ -88,13 +89,6 @@ pub fn write_dataset(
     fs::write(&path, images)?;
     fs::write(folder.join("tiny-labels-idx1-ubyte"), labels)?;
     Ok(path)
-}
-
-/// The class of the greatest logit, the first among equals.
-fn answer(network: &Network, pixels: &[u8]) -> u8 {
-    let logits = network.run(pixels).expect("the image fits").logits;
-    let best = (0..logits.len()).rev().max_by_key(|&class| logits[class]);
-    best.unwrap_or_default() as u8
 }
 
 fn header(sizes: &[usize]) -> Vec<u8> {

@@ -35,6 +35,16 @@ async fn comes_back(stage: &Stage, state: &str, withdrawn: &str) -> anyhow::Resu
     Ok(())
 }
 
+/// Both sides are killed as soon as the seller holds the test set.
+async fn fall_silent_once_delivered(stage: &Stage) -> anyhow::Result<()> {
+    let (mut serving, url) = stage.serve().await?;
+    let challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
+    until(&mut serving, is_acknowledged).await?;
+    serving.stop().await?;
+    challenge.stop().await?;
+    Ok(())
+}
+
 /// Before it accepts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_that_never_accepts_costs_nothing() -> anyhow::Result<()> {
@@ -57,11 +67,7 @@ async fn a_seller_that_never_proves_loses_its_bond() -> anyhow::Result<()> {
     let Some(stage) = Stage::new().await? else {
         return Ok(());
     };
-    let (mut serving, url) = stage.serve().await?;
-    let challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
-    until(&mut serving, is_acknowledged).await?;
-    serving.stop().await?;
-    challenge.stop().await?;
+    fall_silent_once_delivered(&stage).await?;
     stage.pass(11_101).await?;
     comes_back(&stage, "Slashed", "1002000").await
 }
@@ -72,11 +78,7 @@ async fn a_seller_that_retires_its_model_loses_its_bond_all_the_same() -> anyhow
     let Some(stage) = Stage::new().await? else {
         return Ok(());
     };
-    let (mut serving, url) = stage.serve().await?;
-    let challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
-    until(&mut serving, is_acknowledged).await?;
-    serving.stop().await?;
-    challenge.stop().await?;
+    fall_silent_once_delivered(&stage).await?;
     let model = stage.model.to_string();
     stage
         .seller

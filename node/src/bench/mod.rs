@@ -3,13 +3,7 @@
 
 mod gas;
 
-use std::{
-    collections::BTreeMap,
-    fmt, fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Instant};
 
 use anyhow::ensure;
 use rand::rngs::OsRng;
@@ -26,7 +20,7 @@ use zknode_circuit::{
     witness::instance::Sample as CircuitSample,
 };
 
-use crate::{delivery::Sample, output::explain, progress::Progress, setup, verifier_code};
+use crate::{delivery::Sample, memory, output::explain, progress::Progress, setup, verifier_code};
 
 /// Verifications that are timed; the median counts.
 const VERIFICATIONS: usize = 21;
@@ -84,7 +78,7 @@ impl Bench {
         let keys = start.elapsed().as_secs_f64();
         let before = speed(&srs, progress);
         let proofs = tokio::task::block_in_place(|| self.prove(&prover, progress))?;
-        let peak_rss_bytes = peak_rss();
+        let peak_rss_bytes = memory::peak();
         let after = speed(&srs, progress);
         let speed = Speed {
             fft: before.fft.min(after.fft),
@@ -220,16 +214,6 @@ fn verify(prover: &Prover, proofs: &[Proof]) -> anyhow::Result<f64> {
     }
     times.sort_by(f64::total_cmp);
     Ok(times.get(times.len() / 2).copied().unwrap_or_default())
-}
-
-/// The most memory this process ever had, where the system tells.
-fn peak_rss() -> Option<u64> {
-    let status = fs::read_to_string(Path::new("/proc/self/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 impl fmt::Display for Figures {
