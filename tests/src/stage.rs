@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rand::Rng;
 use serde_json::{json, Value};
 use tempfile::TempDir;
 use zknode::{
@@ -89,7 +90,7 @@ impl Stage {
         register.extend(["--stake".into(), "1gwei".into()]);
         register.extend(["--compiler".into(), compiler.clone()]);
         let (registered, _): (Value, _) = seller.run(register).await?;
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let listen = free_address();
         Ok(Some(Self {
             folder,
             anvil,
@@ -235,6 +236,18 @@ impl Stage {
     /// What the escrow holds: nothing, once everybody has withdrawn.
     pub async fn held(&self) -> anyhow::Result<Amount> {
         self.anvil.balance(self.escrow).await
+    }
+}
+
+/// An address that stays free while the seller is down: below the ports that systems hand out by themselves, from which
+/// connections and other tests take theirs.
+fn free_address() -> SocketAddr {
+    loop {
+        let port = rand::thread_rng().gen_range(20_000..30_000);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
     }
 }
 
