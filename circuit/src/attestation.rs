@@ -13,7 +13,7 @@
 
 use crate::{
     gadget::{glue::opcode, Columns, Shape},
-    layout::{CellRef, Layout, Step, PROGRAM_START},
+    layout::{CellRef, Layout, PROGRAM_START},
     witness::{
         claims::{data_chain, lane_chain, table, ChallengeValues, Claims, Committed},
         field,
@@ -83,8 +83,8 @@ impl Statement {
 pub struct Witness {
     /// Phase 1.
     pub lanes: Lanes,
-    /// The salted weight column.
-    pub model: Arc<Vec<Fr>>,
+    /// The salted weight columns.
+    pub model: Vec<Arc<Vec<Fr>>>,
     /// The salted data column.
     pub data: Arc<Vec<Fr>>,
     /// Changes phase 2 after it is computed: what a cheating prover could do. Honest provers
@@ -122,7 +122,7 @@ impl AttestationCircuit {
     fn assign_fixed(&self, columns: &Columns, region: &mut Region<'_, Fr>) {
         let (layout, fixed) = (&*self.layout, &columns.fixed);
         let score = layout.score();
-        let score_rows = score.start..score.expose() + 3;
+        let score_rows = score.rows();
         let mut set = |column: Column<Fixed>, row: usize, value: u64| {
             region.assign_fixed(column, row, Fr::from(value));
         };
@@ -135,6 +135,22 @@ impl AttestationCircuit {
             }
             if data_chain(layout, row) {
                 set(fixed.data_chain, row, 1);
+            }
+        }
+        for run in layout.weights().runs() {
+            let rows = run.start..run.start + run.rows;
+            for row in rows.clone() {
+                if row + 1 < rows.end {
+                    set(fixed.weight_chain, row, 1);
+                }
+                if let (Some(narrow), true) = (fixed.narrow, run.narrow) {
+                    set(narrow, row, 1);
+                }
+            }
+        }
+        if let Some(summed) = fixed.summed {
+            for row in layout.summed_rows().flatten() {
+                set(summed, row, 1);
             }
         }
         for (row, [tag, first, second]) in table(layout).into_iter().enumerate() {
@@ -164,20 +180,19 @@ impl AttestationCircuit {
 
     fn copy(&self, columns: &Columns, region: &mut Region<'_, Fr>) {
         let claims = columns.claims();
+        let glue = self.layout.glue();
         let cell = |cell: CellRef| Cell {
             row_offset: cell.row as usize,
-            column: claims[cell.column as usize].into(),
+            column: claims[cell.column.index(glue.reach())].into(),
         };
-        let glue = self.layout.glue();
         for (index, &step) in glue.steps().iter().enumerate() {
             let here = |column: Column<Advice>| Cell {
                 row_offset: PROGRAM_START + index,
                 column: column.into(),
             };
-            if let Step::Horner(a, b) | Step::Dot(a, b) = step {
-                region.constrain_equal(cell(a), here(columns.a));
-                region.constrain_equal(cell(b), here(columns.b));
-            }
+            let (a, b) = step.operands();
+            region.constrain_equal(cell(a), here(columns.a));
+            region.constrain_equal(cell(b), here(columns.b));
         }
         for &(left, right) in glue.equal() {
             region.constrain_equal(cell(left), cell(right));

@@ -20,7 +20,7 @@ use crate::{
     network::Network,
     srs::Srs,
     transcript::encode_point,
-    witness::instance::{data_column, weight_column, Sample, ShardError},
+    witness::instance::{data_column, weight_columns, Sample, ShardError},
 };
 use halo2_proofs::{
     arithmetic::Field,
@@ -168,7 +168,7 @@ impl SaltedColumn {
         srs: &Srs,
         mut values: Vec<Fr>,
         salt: Range<usize>,
-        seed: &Seed,
+        rng: &mut ChaCha20Rng,
     ) -> Result<Self, CommitError> {
         let k = layout.options().k;
         if srs.k() != k {
@@ -178,10 +178,9 @@ impl SaltedColumn {
             });
         }
         values.resize(layout.usable(), Fr::zero());
-        let mut rng = ChaCha20Rng::from_seed(seed.0);
         let salt_rows = salt.len();
         for cell in &mut values[salt] {
-            *cell = Fr::random(&mut rng);
+            *cell = Fr::random(&mut *rng);
         }
         let mut rows = values.clone();
         rows.resize(layout.rows(), Fr::zero());
@@ -208,24 +207,96 @@ impl SaltedColumn {
     }
 }
 
-/// A model's committed weight column.
+/// The commitments of a model's weight columns, in their order: what names a model.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ModelCommitment(Vec<Commitment>);
+
+impl ModelCommitment {
+    /// Of these columns.
+    pub fn new(columns: Vec<Commitment>) -> Self {
+        Self(columns)
+    }
+    /// One commitment a column.
+    pub fn columns(&self) -> &[Commitment] {
+        &self.0
+    }
+    /// The calldata bytes of all columns.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|column| column.0).collect()
+    }
+    /// Keccak-256 of the calldata bytes: how contracts name the model.
+    pub fn digest(&self) -> [u8; 32] {
+        Keccak256::digest(self.bytes()).into()
+    }
+}
+
+impl TryFrom<String> for ModelCommitment {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let bytes = hex::decode(text.trim_start_matches("0x"))
+            .map_err(|error| format!("a model commitment is hex: {error}"))?;
+        let columns = bytes.chunks_exact(64);
+        if bytes.is_empty() || !columns.remainder().is_empty() {
+            let found = bytes.len();
+            return Err(format!(
+                "a model commitment is 64 bytes for each weight column, found {found} bytes"
+            ));
+        }
+        let columns = columns.filter_map(|column| column.try_into().ok());
+        Ok(Self(columns.map(Commitment).collect()))
+    }
+}
+
+impl From<ModelCommitment> for String {
+    fn from(commitment: ModelCommitment) -> Self {
+        commitment.to_string()
+    }
+}
+
+impl fmt::Display for ModelCommitment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{}", hex::encode(self.bytes()))
+    }
+}
+
+impl fmt::Debug for ModelCommitment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A model's committed weight columns.
 #[derive(Clone)]
-pub struct CommittedModel(SaltedColumn);
+pub struct CommittedModel(Vec<SaltedColumn>);
 
 impl CommittedModel {
-    /// Commits to `network`'s weights with salt from `seed`.
+    /// Commits to `network`'s weights with salt from `seed`: one stream, column after column.
     pub fn new(
         layout: &Layout,
         network: &Network,
         seed: &Seed,
         srs: &Srs,
     ) -> Result<Self, CommitError> {
-        let values = weight_column(layout, network)?;
-        SaltedColumn::new(layout, srs, values, layout.weight_salt(), seed).map(Self)
+        let mut rng = ChaCha20Rng::from_seed(seed.0);
+        let columns = weight_columns(layout, network)?.into_iter();
+        let columns = columns
+            .map(|values| SaltedColumn::new(layout, srs, values, layout.weight_salt(), &mut rng))
+            .collect::<Result<_, _>>()?;
+        Ok(Self(columns))
     }
-    /// The column.
-    pub fn column(&self) -> &SaltedColumn {
+    /// The columns, one at least.
+    pub fn columns(&self) -> &[SaltedColumn] {
         &self.0
+    }
+    /// Their commitments.
+    pub fn commitment(&self) -> ModelCommitment {
+        ModelCommitment(self.0.iter().map(SaltedColumn::commitment).collect())
+    }
+    /// How many proofs may open them: each opens every column once.
+    pub fn opening_limit(&self) -> u32 {
+        let limits = self.0.iter().map(SaltedColumn::opening_limit);
+        limits.min().unwrap_or_default()
     }
 }
 
@@ -242,7 +313,8 @@ impl CommittedShard {
         srs: &Srs,
     ) -> Result<Self, CommitError> {
         let values = data_column(layout, samples)?;
-        SaltedColumn::new(layout, srs, values, layout.data_salt(), seed).map(Self)
+        let mut rng = ChaCha20Rng::from_seed(seed.0);
+        SaltedColumn::new(layout, srs, values, layout.data_salt(), &mut rng).map(Self)
     }
     /// The column.
     pub fn column(&self) -> &SaltedColumn {
@@ -267,12 +339,9 @@ pub struct BudgetSpent {
 }
 
 impl OpeningBudget {
-    /// The unspent budget of a column.
-    pub fn of(column: &SaltedColumn) -> Self {
-        Self {
-            spent: 0,
-            limit: column.opening_limit(),
-        }
+    /// An unspent budget of so many openings.
+    pub fn new(limit: u32) -> Self {
+        Self { spent: 0, limit }
     }
     /// Counts one opening, or refuses.
     pub fn spend(&mut self) -> Result<(), BudgetSpent> {

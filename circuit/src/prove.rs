@@ -2,14 +2,14 @@
 
 use crate::{
     attestation::{AttestationCircuit, Context, Statement, Witness},
-    commitment::{CommitError, CommittedModel, CommittedShard},
+    commitment::{CommitError, CommittedModel, CommittedShard, SaltedColumn},
     layout::Layout,
     network::Network,
     plonk::{create_proof, KzgVerifierKey, ProveError},
     srs::Srs,
     verify::{Attestation, AttestationError, Verifier},
     witness::{
-        instance::{data_column, Sample, ShardError},
+        instance::{data_column, weight_columns, Sample, ShardError},
         lanes::Lanes,
     },
 };
@@ -156,13 +156,13 @@ impl Prover {
         let statement = Statement::new(counts, context);
         let witness = Witness {
             lanes,
-            model: model.column().values().clone(),
+            model: model.columns().iter().map(|c| c.values().clone()).collect(),
             data: shard.column().values().clone(),
             alter: None,
         };
         let proof = self.prove_witness(witness, &statement, rng, &on_stage)?;
         let attestation = Attestation {
-            model: model.column().commitment(),
+            model: model.commitment(),
             shard: shard.column().commitment(),
             statement,
             proof,
@@ -186,13 +186,15 @@ impl Prover {
         let mut public = vec![Fr::zero(); self.layout.score().expose()];
         public.extend(scalars);
         let (model, data) = (witness.model.clone(), witness.data.clone());
+        let mut instances: Vec<&[Fr]> = model.iter().map(|column| &column[..]).collect();
+        instances.extend([&data[..], &public[..]]);
         let circuit = AttestationCircuit::new(self.layout.clone(), Arc::new(witness));
         on_stage(Stage::Commitments);
         let proof = create_proof(
             self.srs.params(),
             &self.key,
             circuit,
-            &[&model, &data, &public],
+            &instances,
             rng,
             &|round| {
                 let next = [
@@ -217,8 +219,11 @@ impl Prover {
         samples: &[Sample<'_>],
         shard: &CommittedShard,
     ) -> Result<(), ProverError> {
-        let weights = crate::witness::instance::weight_column(&self.layout, network)?;
-        if !model.column().values().starts_with(&weights) {
+        let weights = weight_columns(&self.layout, network)?;
+        let columns = model.columns();
+        let same =
+            |(column, weights): (&SaltedColumn, &Vec<Fr>)| column.values().starts_with(weights);
+        if columns.len() != weights.len() || !columns.iter().zip(&weights).all(same) {
             return Err(ProverError::OtherWeights);
         }
         let data = data_column(&self.layout, samples)?;

@@ -2,7 +2,7 @@
 
 use crate::{
     attestation::Statement,
-    commitment::Commitment,
+    commitment::{Commitment, ModelCommitment},
     layout::{Layout, LayoutOptions},
     network::Architecture,
     plonk::{proof_length, scalar_commitment, verify_proof, KzgVerifierKey, VerifyError},
@@ -18,7 +18,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attestation {
     /// Whose weights.
-    pub model: Commitment,
+    pub model: ModelCommitment,
     /// Whose samples.
     pub shard: Commitment,
     /// What is claimed.
@@ -131,11 +131,12 @@ impl Verifier {
         let point = |commitment: &Commitment, name| {
             commitment.point().ok_or(AttestationError::NotAPoint(name))
         };
-        let commitments = [
-            point(&attestation.model, "model")?,
-            point(&attestation.shard, "shard")?,
-            scalar_commitment(&self.basis, &scalars),
-        ];
+        let model = attestation.model.columns().iter();
+        let mut commitments = model
+            .map(|column| point(column, "model"))
+            .collect::<Result<Vec<_>, _>>()?;
+        commitments.push(point(&attestation.shard, "shard")?);
+        commitments.push(scalar_commitment(&self.basis, &scalars));
         verify_proof(&self.kzg, &self.key, &commitments, &attestation.proof)?;
         Ok(())
     }

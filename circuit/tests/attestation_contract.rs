@@ -13,7 +13,7 @@ use std::sync::Arc;
 use zknode_circuit::attestation::Context;
 use zknode_circuit::commitment::{CommittedModel, CommittedShard, Seed};
 use zknode_circuit::evm::{VerifierSource, CODE_LIMIT};
-use zknode_circuit::layout::{Layout, LayoutOptions};
+use zknode_circuit::layout::{Grid, Layout, LayoutOptions};
 use zknode_circuit::network::{
     Architecture, Layer, Linear, LinearWeights, Network, Output, Padding, Shape, TensorId, Term,
     Weights,
@@ -69,6 +69,7 @@ fn attest(fraction_bits: u32, k: u32, lanes: usize) -> (Prover, Attestation) {
         k,
         lanes,
         samples: 16,
+        grid: Grid::WHOLE,
         top_k: 2,
     };
     let layout = Arc::new(Layout::new(network.architecture().clone(), options).unwrap());
@@ -118,7 +119,11 @@ fn settle(fraction_bits: u32, k: u32, lanes: usize) {
     assert_eq!(source.proof_length, attestation.proof.len());
     let Some(code) = compile(&source) else { return };
     let mut chain = Chain::deploy(code);
-    let points = [attestation.model, attestation.shard].map(|c| c.point().unwrap());
+    let model = attestation.model.columns().iter();
+    let points: Vec<_> = model
+        .chain([&attestation.shard])
+        .map(|c| c.point().unwrap())
+        .collect();
     let scalars = attestation.statement.scalars().unwrap();
     let mut call = |points: &[G1Affine], scalars: &[Fr]| {
         chain.call(

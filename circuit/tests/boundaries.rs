@@ -54,11 +54,12 @@ fn shifted(
 ) -> (Witness, Counts) {
     let (lanes, counts) = Lanes::from_traces(case.layout(), &case.samples(), traces);
     let mut witness = case.witness(lanes);
-    let mut model = witness.model.to_vec();
-    let row = case.layout().weight_rows_of(tensor).unwrap().bias + channel;
+    let mut model = witness.model[0].to_vec();
+    let bias = case.layout().runs_of(tensor).unwrap().bias;
+    let row = case.layout().weights().runs()[bias].start + channel;
     let size = Fr::from(by.unsigned_abs());
     model[row] += if by < 0 { -size } else { size };
-    witness.model = Arc::new(model);
+    witness.model = vec![Arc::new(model)];
     (witness, counts)
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use support::{context, nets::net, random_images, samples, score::Sheet, Case, LABELLED};
 use zknode_circuit::{
     attestation::{Statement, Witness},
-    commitment::Commitment,
+    commitment::{Commitment, ModelCommitment},
     layout::{ClaimColumn, PROGRAM_START},
     network::Trace,
     witness::{
@@ -259,7 +259,7 @@ fn a_forged_second_phase_is_refused() {
     let one = Fr::one();
     type Change = Box<dyn Fn(&mut Claims) + Send + Sync>;
     let cell = |column: ClaimColumn, row: usize| -> Change {
-        Box::new(move |claims| claims.columns[column as usize][row] += one)
+        Box::new(move |claims| claims.column(column)[row] += one)
     };
     let changes: Vec<(&str, Change)> = vec![
         (
@@ -279,7 +279,7 @@ fn a_forged_second_phase_is_refused() {
         ("a pixel claim", cell(ClaimColumn::Data, 0)),
         ("an activation claim", cell(ClaimColumn::Activation, 0)),
         ("an accumulator claim", cell(ClaimColumn::Accumulator, 0)),
-        ("a weight claim", cell(ClaimColumn::E, PROGRAM_START)),
+        ("a weight claim", cell(ClaimColumn::Weight, 0)),
         (
             "the last step's first operand",
             cell(ClaimColumn::A, program),
@@ -315,11 +315,17 @@ fn a_true_proof_serves_its_own_statement_only() {
     replayed.statement.context = context(8);
     assert!(verifier.verify(&replayed).is_err(), "another context");
     let mut swapped = honest.clone();
-    (swapped.model, swapped.shard) = (honest.shard, honest.model);
+    swapped.model = ModelCommitment::new(vec![honest.shard]);
+    swapped.shard = honest.model.columns()[0];
     assert!(verifier.verify(&swapped).is_err(), "commitments swapped");
     let mut off_curve = honest.clone();
-    off_curve.model = Commitment::new([1; 64]);
+    off_curve.model = ModelCommitment::new(vec![Commitment::new([1; 64])]);
     assert!(verifier.verify(&off_curve).is_err(), "no point");
+    for count in [0, 2] {
+        let mut other = honest.clone();
+        other.model = ModelCommitment::new(vec![honest.model.columns()[0]; count]);
+        assert!(verifier.verify(&other).is_err(), "{count} weight columns");
+    }
     for word in 0..honest.proof.len() / 32 {
         let mut changed = honest.clone();
         changed.proof[32 * word + 31] ^= 1;

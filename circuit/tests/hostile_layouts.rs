@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use zknode_circuit::{
-    layout::{Layout, LayoutError, LayoutOptions},
+    layout::{Grid, Layout, LayoutError, LayoutOptions},
     network::{Architecture, Layer, Linear, Output, Padding, Shape, SumPool, TensorId, Term},
 };
 
@@ -32,6 +32,7 @@ fn refusal(input: Shape, layers: Vec<Layer>) -> LayoutError {
         k: 22,
         lanes: 8,
         samples: 8,
+        grid: Grid::WHOLE,
         top_k: 1,
     };
     Layout::new(architecture, options).unwrap_err()
@@ -66,7 +67,7 @@ fn many_layers_of_the_largest_weights() {
         matches!(
             error,
             LayoutError::Rows {
-                what: "the weight column",
+                what: "the weights",
                 ..
             }
         ),

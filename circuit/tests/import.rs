@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::Path;
-use zknode_circuit::layout::Layout;
+use zknode_circuit::layout::{Grid, Layout};
 use zknode_circuit::network::import::{
     self, Calibration, ImportOptions, ImportReport, Imported, LinearReport, Progress,
 };
@@ -39,7 +39,7 @@ fn lenet_keeps_its_accuracy_on_the_bundled_images() {
     assert!(found.difference().abs() <= 0.2, "{found:?}");
     // 2^17 rows hold its tables and a batch of images.
     let architecture = imported.network.architecture();
-    let layout = Layout::largest(architecture, 17, 8, 1).unwrap();
+    let layout = Layout::largest(architecture, 17, 8, Grid::WHOLE, 1).unwrap();
     println!("{} images in 2^17 rows", layout.options().samples);
 }
 

@@ -18,7 +18,7 @@ use support::{context, grid::Grid, Case};
 use zknode_circuit::{
     attestation::Statement,
     gadget::Columns,
-    layout::{CellRef, ClaimColumn, Layout, Step, PROGRAM_START},
+    layout::{CellRef, ClaimColumn, Layout, Reach, PROGRAM_START},
     witness::{claims::Claims, lanes::Lanes},
 };
 
@@ -34,7 +34,7 @@ enum Kind {
     Multiplicity,
     Fractions(usize),
     Sum,
-    /// In the order of `ClaimColumn`.
+    /// In the order of `ClaimColumn::index`.
     Claim(usize),
 }
 
@@ -83,27 +83,25 @@ fn is_free(layout: &Layout, kind: Kind, row: usize) -> bool {
             };
             match kind {
                 Kind::Q(j) => !q.contains(&j),
-                Kind::Y(j) => !y.contains(&j),
+                // Claims beside fold score rows like any other.
+                Kind::Y(j) => !y.contains(&j) && layout.glue().reach() == Reach::default(),
                 _ => unreachable!("score rows are told apart in q and y only"),
             }
         }
         Kind::Q(_) | Kind::R(_) | Kind::Y(_) | Kind::Multiplicity | Kind::Fractions(_) => inactive,
         // The sum's end is pinned.
         Kind::Sum => row > last,
-        // Claims of pixels, activations, accumulators.
-        Kind::Claim(0..=2) => inactive,
+        // Claims of pixels, activations, accumulators, weights; of activations beside.
+        Kind::Claim(0..=3 | ClaimColumn::PLAIN..) => inactive,
         // Operands and result, but for the constants: outside of the program.
         Kind::Claim(_) if row == 0 || row == last => false,
-        Kind::Claim(_) if !steps.contains(&row) => true,
-        // A weight step has no operands.
-        Kind::Claim(3 | 4) => layout.glue().steps()[row - PROGRAM_START] == Step::Weight,
-        Kind::Claim(_) => false,
+        Kind::Claim(_) => !steps.contains(&row),
     }
 }
 
 #[test]
 fn every_cell_changed_alone_is_refused_unless_listed() {
-    for case in [Case::get(), &Case::on_ten_lanes()] {
+    for case in [Case::get(), &Case::on_ten_lanes(), Case::cut()] {
         change_every_cell(case);
     }
 }
@@ -135,12 +133,18 @@ fn change_every_cell(case: &Case) {
 /// looked up.
 #[test]
 fn every_operand_is_a_copy_of_the_cell_that_the_program_names() {
-    let case = Case::get();
+    for case in [Case::get(), Case::cut()] {
+        look_up_every_copy(case);
+    }
+}
+
+fn look_up_every_copy(case: &Case) {
     let (lanes, counts) = case.honest();
     let statement = Statement::new(counts, context(7));
     let grid = Grid::new(case, &case.witness(lanes), &statement);
     let claims = grid.columns.claims();
-    let place = |cell: CellRef| (claims[cell.column as usize].index(), cell.row as usize);
+    let reach = case.layout().glue().reach();
+    let place = |cell: CellRef| (claims[cell.column.index(reach)].index(), cell.row as usize);
     let mut cycles: HashMap<(usize, usize), usize> = HashMap::new();
     for column in claims.iter().map(Column::index) {
         for row in 0..case.layout().usable() {
@@ -155,12 +159,11 @@ fn every_operand_is_a_copy_of_the_cell_that_the_program_names() {
         .map(|&(left, right)| (place(left), place(right)))
         .collect();
     for (index, &step) in glue.steps().iter().enumerate() {
-        if let Step::Horner(a, b) | Step::Dot(a, b) = step {
-            let row = PROGRAM_START + index;
-            let [first, second] = [ClaimColumn::A, ClaimColumn::B].map(|c| claims[c as usize]);
-            pairs.push((place(a), (first.index(), row)));
-            pairs.push((place(b), (second.index(), row)));
-        }
+        let row = PROGRAM_START + index;
+        let (a, b) = step.operands();
+        let [first, second] = [ClaimColumn::A, ClaimColumn::B].map(|c| claims[c.index(reach)]);
+        pairs.push((place(a), (first.index(), row)));
+        pairs.push((place(b), (second.index(), row)));
     }
     for (named, copy) in pairs {
         assert_eq!(cycles[&named], cycles[&copy], "{copy:?} copies {named:?}");

@@ -116,8 +116,9 @@ fn what_meets_a_challenge_is_data_or_follows_from_it() {
         columns.y_claim,
         columns.z_claim,
     ]));
+    follows.extend(indices(&columns.beside));
     // Claims of the weights: by the committed weights, row by row from the end of each run.
-    follows.extend(indices(&[columns.e]));
+    follows.extend(indices(&[columns.weight_claim]));
     assert_eq!(late, follows);
 }
 

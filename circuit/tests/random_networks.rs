@@ -20,7 +20,7 @@ use zknode_circuit::{
     prove::Prover,
     srs::Srs,
     witness::{
-        instance::{data_column, weight_column, Sample},
+        instance::{data_column, weight_columns, Sample},
         lanes::{Counts, Lanes},
     },
 };
@@ -125,7 +125,9 @@ fn false_claims(counts: Counts) -> [Counts; 3] {
 proptest! {
     #![proptest_config(config(1))]
     #[test]
-    fn the_mock_prover_accepts_what_the_executor_says_and_nothing_else(recipe in recipe::recipe()) {
+    fn the_mock_prover_accepts_what_the_executor_says_and_nothing_else(
+        recipe in prop_oneof![recipe::recipe(), recipe::cut::recipe()],
+    ) {
         let random = Random::new(&recipe);
         let layout = &random.layout;
         let (lanes, counts) = Lanes::run(layout, &random.network, &random.samples()).unwrap();
@@ -134,16 +136,18 @@ proptest! {
             column.resize(layout.usable(), Fr::from(recipe.seed));
             Arc::new(column)
         };
-        let model = salted(weight_column(layout, &random.network).unwrap());
+        let model = weight_columns(layout, &random.network).unwrap();
+        let model: Vec<_> = model.into_iter().map(salted).collect();
         let data = salted(data_column(layout, &random.samples()).unwrap());
         let holds = |lanes: &Lanes, counts| {
             let (lanes, model, data) = (lanes.clone(), model.clone(), data.clone());
-            let instances = [model.to_vec(), data.to_vec()];
+            let mut instance: Vec<_> = model.iter().map(|column| column.to_vec()).collect();
+            instance.push(data.to_vec());
             let witness = Witness { lanes, model, data, alter: None };
             let circuit = AttestationCircuit::new(layout.clone(), Arc::new(witness));
             let mut public = vec![Fr::zero(); layout.score().expose()];
             public.extend(Statement::new(counts, context(7)).scalars().unwrap());
-            let instance = instances.into_iter().chain([public]).collect();
+            instance.push(public);
             MockProver::run(layout.options().k, &circuit, instance).unwrap().verify()
         };
         prop_assert_eq!(holds(&lanes, counts), Ok(()));
@@ -158,7 +162,7 @@ proptest! {
 proptest! {
     #![proptest_config(config(10))]
     #[test]
-    fn so_does_the_verifier(recipe in recipe::recipe()) {
+    fn so_does_the_verifier(recipe in prop_oneof![recipe::recipe(), recipe::cut::recipe()]) {
         let random = Random::new(&recipe);
         let layout = &random.layout;
         let srs = Arc::new(Srs::development(layout.options().k, |_, _| ()).unwrap());
@@ -181,7 +185,7 @@ proptest! {
             let (lanes, _) = Lanes::run(layout, network, &samples).unwrap();
             let witness = Witness {
                 lanes,
-                model: model.column().values().clone(),
+                model: model.columns().iter().map(|c| c.values().clone()).collect(),
                 data: shard.column().values().clone(),
                 alter: None,
             };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zknode_circuit::{
-    commitment::Commitment,
+    commitment::ModelCommitment,
     verify::{Attestation, AttestationError, Verifier},
 };
 use zknode_protocol::{
@@ -31,10 +31,10 @@ pub struct ProofFile {
 }
 
 /// What all shards together say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Total {
     /// Whose weights.
-    pub model: Commitment,
+    pub model: ModelCommitment,
     /// Under which root.
     pub dataset_root: Hash,
     /// Samples.
@@ -68,9 +68,9 @@ pub enum ProofFileError {
         /// The shard.
         shard: usize,
         /// Model of the first shard, or the one asked for.
-        expected: Commitment,
+        expected: ModelCommitment,
         /// The shard's.
-        got: Commitment,
+        got: ModelCommitment,
     },
     /// No dataset.
     #[error("the shards are no dataset: {0}")]
@@ -110,7 +110,7 @@ impl ProofFile {
     pub fn verify(
         &self,
         verifier: &Verifier,
-        model: Option<Commitment>,
+        model: Option<ModelCommitment>,
         root: Option<Hash>,
         context: Hash,
     ) -> Result<Total, ProofFileError> {
@@ -134,12 +134,12 @@ impl ProofFile {
                 return Err(ProofFileError::Root { expected, got });
             }
         }
-        let first = self.shards.first().map(|shard| shard.model);
+        let first = self.shards.first().map(|shard| shard.model.clone());
         let Some(expected) = model.or(first) else {
             return Err(RootError::Empty.into());
         };
         let mut total = Total {
-            model: expected,
+            model: expected.clone(),
             dataset_root: tree.root(),
             valid: 0,
             top1: 0,
@@ -150,7 +150,7 @@ impl ProofFile {
                 return Err(ProofFileError::Model {
                     shard,
                     expected,
-                    got: attestation.model,
+                    got: attestation.model.clone(),
                 });
             }
             let got = zknode_protocol::value::Bytes(attestation.statement.context.0);

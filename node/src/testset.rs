@@ -6,7 +6,7 @@ use anyhow::{ensure, Context};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use zknode_circuit::{
-    commitment::{Commitment, CommittedShard, Seed},
+    commitment::{Commitment, CommittedShard, ModelCommitment, Seed},
     layout::{Layout, LayoutOptions},
     srs::Srs,
 };
@@ -115,6 +115,11 @@ pub struct ShardRecord {
 
 /// Format of [`CommittedSet`].
 const VERSION: u16 = 1;
+
+/// A model's commitment as the protocol writes it.
+pub fn points(model: &ModelCommitment) -> Vec<Point> {
+    model.columns().iter().map(point).collect()
+}
 
 /// The commitment as the protocol writes it.
 pub fn point(commitment: &Commitment) -> Point {

@@ -6,35 +6,30 @@
 //! ```text
 //! row    step       a       b       e
 //! 0      load       0       t       eta
-//! i      weight     -       -       weight + eta * e_next
 //! i      horner     copy    copy    a + b * e_next
 //! i      dot        copy    copy    a * b + e_next
+//! i      less       copy    copy    e_next - a * b
 //! last   load       1       zeta    eta
 //! ```
 //!
-//! The claim of a run of weights, `sum_o w[o] eta^o`, stands on the run's first row; the horner
-//! step with operands zero that follows every run ends it.
+//! Pinned by: `a`, `b` copies (or the load gate), `e` its row's gate. All three are copied by nothing outside of the
+//! program.
 //!
-//! Pinned by: `a`, `b` copies (or the load gate), `e` its row's gate. `a` and `b` of weight rows,
-//! and all three outside the program, are copied by nothing.
-//!
-//! Cost: three phase-2 columns, six columns in the permutation, one row per weight and per claim
-//! read, degree 5.
+//! Cost: three phase-2 columns, all claim columns in the permutation, one row per claim read, degree 5.
 
 use super::{at, constant, fixed, gated, next, Columns};
 use crate::layout::Step;
 use halo2_proofs::{
     halo2curves::bn256::Fr,
     plonk::{ConstraintSystem, Expression},
-    poly::Rotation,
 };
 
 /// The value of the opcode column for a step; 0 is no step.
 pub fn opcode(step: Step) -> u64 {
     match step {
-        Step::Weight => 1,
-        Step::Horner(..) => 2,
-        Step::Dot(..) => 3,
+        Step::Horner(..) => 1,
+        Step::Dot(..) => 2,
+        Step::Less(..) => 3,
     }
 }
 
@@ -51,17 +46,16 @@ fn selector(opcode: &Expression<Fr>, code: u64) -> Expression<Fr> {
 pub fn configure(cs: &mut ConstraintSystem<Fr>, columns: &Columns) {
     cs.create_gate("glue: one step of the program", |cells| {
         let opcode = fixed(cells, columns.fixed.opcode);
-        let eta = cells.query_challenge(columns.challenges.eta);
-        let weight = cells.query_instance(columns.model, Rotation::cur());
         let (a, b) = (at(cells, columns.a), at(cells, columns.b));
         let (e, after) = (at(cells, columns.e), next(cells, columns.e));
-        let weigh = e.clone() - weight - eta * after.clone();
         let horner = e.clone() - a.clone() - b.clone() * after.clone();
-        let dot = e - a * b - after;
+        let product = a * b;
+        let dot = e.clone() - product.clone() - after.clone();
+        let less = e + product - after;
         vec![
-            ("weight step", selector(&opcode, 1) * weigh),
-            ("horner step", selector(&opcode, 2) * horner),
-            ("dot step", selector(&opcode, 3) * dot),
+            ("horner step", selector(&opcode, 1) * horner),
+            ("dot step", selector(&opcode, 2) * dot),
+            ("less step", selector(&opcode, 3) * less),
         ]
     });
     cs.create_gate("glue: constants", |cells| {

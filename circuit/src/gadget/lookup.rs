@@ -42,6 +42,8 @@ pub enum Tuple {
     Clip(usize),
     /// `(r_2i, r_2i+1)` in the remainder table, on active rows.
     Remainders(usize),
+    /// `(r_j, 0)` in the same table: the last of an odd number of lanes.
+    Remainder(usize),
 }
 
 /// Lookups by column of fractions, and the one that the running sum takes in by itself.
@@ -56,7 +58,8 @@ pub struct Groups {
 /// How `lanes` lanes are grouped.
 pub fn groups(lanes: usize) -> Groups {
     let clips: Vec<_> = (0..lanes).map(Tuple::Clip).collect();
-    let pairs: Vec<_> = (0..lanes / 2).map(Tuple::Remainders).collect();
+    let odd = (lanes % 2 == 1).then(|| Tuple::Remainder(lanes - 1));
+    let pairs: Vec<_> = (0..lanes / 2).map(Tuple::Remainders).chain(odd).collect();
     let (pairs, rest) = match pairs.split_last() {
         Some((&last, full)) if pairs.len() % GROUP == 1 => (full.to_vec(), Some(last)),
         _ => (pairs, None),
@@ -107,6 +110,10 @@ fn denominator(
         Tuple::Remainders(i) => {
             let (low, high) = pair(cells, columns.r[2 * i], columns.r[2 * i + 1]);
             compress(cells, columns, low, high, Some(constant(1)))
+        }
+        Tuple::Remainder(j) => {
+            let r = at(cells, columns.r[j]);
+            compress(cells, columns, r, constant(0), Some(constant(1)))
         }
     }
 }

@@ -3,7 +3,8 @@
 //! | gadget | proves |
 //! | --- | --- |
 //! | [`lookup`] | every `(q, y)` is a clip, every remainder in range, by one log-derivative sum |
-//! | [`fold`] | the claim columns fold the committed cells over the batch |
+//! | [`fold`] | the claim columns fold the committed pixels, activations and accumulators over the slots |
+//! | [`weights`] | a claim column folds the committed weights over output channels |
 //! | [`glue`] | every linear layer, as one identity between claims |
 //! | [`score`] | exact ranks of the labels, and the totals of the statement |
 //!
@@ -16,8 +17,9 @@ pub mod fold;
 pub mod glue;
 pub mod lookup;
 pub mod score;
+pub mod weights;
 
-use crate::layout::{compare_limbs, Layout};
+use crate::layout::{compare_limbs, ClaimColumn, Grid, Layout, Reach};
 use halo2_proofs::{
     halo2curves::bn256::Fr,
     plonk::{
@@ -36,6 +38,12 @@ pub struct Shape {
     pub fraction_bits: u32,
     /// Ranks below this count for `topk`.
     pub top_k: usize,
+    /// Columns of weights.
+    pub weight_columns: usize,
+    /// Tiles of an image.
+    pub grid: Grid,
+    /// Tiles at the sides that are read.
+    pub reach: Reach,
 }
 
 impl From<&Layout> for Shape {
@@ -44,11 +52,18 @@ impl From<&Layout> for Shape {
             lanes: layout.options().lanes,
             fraction_bits: layout.architecture().fraction_bits,
             top_k: layout.options().top_k,
+            weight_columns: layout.weights().columns(),
+            grid: layout.options().grid,
+            reach: layout.glue().reach(),
         }
     }
 }
 
 impl Shape {
+    /// Whether images are cut: then some activations may be folded over samples alone.
+    pub fn is_cut(&self) -> bool {
+        self.grid != Grid::WHOLE
+    }
     /// Remainder cells of a logit comparison.
     pub fn compare_limbs(&self) -> usize {
         compare_limbs(self.fraction_bits)
@@ -76,7 +91,7 @@ pub struct Columns {
     /// What the columns were made for.
     pub shape: Shape,
     /// Committed weights.
-    pub model: Column<Instance>,
+    pub model: Vec<Column<Instance>>,
     /// Committed pixels and labels.
     pub data: Column<Instance>,
     /// The statement's scalars.
@@ -99,11 +114,15 @@ pub struct Columns {
     pub y_claim: Column<Advice>,
     /// Claims of the accumulators.
     pub z_claim: Column<Advice>,
+    /// Claims of the weights.
+    pub weight_claim: Column<Advice>,
+    /// Claims of the activations as the tiles at the sides see them, by [`Reach::distances`].
+    pub beside: Vec<Column<Advice>>,
     /// Glue operands and result.
     pub a: Column<Advice>,
     /// Second operand.
     pub b: Column<Advice>,
-    /// Result; on the weight rows, claims of the weight column.
+    /// Result.
     pub e: Column<Advice>,
     /// Selectors and tables.
     pub fixed: FixedColumns,
@@ -122,6 +141,12 @@ pub struct FixedColumns {
     pub lane_chain: Column<Fixed>,
     /// The same for the data column.
     pub data_chain: Column<Fixed>,
+    /// The same for the weight columns: 0 on the last row of a run.
+    pub weight_chain: Column<Fixed>,
+    /// 1 on rows of one weight only; exists where there are several weight columns.
+    pub narrow: Option<Column<Fixed>>,
+    /// 1 on rows of activations that are folded over samples alone; exists where images are cut.
+    pub summed: Option<Column<Fixed>>,
     /// Step of the glue program: see [`glue::opcode`].
     pub opcode: Column<Fixed>,
     /// The two rows that load constants and pin the ends of the running sum.
@@ -147,7 +172,9 @@ pub struct FixedColumns {
 impl Columns {
     /// Makes all columns and gates.
     pub fn configure(cs: &mut ConstraintSystem<Fr>, shape: Shape) -> Self {
-        let model = cs.instance_column();
+        let model = (0..shape.weight_columns)
+            .map(|_| cs.instance_column())
+            .collect();
         let data = cs.instance_column();
         let statement = cs.instance_column();
         let mut first =
@@ -166,13 +193,17 @@ impl Columns {
             .collect();
         let mut second = || cs.advice_column_in(SecondPhase);
         let sum = second();
-        let [data_claim, y_claim, z_claim] = [(); 3].map(|()| second());
+        let [data_claim, y_claim, z_claim, weight_claim] = [(); 4].map(|()| second());
         let [a, b, e] = [(); 3].map(|()| second());
+        let beside = shape.reach.distances().map(|_| second()).collect();
         let mut fixed = || cs.fixed_column();
         let fixed = FixedColumns {
             lane: fixed(),
             lane_chain: fixed(),
             data_chain: fixed(),
+            weight_chain: fixed(),
+            narrow: (shape.weight_columns > 1).then(&mut fixed),
+            summed: shape.is_cut().then(&mut fixed),
             opcode: fixed(),
             load: fixed(),
             constant: fixed(),
@@ -198,6 +229,8 @@ impl Columns {
             data_claim,
             y_claim,
             z_claim,
+            weight_claim,
+            beside,
             a,
             b,
             e,
@@ -209,22 +242,25 @@ impl Columns {
         }
         lookup::configure(cs, &columns);
         fold::configure(cs, &columns);
+        weights::configure(cs, &columns);
         glue::configure(cs, &columns);
         score::configure(cs, &columns);
         columns
     }
 
     /// The columns that glue cells are copied from, in the order of
-    /// [`crate::layout::ClaimColumn`].
-    pub fn claims(&self) -> [Column<Advice>; 6] {
-        [
+    /// [`ClaimColumn::index`].
+    pub fn claims(&self) -> Vec<Column<Advice>> {
+        let plain: [_; ClaimColumn::PLAIN] = [
             self.data_claim,
             self.y_claim,
             self.z_claim,
+            self.weight_claim,
             self.a,
             self.b,
             self.e,
-        ]
+        ];
+        plain.into_iter().chain(self.beside.clone()).collect()
     }
 }
 

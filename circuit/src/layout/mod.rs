@@ -1,105 +1,44 @@
 //! Where every value of a proof lives: network and batch size to rows, lanes and columns.
 //!
-//! Pure arithmetic, no halo2 types. One proof covers a *shard* of `samples` samples.
+//! Pure arithmetic, no halo2 types. One proof covers a *shard* of `samples` samples, each cut into the tiles of the
+//! grid ([`tiles`]): many small images of one tile, or a few large ones of many. The tiles of all samples are the
+//! *slots*; a cell is one position of a tile, in all slots.
 //!
 //! ```text
-//! row          lanes (q, r, y) x m            data column        weight column   glue (a, b, e)
-//! 0            activation cells, cell major,  pixel 0, all n     -               constants
-//! 1            samples across the m lanes     pixel 1, all n     weights and     claims of the weights
-//! ...          and R = N/m rows               ...                biases, by run  (e only), then one
-//! ...                                                                            program for all
-//! score.start  score rows, one per sample     labels                             linear layers
+//! row          lanes (q, r, y) x m            data column        weight columns  glue (a, b, e)
+//! 0            activation cells, cell major,  pixel 0, all slots weights and     constants
+//! 1            slots across the m lanes       pixel 1, all slots biases, by run  one program for all
+//! ...          and R = slots/m rows           ...                ...             linear layers
+//! score.start  score rows, one per sample     labels
 //!              and class, a summary each
 //! score.expose totals against the statement
 //! usable - S   unused                         salt               salt
 //! last         -                              salt               salt            constants
 //! ```
 //!
-//! A cell of a tensor takes `R` consecutive rows; row `j` lane `i` holds sample `j*m + i`.
+//! A cell of a tensor takes `R` consecutive rows; row `j` lane `i` holds slot `j*m + i`.
 
 mod glue;
+mod options;
+pub mod tiles;
+mod weights;
 
-pub use glue::{CellRef, ClaimColumn, Glue, Step, PROGRAM_START};
+pub use glue::{CellRef, ClaimColumn, Glue, Reach, Step, PROGRAM_START};
+pub(crate) use options::compare_limbs;
+pub use options::{Grid, LayoutError, LayoutOptions, COMPARE_BITS, LANES};
+pub use tiles::Tile;
+pub use weights::{LayerRuns, Run, WeightRows};
 
-use crate::network::{Architecture, ArchitectureError, Layer, Output, Shape};
-use serde::{Deserialize, Serialize};
+use crate::network::{Architecture, Layer, Output, Shape};
 use std::ops::Range;
-use thiserror::Error;
 
 /// Rows at the end of every column that halo2 fills with blinding: its five blinding factors
 /// (advice columns are opened at two points at most) and the row of the last Lagrange basis.
 pub const BLINDING_ROWS: usize = 6;
-/// Lanes a layout may have: a score row needs eight cells of each kind.
-pub const LANES: std::ops::RangeInclusive<usize> = 8..=32;
-/// Bits every comparison of two logits covers at least.
-pub const COMPARE_BITS: u32 = 32;
 /// Salt rows of a committed column: fewer hide nothing, more buy openings.
 const SALT_ROWS: Range<usize> = 256..4096;
-/// log2 of the rows a circuit may have; proving the largest takes some 36 GB.
-const K: std::ops::RangeInclusive<u32> = 8..=22;
-
-/// The choices that, with an architecture, fix the circuit and its verifying key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LayoutOptions {
-    /// log2 of the number of rows.
-    pub k: u32,
-    /// Number of `(q, r, y)` column triples.
-    pub lanes: usize,
-    /// Samples a proof covers, padded ones included; a multiple of `lanes`.
-    pub samples: usize,
-    /// The `k` of top-k: a sample counts when its label ranks below this.
-    pub top_k: usize,
-}
-
-/// Why no circuit can be laid out.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum LayoutError {
-    /// The network itself is malformed.
-    #[error(transparent)]
-    Architecture(#[from] ArchitectureError),
-    /// Lanes outside what the score rows need and the chain can bear.
-    #[error("lanes must be an even number in 8..=32, found {0}")]
-    Lanes(usize),
-    /// Samples that do not fill the lanes.
-    #[error("samples must be a positive multiple of the {lanes} lanes, found {samples}")]
-    Samples {
-        /// Samples asked for.
-        samples: usize,
-        /// Lanes of the layout.
-        lanes: usize,
-    },
-    /// `top_k` out of range.
-    #[error("top_k must be in 1..={classes}, found {found}")]
-    TopK {
-        /// Classes of the network.
-        classes: usize,
-        /// What was asked for.
-        found: usize,
-    },
-    /// `k` out of range.
-    #[error("k must be in 8..=22, found {0}")]
-    RowsExponent(u32),
-    /// More classes than the rank check covers.
-    #[error("{classes} classes need more than {bits} bits; use more fraction bits")]
-    Classes {
-        /// Classes of the network.
-        classes: usize,
-        /// Bits of the rank check.
-        bits: u32,
-    },
-    /// Something does not fit into `2^k` rows.
-    #[error("{what} needs {needed} rows, but k = {k} has {available}; raise k or lower the number of samples")]
-    Rows {
-        /// What does not fit.
-        what: &'static str,
-        /// Rows needed.
-        needed: usize,
-        /// Rows there are.
-        available: usize,
-        /// log2 of the rows.
-        k: u32,
-    },
-}
+/// Most columns that weights are spread over: each costs a commitment of the model.
+const WEIGHT_COLUMNS: std::ops::RangeInclusive<usize> = 1..=16;
 
 /// Rows of the score region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,17 +65,10 @@ impl ScoreRows {
     pub fn expose(&self) -> usize {
         self.class(self.samples, 0)
     }
-}
-
-/// Weight rows of one linear layer: first rows of its terms, then of its biases. A *run* is the
-/// weights of one input channel and tap, over the output channels of its group, or the biases; a
-/// run is followed by one row of zero, where its claim ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WeightRows {
-    /// First row of each term's weights.
-    pub terms: Vec<usize>,
-    /// First row of the biases.
-    pub bias: usize,
+    /// All of them.
+    pub fn rows(&self) -> Range<usize> {
+        self.start..self.expose() + 3
+    }
 }
 
 /// A circuit's geometry.
@@ -145,10 +77,10 @@ pub struct Layout {
     architecture: Architecture,
     options: LayoutOptions,
     shapes: Vec<Shape>,
+    tiles: Vec<Tile>,
     activations: Vec<Option<usize>>,
-    weights: Vec<Option<WeightRows>>,
-    weight_runs: Vec<usize>,
-    weight_end: usize,
+    weights: WeightRows,
+    runs: Vec<Option<LayerRuns>>,
     lane_rows: usize,
     score: ScoreRows,
     glue: Glue,
@@ -158,13 +90,12 @@ impl Layout {
     /// Lays out `architecture` for proofs of `options.samples` samples.
     pub fn new(architecture: Architecture, options: LayoutOptions) -> Result<Self, LayoutError> {
         let shapes = architecture.shapes()?;
-        check_options(&architecture, &options)?;
-        let rows_per_cell = options.samples / options.lanes;
+        options::check(&architecture, &options)?;
+        let tiles = tiles::cut(&architecture, &shapes, options.grid)?;
         let mut layout = Self {
             activations: vec![None; shapes.len()],
-            weights: vec![None; shapes.len()],
-            weight_runs: vec![],
-            weight_end: PROGRAM_START,
+            runs: vec![None; shapes.len()],
+            weights: WeightRows::default(),
             lane_rows: 0,
             score: ScoreRows {
                 start: 0,
@@ -175,42 +106,18 @@ impl Layout {
             architecture,
             options,
             shapes,
+            tiles,
         };
-        for (index, layer) in layout.architecture.layers.iter().enumerate() {
-            let Layer::Linear(linear) = layer else {
-                continue;
-            };
-            let cells = layout.shapes[index + 1].cells();
-            if linear.output == Output::Activation {
-                layout.activations[index + 1] = Some(layout.lane_rows);
-                layout.lane_rows += cells * rows_per_cell;
-            }
-            let mut rows = WeightRows {
-                terms: vec![],
-                bias: 0,
-            };
-            for term in &linear.terms {
-                rows.terms.push(layout.weight_end);
-                let outputs = linear.shape.channels / term.groups;
-                let weights =
-                    term.weights(layout.shapes[term.input.0].channels, linear.shape.channels);
-                // Before a run is noted: an architecture may be a stranger's.
-                let needed = layout.weight_end + weights;
-                layout.fits("the weight column", needed, layout.usable())?;
-                for _ in 0..weights / outputs {
-                    layout.weight_runs.push(outputs);
-                    layout.weight_end += outputs + 1;
-                }
-            }
-            rows.bias = layout.weight_end;
-            layout.weight_runs.push(linear.shape.channels);
-            layout.weight_end += linear.shape.channels + 1;
-            layout.weights[index + 1] = Some(rows);
-        }
-        layout.score.start = layout
-            .lane_rows
-            .max(layout.architecture.input.cells() * layout.options.samples);
-        layout.check_rows()?;
+        layout.place_activations();
+        layout.place_weights()?;
+        let pixels = layout.tiles[0].shape.cells().saturating_mul(layout.slots());
+        layout.score.start = layout.lane_rows.max(pixels);
+        layout.fits("the lookup table", layout.table_rows(), layout.last())?;
+        layout.fits(
+            "the batch of samples",
+            layout.score.expose() + 4 + SALT_ROWS.start,
+            layout.last() - 1,
+        )?;
         let needed = Glue::least_rows(&layout);
         layout.fits("the glue program", needed, layout.last())?;
         layout.glue = Glue::build(&layout);
@@ -218,25 +125,77 @@ impl Layout {
         Ok(layout)
     }
 
-    /// The largest batch, a multiple of `lanes`, that `2^k` rows hold.
+    fn place_activations(&mut self) {
+        for (index, layer) in self.architecture.layers.iter().enumerate() {
+            match layer {
+                Layer::Linear(linear) if linear.output == Output::Activation => {
+                    self.activations[index + 1] = Some(self.lane_rows);
+                    let cells = self.tiles[index + 1].shape.cells();
+                    let rows = cells.saturating_mul(self.rows_per_cell());
+                    self.lane_rows = self.lane_rows.saturating_add(rows);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Spreads the weights over as few columns as hold them.
+    fn place_weights(&mut self) -> Result<(), LayoutError> {
+        let shapes = &self.shapes;
+        let channels = |tensor: usize| shapes[tensor].channels;
+        let linears = || {
+            let layers = self.architecture.layers.iter().enumerate();
+            layers.filter_map(|(index, layer)| match layer {
+                Layer::Linear(linear) => Some((index, linear)),
+                _ => None,
+            })
+        };
+        let available = self.usable() - SALT_ROWS.start;
+        let needed = |columns: usize| {
+            let rows =
+                linears().map(|(_, linear)| WeightRows::rows_of_layer(columns, linear, channels));
+            rows.fold(0, usize::saturating_add)
+        };
+        let columns = WEIGHT_COLUMNS
+            .into_iter()
+            .find(|&columns| needed(columns) <= available)
+            .unwrap_or(*WEIGHT_COLUMNS.end());
+        // Before a run is noted: an architecture may be a stranger's.
+        self.fits("the weights", needed(columns), available)?;
+        let mut weights = WeightRows::new(columns);
+        let mut runs = vec![None; self.runs.len()];
+        for (index, linear) in linears() {
+            runs[index + 1] = Some(weights.push(linear, channels));
+        }
+        (self.weights, self.runs) = (weights, runs);
+        Ok(())
+    }
+
+    /// The largest batch that `2^k` rows hold.
     pub fn largest(
         architecture: &Architecture,
         k: u32,
         lanes: usize,
+        grid: Grid,
         top_k: usize,
     ) -> Result<Self, LayoutError> {
+        let unit = lanes / grid.columns.max(1);
         let try_groups = |groups: usize| {
             Self::new(
                 architecture.clone(),
                 LayoutOptions {
                     k,
                     lanes,
-                    samples: groups * lanes,
+                    samples: groups * unit,
+                    grid,
                     top_k,
                 },
             )
         };
         let mut best = try_groups(1)?;
+        if grid.rows > 1 {
+            return Ok(best);
+        }
         let (mut low, mut high) = (1, (1 << k) / lanes + 1);
         while low + 1 < high {
             let middle = (low + high) / 2;
@@ -261,21 +220,6 @@ impl Layout {
         Ok(())
     }
 
-    fn check_rows(&self) -> Result<(), LayoutError> {
-        let least_salt = SALT_ROWS.start;
-        self.fits("the lookup table", self.table_rows(), self.last())?;
-        self.fits(
-            "the weight column with its salt",
-            self.weight_end + least_salt,
-            self.usable(),
-        )?;
-        self.fits(
-            "the batch of samples",
-            self.score.expose() + 4 + least_salt,
-            self.last() - 1,
-        )
-    }
-
     /// The network.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
@@ -287,6 +231,10 @@ impl Layout {
     /// Shapes of all tensors, the input first.
     pub fn shapes(&self) -> &[Shape] {
         &self.shapes
+    }
+    /// How the grid cuts them.
+    pub fn tiles(&self) -> &[Tile] {
+        &self.tiles
     }
     /// Number of rows, `2^k`.
     pub fn rows(&self) -> usize {
@@ -300,9 +248,31 @@ impl Layout {
     pub fn last(&self) -> usize {
         self.usable() - 2
     }
+    /// Tiles of all samples.
+    pub fn slots(&self) -> usize {
+        self.options.samples * self.options.grid.tiles()
+    }
     /// Rows a cell of a tensor takes in the lanes.
     pub fn rows_per_cell(&self) -> usize {
-        self.options.samples / self.options.lanes
+        self.slots() / self.options.lanes
+    }
+    /// Slot of tile `(tile_y, tile_x)` of sample `n`.
+    pub fn slot(&self, n: usize, (tile_y, tile_x): (usize, usize)) -> usize {
+        (tile_y * self.options.samples + n) * self.options.grid.columns + tile_x
+    }
+    /// Sample and tile of a slot.
+    pub fn tile_of(&self, slot: usize) -> (usize, (usize, usize)) {
+        let (samples, columns) = (self.options.samples, self.options.grid.columns);
+        let row = slot / columns;
+        (row % samples, (row / samples, slot % columns))
+    }
+    /// Where cell `index` of a tile's `tensor` stands in the whole tensor's `(c, y, x)` order, in tile `(tile_y, tile_x)`.
+    pub fn whole_index(&self, tensor: usize, index: usize, tile: (usize, usize)) -> usize {
+        let (part, full) = (self.tiles[tensor].shape, self.shapes[tensor]);
+        let (line, x) = (index / part.width, index % part.width);
+        let (channel, y) = (line / part.height, line % part.height);
+        let (y, x) = (tile.0 * part.height + y, tile.1 * part.width + x);
+        (channel * full.height + y) * full.width + x
     }
     /// First lane row of a tensor, if it is committed there.
     pub fn activation_start(&self, tensor: usize) -> Option<usize> {
@@ -312,17 +282,21 @@ impl Layout {
     pub fn lane_rows(&self) -> usize {
         self.lane_rows
     }
-    /// Weight rows of the linear layer that makes `tensor`.
-    pub fn weight_rows_of(&self, tensor: usize) -> Option<&WeightRows> {
-        self.weights.get(tensor).and_then(Option::as_ref)
+    /// Lane rows of activations that only a global pooling reads.
+    pub fn summed_rows(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.tiles.iter().enumerate().filter_map(|(tensor, tile)| {
+            let start = self.activation_start(tensor)?;
+            let rows = tile.shape.cells() * self.rows_per_cell();
+            tile.summed.then_some(start..start + rows)
+        })
     }
-    /// Lengths of the runs of weights, in order; the first starts at [`PROGRAM_START`].
-    pub fn weight_runs(&self) -> &[usize] {
-        &self.weight_runs
+    /// The weight columns.
+    pub fn weights(&self) -> &WeightRows {
+        &self.weights
     }
-    /// Row after the last weight of the weight column.
-    pub fn weight_end(&self) -> usize {
-        self.weight_end
+    /// Runs of the linear layer that makes `tensor`.
+    pub fn runs_of(&self, tensor: usize) -> Option<&LayerRuns> {
+        self.runs.get(tensor).and_then(Option::as_ref)
     }
     /// The score region.
     pub fn score(&self) -> &ScoreRows {
@@ -332,9 +306,9 @@ impl Layout {
     pub fn glue(&self) -> &Glue {
         &self.glue
     }
-    /// Row of pixel `cell` of sample `n` in the data column.
-    pub fn data_row(&self, cell: usize, n: usize) -> usize {
-        cell * self.options.samples + n
+    /// Row of pixel `cell` of a tile in the data column.
+    pub fn data_row(&self, cell: usize, slot: usize) -> usize {
+        cell * self.slots() + slot
     }
     /// Rows of the lookup table: the clip range, then pairs of remainders.
     pub fn table_rows(&self) -> usize {
@@ -352,9 +326,9 @@ impl Layout {
     pub fn data_salt(&self) -> Range<usize> {
         self.salt(self.score.expose() + 4)
     }
-    /// Salt rows of the weight column, at its end.
+    /// Salt rows of every weight column, at its end.
     pub fn weight_salt(&self) -> Range<usize> {
-        self.salt(self.weight_end)
+        self.salt(self.weights.end())
     }
     fn salt(&self, used: usize) -> Range<usize> {
         let rows = (self.usable() - used).min(SALT_ROWS.end);
@@ -364,39 +338,4 @@ impl Layout {
     pub fn compare_limbs(&self) -> usize {
         compare_limbs(self.architecture.fraction_bits)
     }
-}
-
-/// Remainder cells that make up one comparison of logits.
-pub(crate) fn compare_limbs(fraction_bits: u32) -> usize {
-    COMPARE_BITS.div_ceil(fraction_bits) as usize
-}
-
-fn check_options(architecture: &Architecture, options: &LayoutOptions) -> Result<(), LayoutError> {
-    if !LANES.contains(&options.lanes) || !options.lanes.is_multiple_of(2) {
-        return Err(LayoutError::Lanes(options.lanes));
-    }
-    if !K.contains(&options.k) {
-        return Err(LayoutError::RowsExponent(options.k));
-    }
-    if options.samples == 0
-        || !options.samples.is_multiple_of(options.lanes)
-        || options.samples > 1 << 24
-    {
-        return Err(LayoutError::Samples {
-            samples: options.samples,
-            lanes: options.lanes,
-        });
-    }
-    let classes = architecture.classes();
-    if options.top_k == 0 || options.top_k > classes {
-        return Err(LayoutError::TopK {
-            classes,
-            found: options.top_k,
-        });
-    }
-    let bits = 2 * architecture.fraction_bits;
-    if classes > 1 << bits {
-        return Err(LayoutError::Classes { classes, bits });
-    }
-    Ok(())
 }

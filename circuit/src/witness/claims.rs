@@ -4,11 +4,12 @@
 use super::{field, lanes::Lanes};
 use crate::{
     gadget::lookup::{groups, Groups, Tuple},
-    layout::{CellRef, ClaimColumn, Layout, Step, PROGRAM_START},
+    layout::{CellRef, ClaimColumn, Layout, Reach, Step, PROGRAM_START},
 };
 use halo2_proofs::halo2curves::bn256::Fr;
 use halo2curves::ff::BatchInvert;
 use rayon::prelude::*;
+use std::{ops::Range, sync::Arc};
 
 /// Values of the challenges.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +32,17 @@ pub struct Claims {
     pub fractions: Vec<Vec<Fr>>,
     /// Running sum of all fractions.
     pub sum: Vec<Fr>,
-    /// Claims and glue cells, in the order of [`ClaimColumn`].
-    pub columns: [Vec<Fr>; 6],
+    /// Claims and glue cells, in the order of [`ClaimColumn::index`].
+    pub columns: Vec<Vec<Fr>>,
+    /// What that order depends on.
+    reach: Reach,
 }
 
 /// The salted instance columns that are folded.
 #[derive(Clone, Copy)]
 pub struct Committed<'a> {
-    /// Weights with salt, `usable` rows.
-    pub model: &'a [Fr],
+    /// Weights with salt, `usable` rows each.
+    pub model: &'a [Arc<Vec<Fr>>],
     /// Pixels and labels with salt, `usable` rows.
     pub data: &'a [Fr],
 }
@@ -55,22 +58,34 @@ impl Claims {
         let (fractions, sum) = lookups(layout, lanes, challenges);
         let data = fold_pixels(layout, committed.data, challenges.zeta);
         let (y, z) = fold_lanes(layout, lanes, challenges);
+        let weights = fold_weights(layout, committed.model, challenges.eta);
         let zero = || vec![Fr::zero(); layout.usable()];
+        let mut columns = vec![data, y, z, weights, zero(), zero(), zero()];
+        let reach = layout.glue().reach();
+        let beside = reach.distances();
+        columns.extend(beside.map(|distance| fold_beside(layout, lanes, distance, challenges)));
         let mut claims = Self {
             fractions,
             sum,
-            columns: [data, y, z, zero(), zero(), zero()],
+            columns,
+            reach,
         };
-        claims.run_glue(layout, committed.model, challenges);
+        claims.run_glue(layout, challenges);
         claims
     }
 
-    fn cell(&self, cell: CellRef) -> Fr {
-        self.columns[cell.column as usize][cell.row as usize]
+    /// A column by name.
+    pub fn column(&mut self, column: ClaimColumn) -> &mut Vec<Fr> {
+        &mut self.columns[column.index(self.reach)]
     }
 
-    fn run_glue(&mut self, layout: &Layout, model: &[Fr], challenges: &ChallengeValues) {
-        let [a, b, e] = [ClaimColumn::A, ClaimColumn::B, ClaimColumn::E].map(|c| c as usize);
+    fn cell(&self, cell: CellRef) -> Fr {
+        self.columns[cell.column.index(self.reach)][cell.row as usize]
+    }
+
+    fn run_glue(&mut self, layout: &Layout, challenges: &ChallengeValues) {
+        let [a, b, e] =
+            [ClaimColumn::A, ClaimColumn::B, ClaimColumn::E].map(|c| c.index(self.reach));
         let loads = [
             (0, Fr::zero(), challenges.t),
             (layout.last(), Fr::one(), challenges.zeta),
@@ -85,18 +100,14 @@ impl Claims {
             for index in (start..start + length).rev() {
                 let row = PROGRAM_START + index;
                 let after = self.columns[e][row + 1];
-                self.columns[e][row] = match layout.glue().steps()[index] {
-                    Step::Weight => model[row] + challenges.eta * after,
-                    Step::Horner(left, right) => {
-                        let (left, right) = (self.cell(left), self.cell(right));
-                        (self.columns[a][row], self.columns[b][row]) = (left, right);
-                        left + right * after
-                    }
-                    Step::Dot(left, right) => {
-                        let (left, right) = (self.cell(left), self.cell(right));
-                        (self.columns[a][row], self.columns[b][row]) = (left, right);
-                        left * right + after
-                    }
+                let step = layout.glue().steps()[index];
+                let (left, right) = step.operands();
+                let (left, right) = (self.cell(left), self.cell(right));
+                (self.columns[a][row], self.columns[b][row]) = (left, right);
+                self.columns[e][row] = match step {
+                    Step::Horner(..) => left + right * after,
+                    Step::Dot(..) => left * right + after,
+                    Step::Less(..) => after - left * right,
                 };
             }
             start += length;
@@ -104,10 +115,10 @@ impl Claims {
     }
 }
 
-/// Whether a data row takes in the next one: all but the last sample of each pixel.
+/// Whether a data row takes in the next one: all but the last slot of each pixel.
 pub(crate) fn data_chain(layout: &Layout, row: usize) -> bool {
-    let samples = layout.options().samples;
-    row < layout.architecture().input.cells() * samples && !(row + 1).is_multiple_of(samples)
+    let slots = layout.slots();
+    row < layout.tiles()[0].shape.cells() * slots && !(row + 1).is_multiple_of(slots)
 }
 
 /// Whether a lane row takes in the next one: all but the last row of each cell.
@@ -127,11 +138,74 @@ fn fold_pixels(layout: &Layout, cells: &[Fr], zeta: Fr) -> Vec<Fr> {
     claims
 }
 
+fn fold_weights(layout: &Layout, model: &[Arc<Vec<Fr>>], eta: Fr) -> Vec<Fr> {
+    let powers = powers(eta, model.len());
+    let mut claims: Vec<Fr> = (0..layout.usable())
+        .into_par_iter()
+        .map(|row| match row < layout.last() {
+            true => (model.iter().zip(&powers))
+                .fold(Fr::zero(), |sum, (column, power)| sum + column[row] * power),
+            false => Fr::zero(),
+        })
+        .collect();
+    for run in layout.weights().runs() {
+        for row in (run.start..run.start + run.rows).rev() {
+            let after = match row + 1 < run.start + run.rows {
+                true => claims[row + 1],
+                false => Fr::zero(),
+            };
+            match run.narrow && model.len() > 1 {
+                true => claims[row] = model[0][row] + eta * after,
+                false => claims[row] += powers[model.len()] * after,
+            }
+        }
+    }
+    claims
+}
+
+/// `1, base, ... base^exponent`.
+fn powers(base: Fr, exponent: usize) -> Vec<Fr> {
+    std::iter::successors(Some(Fr::one()), |p| Some(p * base))
+        .take(exponent + 1)
+        .collect()
+}
+
+/// Activations as the tiles so many columns aside see them.
+fn fold_beside(
+    layout: &Layout,
+    lanes: &Lanes,
+    distance: i8,
+    challenges: &ChallengeValues,
+) -> Vec<Fr> {
+    let (count, side) = (layout.options().lanes, layout.options().grid.columns);
+    let powers = powers(challenges.zeta, count);
+    let seen: Vec<(usize, Fr)> = (0..count)
+        .filter_map(|lane| {
+            let tile = (lane % side).checked_add_signed(isize::from(distance))?;
+            (tile < side).then_some((lane / side * side + tile, powers[lane]))
+        })
+        .collect();
+    let mut claims: Vec<Fr> = (0..layout.usable())
+        .into_par_iter()
+        .map(|row| match row < layout.last() {
+            true => (seen.iter()).fold(Fr::zero(), |sum, (lane, power)| {
+                sum + field(lanes.y[*lane][row]) * power
+            }),
+            false => Fr::zero(),
+        })
+        .collect();
+    for row in (0..layout.lane_rows()).rev() {
+        if lane_chain(layout, row) {
+            let after = claims[row + 1];
+            claims[row] += powers[count] * after;
+        }
+    }
+    claims
+}
+
 fn fold_lanes(layout: &Layout, lanes: &Lanes, challenges: &ChallengeValues) -> (Vec<Fr>, Vec<Fr>) {
     let scale = 1i64 << layout.architecture().fraction_bits;
-    let powers: Vec<Fr> = std::iter::successors(Some(Fr::one()), |p| Some(p * challenges.zeta))
-        .take(layout.options().lanes + 1)
-        .collect();
+    let powers = powers(challenges.zeta, layout.options().lanes);
     let jump = powers[layout.options().lanes];
     let rows: Vec<(Fr, Fr)> = (0..layout.usable())
         .into_par_iter()
@@ -147,7 +221,7 @@ fn fold_lanes(layout: &Layout, lanes: &Lanes, challenges: &ChallengeValues) -> (
     let (mut y, mut z): (Vec<Fr>, Vec<Fr>) = rows.into_iter().unzip();
     let score = layout.score();
     for row in (0..layout.last()).rev() {
-        if (score.start..score.expose() + 3).contains(&row) {
+        if score.rows().contains(&row) {
             continue;
         }
         if lane_chain(layout, row) {
@@ -156,10 +230,35 @@ fn fold_lanes(layout: &Layout, lanes: &Lanes, challenges: &ChallengeValues) -> (
             z[row] += jump * after.1;
         }
     }
+    for rows in layout.summed_rows() {
+        sum_over_tiles(layout, lanes, &powers, rows, &mut y);
+    }
     fold_logits(layout, lanes, challenges, &mut y, &mut z);
     y[layout.last()..].fill(Fr::zero());
     z[layout.last()..].fill(Fr::zero());
     (y, z)
+}
+
+/// Claims of activations that are folded over samples alone.
+fn sum_over_tiles(layout: &Layout, lanes: &Lanes, powers: &[Fr], rows: Range<usize>, y: &mut [Fr]) {
+    let grid = layout.options().grid;
+    let jump = match grid.rows {
+        1 => powers[layout.options().lanes / grid.columns],
+        _ => Fr::one(),
+    };
+    for row in rows.rev() {
+        let after = match lane_chain(layout, row) {
+            true => jump * y[row + 1],
+            false => Fr::zero(),
+        };
+        y[row] = lanes
+            .y
+            .iter()
+            .enumerate()
+            .fold(after, |sum, (lane, cells)| {
+                sum + powers[lane / grid.columns] * field(cells[row])
+            });
+    }
 }
 
 /// The two lane claims on score rows: classes within a sample, then samples.
@@ -202,7 +301,7 @@ fn lookups(
 ) -> (Vec<Vec<Fr>>, Vec<Fr>) {
     let active = layout.last();
     let score = layout.score();
-    let score_rows = score.start..score.expose() + 3;
+    let score_rows = score.rows();
     let Groups { columns, rest } = groups(layout.options().lanes);
     let tuple = |tuple: Tuple, row: usize| match tuple {
         Tuple::Clip(j) => {
@@ -212,6 +311,9 @@ fn lookups(
             challenges.alpha
                 + field(lanes.r[2 * i][row])
                 + challenges.theta * (field(lanes.r[2 * i + 1][row]) + challenges.theta)
+        }
+        Tuple::Remainder(j) => {
+            challenges.alpha + field(lanes.r[j][row]) + challenges.theta * challenges.theta
         }
     };
     let fractions_of = |lookup: Tuple| {

@@ -2,7 +2,7 @@
 
 use super::field;
 use crate::{
-    layout::{Layout, PROGRAM_START},
+    layout::Layout,
     network::{Layer, Linear, Network, Output},
 };
 use halo2_proofs::halo2curves::bn256::Fr;
@@ -56,28 +56,31 @@ pub enum ShardError {
     OtherArchitecture,
 }
 
-/// The weight column of `network`, salt not included: on row 0 nothing, then run by run the
-/// weights in their documented order, layer by layer, biases last, a zero after each run. A
-/// requantizing layer's bias carries the clip offset, which makes every stored `q` non-negative.
-pub fn weight_column(layout: &Layout, network: &Network) -> Result<Vec<Fr>, ShardError> {
+/// The weight columns of `network`, salt not included: run by run the weights in their documented order, layer by layer,
+/// biases last. A requantizing layer's bias carries the clip offset, which makes every stored `q` non-negative.
+pub fn weight_columns(layout: &Layout, network: &Network) -> Result<Vec<Vec<Fr>>, ShardError> {
     if network.architecture() != layout.architecture() {
         return Err(ShardError::OtherArchitecture);
     }
-    let mut column = vec![Fr::zero(); PROGRAM_START];
-    let mut push_runs = |weights: &[i64], length: usize, offset: i64| {
-        for run in weights.chunks(length) {
-            column.extend(run.iter().map(|&w| field(w) + field(offset)));
-            column.push(Fr::zero());
+    let weights = layout.weights();
+    let mut columns = vec![vec![Fr::zero(); weights.end()]; weights.columns()];
+    let mut runs = weights.runs().iter();
+    let mut fill = |values: &[i64], length: usize, offset: i64| {
+        for (values, run) in values.chunks(length).zip(runs.by_ref()) {
+            for (o, &weight) in values.iter().enumerate() {
+                let (row, column) = run.place(weights.columns(), o);
+                columns[column][row] = field(weight) + field(offset);
+            }
         }
     };
     for (linear, weights) in linear_layers(layout).zip(&network.weights().layers) {
         for (term, values) in linear.terms.iter().zip(&weights.terms) {
-            push_runs(values, linear.shape.channels / term.groups, 0);
+            fill(values, linear.shape.channels / term.groups, 0);
         }
         let offset = bias_offset(layout, linear);
-        push_runs(&weights.bias, linear.shape.channels, offset);
+        fill(&weights.bias, linear.shape.channels, offset);
     }
-    Ok(column)
+    Ok(columns)
 }
 
 /// What is added to a committed bias.
@@ -129,15 +132,23 @@ pub fn check_shard(layout: &Layout, samples: &[Sample<'_>]) -> Result<(), ShardE
     Ok(())
 }
 
-/// The data column of a shard, salt not included: pixel by pixel over all samples, then each
+/// The data column of a shard, salt not included: pixel by pixel of a tile over all slots, then each
 /// label plus one on its summary row. A padded sample is all zero.
 pub fn data_column(layout: &Layout, samples: &[Sample<'_>]) -> Result<Vec<Fr>, ShardError> {
     check_shard(layout, samples)?;
     let mut column = vec![Fr::zero(); layout.score().expose()];
-    for (n, sample) in samples.iter().enumerate() {
-        for (cell, &pixel) in sample.pixels.iter().enumerate() {
-            column[layout.data_row(cell, n)] = Fr::from(u64::from(pixel));
+    let cells = layout.tiles()[0].shape.cells();
+    for slot in 0..layout.slots() {
+        let (n, tile) = layout.tile_of(slot);
+        let Some(sample) = samples.get(n) else {
+            continue;
+        };
+        for cell in 0..cells {
+            let pixel = sample.pixels[layout.whole_index(0, cell, tile)];
+            column[layout.data_row(cell, slot)] = Fr::from(u64::from(pixel));
         }
+    }
+    for (n, sample) in samples.iter().enumerate() {
         column[layout.score().summary(n)] = Fr::from(u64::from(sample.label) + 1);
     }
     Ok(column)

@@ -1,9 +1,9 @@
 //! Phase 1: the lanes, the score rows and the multiplicities, as small integers.
 
-use super::instance::{bias_offset, check_shard, linear_layers, Sample, ShardError};
+use super::instance::{bias_offset, check_shard, Sample, ShardError};
 use crate::{
     layout::Layout,
-    network::{Network, Output, Trace},
+    network::{Layer, Network, Trace},
 };
 use rayon::prelude::*;
 
@@ -81,21 +81,32 @@ impl Lanes {
 
     fn fill_activations(&mut self, layout: &Layout, n: usize, trace: &Trace) {
         let bits = layout.architecture().fraction_bits;
-        let (lane, row_in_cell) = (n % layout.options().lanes, n / layout.options().lanes);
-        let mut start = 0;
-        for (linear, accumulators) in linear_layers(layout).zip(&trace.accumulators) {
-            if linear.output == Output::Logits {
+        let grid = layout.options().grid;
+        let layers = layout.architecture().layers.iter().enumerate();
+        let mut accumulators = trace.accumulators.iter();
+        for (index, layer) in layers {
+            let (Layer::Linear(linear), tensor) = (layer, index + 1) else {
                 continue;
-            }
+            };
+            let accumulators = accumulators.next().map_or(&[][..], Vec::as_slice);
+            let Some(start) = layout.activation_start(tensor) else {
+                continue;
+            };
             let offset = bias_offset(layout, linear);
-            for (cell, accumulator) in accumulators.iter().enumerate() {
-                let row = start + cell * layout.rows_per_cell() + row_in_cell;
-                let z = accumulator + offset;
-                self.q[lane][row] = z >> bits;
-                self.r[lane][row] = z & ((1 << bits) - 1);
-                self.y[lane][row] = (accumulator >> bits).clamp(0, 255);
+            for tile in 0..grid.tiles() {
+                let tile = (tile / grid.columns, tile % grid.columns);
+                let slot = layout.slot(n, tile);
+                let lane = slot % layout.options().lanes;
+                let first = start + slot / layout.options().lanes;
+                for cell in 0..layout.tiles()[tensor].shape.cells() {
+                    let accumulator = accumulators[layout.whole_index(tensor, cell, tile)];
+                    let row = first + cell * layout.rows_per_cell();
+                    let z = accumulator + offset;
+                    self.q[lane][row] = z >> bits;
+                    self.r[lane][row] = z & ((1 << bits) - 1);
+                    self.y[lane][row] = (accumulator >> bits).clamp(0, 255);
+                }
             }
-            start += accumulators.len() * layout.rows_per_cell();
         }
     }
 
@@ -169,11 +180,11 @@ impl Lanes {
         let bits = layout.architecture().fraction_bits;
         let (clip_rows, side) = (layout.clip_rows() as i64, 1i64 << bits);
         let score = layout.score();
-        let score_rows = score.start..score.expose() + 3;
+        let score_rows = score.rows();
         let mut multiplicity = vec![0; layout.usable()];
         for row in 0..layout.last() {
             for pair in self.r.chunks(2) {
-                let (low, high) = (pair[0][row], pair[1][row]);
+                let (low, high) = (pair[0][row], pair.get(1).map_or(0, |r| r[row]));
                 if (0..side).contains(&low) && (0..side).contains(&high) {
                     multiplicity[(clip_rows + low + side * high) as usize] += 1;
                 }

@@ -2,9 +2,9 @@
 
 use super::{other_net, run, Lie, HIGH};
 use crate::support::{
-    glue::{balance, cell, gap, rerun, value},
-    nets::dense_net,
-    samples, Case, LABELLED,
+    glue::{balance, balance_result, cell, gap, rerun, value},
+    nets::{cut_net, dense_net},
+    samples, Case,
 };
 use halo2_proofs::halo2curves::bn256::Fr;
 use rand::{rngs::StdRng, SeedableRng};
@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 use zknode_circuit::{
-    layout::{CellRef, ClaimColumn, Layout, PROGRAM_START},
+    layout::{CellRef, ClaimColumn, Layout, Step, PROGRAM_START},
     network::Network,
     witness::{claims::Claims, lanes::Lanes},
 };
@@ -28,7 +28,7 @@ fn with_other_logits(
         trace.logits[usize::from(label)] += HIGH;
     }
     let phase_1 = Lanes::from_traces(case.layout(), &case.samples(), &traces);
-    assert_eq!(phase_1.1.top1 as usize, LABELLED);
+    assert_eq!(phase_1.1.top1 as usize, case.labels.len());
     let layout = case.prover.layout().clone();
     Lie::new(case, phase_1).altered(Arc::new(move |claims| alter(&layout, claims)))
 }
@@ -56,7 +56,8 @@ pub fn dense_input(layout: &Layout) -> usize {
 
 /// First row of the dense layer's biases.
 pub fn dense_bias(layout: &Layout) -> usize {
-    layout.weight_rows_of(5).unwrap().bias
+    let runs = layout.runs_of(5).unwrap();
+    layout.weights().runs()[runs.bias].start
 }
 
 pub fn sides_unequal() -> Lie {
@@ -228,5 +229,63 @@ pub fn batch_ends() -> Lie {
             }
             shift(claims, ClaimColumn::Accumulator, row..row + 1, gap);
         }
+    })
+}
+
+/// Where images are cut: another depthwise layer, and what `fit` changes so that its sides agree.
+fn other_depthwise(fit: fn(&Layout, &mut Claims)) -> Lie {
+    let case = Case::cut();
+    let layout = case.prover.layout().clone();
+    let other = case.with_layer(1, &cut_net(&mut StdRng::seed_from_u64(99)));
+    Lie::new(case, run(case, &other)).altered(Arc::new(move |claims| fit(&layout, claims)))
+}
+
+/// ... an activation's claim as the tile beside sees it.
+pub fn claim_beside() -> Lie {
+    other_depthwise(|layout, claims| {
+        let row = layout.activation_start(1).unwrap();
+        balance(layout, claims, 1, cell(ClaimColumn::Beside(1), row));
+    })
+}
+
+/// ... the difference of claims that is an activation as the tile below sees it.
+pub fn less_to_fit() -> Lie {
+    other_depthwise(|layout, claims| {
+        let start = layout.activation_start(1).unwrap() as u32;
+        let reads = |step: &Step| match step {
+            Step::Less(_, read) => read.column == ClaimColumn::Activation && read.row >= start,
+            _ => false,
+        };
+        let step = layout.glue().steps().iter().position(reads).unwrap();
+        balance_result(layout, claims, 1, PROGRAM_START + step);
+    })
+}
+
+/// Where images are cut: other logits, and the claim of an activation that is pooled over all tiles to fit.
+pub fn summed_to_fit() -> Lie {
+    with_other_logits(Case::cut(), |layout, claims| {
+        let row = layout.activation_start(5).unwrap();
+        let last = last_layer(layout);
+        balance(layout, claims, last, cell(ClaimColumn::Activation, row));
+    })
+}
+
+/// Where there are several weight columns: other logits, and the claim of the dense layer's biases to fit.
+pub fn wide_weights_to_fit() -> Lie {
+    with_other_logits(Case::cut(), |layout, claims| {
+        let bias = layout.runs_of(8).unwrap().bias;
+        let row = layout.weights().runs()[bias].start;
+        let last = last_layer(layout);
+        balance(layout, claims, last, cell(ClaimColumn::Weight, row));
+    })
+}
+
+/// ... another depthwise layer, and the claim of one of its weights, alone on its row, to fit.
+pub fn narrow_weights_to_fit() -> Lie {
+    other_depthwise(|layout, claims| {
+        let first = layout.runs_of(2).unwrap().terms[0];
+        let run = layout.weights().runs()[first];
+        assert!(run.narrow);
+        balance(layout, claims, 1, cell(ClaimColumn::Weight, run.start));
     })
 }

@@ -3,9 +3,11 @@
 use proptest::{collection::vec, prelude::*};
 use rand::{rngs::StdRng, Rng};
 use zknode_circuit::{
-    layout::{Layout, LayoutOptions},
+    layout::{Grid, Layout, LayoutOptions},
     network::*,
 };
+
+pub mod cut;
 
 /// A hidden layer; what does not fit its input is made to fit, or left out.
 #[derive(Clone, Debug)]
@@ -29,18 +31,20 @@ enum Op {
     },
 }
 
+/// How a network is spread over a circuit.
+#[derive(Clone, Debug)]
+struct Spread {
+    lanes: usize,
+    samples: usize,
+    grid: Grid,
+    top_k: usize,
+}
+
 /// Everything that a network and its layout follow from.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    input: (usize, usize, usize),
-    ops: Vec<Op>,
-    hidden: Option<usize>,
-    classes: usize,
-    fraction_bits: u32,
-    range_bits: u32,
-    lanes: usize,
-    rows_per_cell: usize,
-    top_k: usize,
+    architecture: Architecture,
+    spread: Spread,
     /// Of weights, images, labels and their number.
     pub seed: u64,
 }
@@ -73,7 +77,14 @@ pub fn recipe() -> impl Strategy<Value = Recipe> {
     let options = (
         4..=5u32,
         8..=10u32,
-        prop_oneof![Just(8usize), Just(10), Just(12), Just(14)],
+        prop_oneof![
+            Just(8usize),
+            Just(9),
+            Just(10),
+            Just(11),
+            Just(12),
+            Just(13)
+        ],
         1..=2usize,
     );
     let layers = (
@@ -82,17 +93,24 @@ pub fn recipe() -> impl Strategy<Value = Recipe> {
         2..=5usize,
     );
     (shape, layers, options, 1..=5usize, any::<u64>()).prop_map(
-        |(input, layers, options, top_k, seed)| Recipe {
-            input,
-            ops: layers.0,
-            hidden: layers.1,
-            classes: layers.2,
-            fraction_bits: options.0,
-            range_bits: options.1,
-            lanes: options.2,
-            rows_per_cell: options.3,
-            top_k: top_k.min(layers.2),
-            seed,
+        |(input, (ops, hidden, classes), options, top_k, seed)| {
+            let (fraction_bits, range_bits, lanes, rows_per_cell) = options;
+            let input = Shape::new(input.0, input.1, input.2);
+            Recipe {
+                architecture: architecture(
+                    input,
+                    &ops,
+                    (hidden, classes),
+                    (fraction_bits, range_bits),
+                ),
+                spread: Spread {
+                    lanes,
+                    samples: lanes * rows_per_cell,
+                    grid: Grid::WHOLE,
+                    top_k: top_k.min(classes),
+                },
+                seed,
+            }
         },
     )
 }
@@ -215,35 +233,39 @@ impl Builder {
     }
 }
 
-impl Recipe {
-    fn architecture(&self) -> Architecture {
-        let input = Shape::new(self.input.0, self.input.1, self.input.2);
-        let mut builder = Builder {
-            layers: vec![],
-            shapes: vec![input],
-        };
-        self.ops.iter().for_each(|op| builder.op(op));
-        let (tensor, shape) = builder.last();
-        let flatten = Layer::Flatten {
-            input: TensorId(tensor),
-        };
-        builder.push(flatten, Shape::new(shape.cells(), 1, 1));
-        let dense = self.hidden.map(|neurons| (neurons, Output::Activation));
-        for (neurons, output) in dense.into_iter().chain([(self.classes, Output::Logits)]) {
-            let (tensor, _) = builder.last();
-            builder.linear(vec![plain(tensor, 1)], Shape::new(neurons, 1, 1), output);
-        }
-        Architecture {
-            input,
-            fraction_bits: self.fraction_bits,
-            range_bits: self.range_bits,
-            layers: builder.layers,
-        }
+fn architecture(
+    input: Shape,
+    ops: &[Op],
+    (hidden, classes): (Option<usize>, usize),
+    (fraction_bits, range_bits): (u32, u32),
+) -> Architecture {
+    let mut builder = Builder {
+        layers: vec![],
+        shapes: vec![input],
+    };
+    ops.iter().for_each(|op| builder.op(op));
+    let (tensor, shape) = builder.last();
+    let flatten = Layer::Flatten {
+        input: TensorId(tensor),
+    };
+    builder.push(flatten, Shape::new(shape.cells(), 1, 1));
+    let dense = hidden.map(|neurons| (neurons, Output::Activation));
+    for (neurons, output) in dense.into_iter().chain([(classes, Output::Logits)]) {
+        let (tensor, _) = builder.last();
+        builder.linear(vec![plain(tensor, 1)], Shape::new(neurons, 1, 1), output);
     }
+    Architecture {
+        input,
+        fraction_bits,
+        range_bits,
+        layers: builder.layers,
+    }
+}
 
+impl Recipe {
     /// Random weights, lessened here and there until the network is total.
     pub fn network(&self, rng: &mut StdRng) -> Network {
-        let architecture = self.architecture();
+        let architecture = &self.architecture;
         let shapes = architecture.shapes().unwrap();
         let linears = architecture.layers.iter().filter_map(|layer| match layer {
             Layer::Linear(linear) => Some(linear),
@@ -252,7 +274,7 @@ impl Recipe {
         let mut random = |count: usize, most: i64| -> Vec<i64> {
             (0..count).map(|_| rng.gen_range(-most..=most)).collect()
         };
-        let most_bias = 1 << (self.range_bits + self.fraction_bits - 2);
+        let most_bias = 1 << (architecture.range_bits + architecture.fraction_bits - 2);
         let mut layers = vec![];
         let mut names = vec![];
         for linear in linears {
@@ -286,9 +308,10 @@ impl Recipe {
         let fits = |k| {
             let options = LayoutOptions {
                 k,
-                lanes: self.lanes,
-                samples: self.lanes * self.rows_per_cell,
-                top_k: self.top_k,
+                lanes: self.spread.lanes,
+                samples: self.spread.samples,
+                grid: self.spread.grid,
+                top_k: self.spread.top_k,
             };
             Layout::new(network.architecture().clone(), options).ok()
         };

@@ -59,7 +59,8 @@ impl Grid {
         let columns = AttestationCircuit::configure_with_params(&mut cs, Shape::from(layout));
         let mut public = vec![Fr::zero(); layout.score().expose()];
         public.extend(statement.scalars().unwrap());
-        let mut instance = vec![witness.model.to_vec(), witness.data.to_vec(), public];
+        let model = witness.model.iter().map(|column| column.to_vec());
+        let mut instance: Vec<_> = model.chain([witness.data.to_vec(), public]).collect();
         let blank =
             AttestationCircuit::new(case.prover.layout().clone(), Arc::new(witness.clone()));
         let keys = MockProver::run(layout.options().k, &blank, instance.clone()).unwrap();

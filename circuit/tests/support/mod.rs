@@ -27,10 +27,10 @@ use std::{
 };
 use zknode_circuit::{
     attestation::{AttestationCircuit, Context, Statement, Witness},
-    commitment::{Commitment, CommittedModel, CommittedShard, Seed},
+    commitment::{Commitment, CommittedModel, CommittedShard, ModelCommitment, Seed},
     evm::VerifierSource,
     gadget::Shape as GateShape,
-    layout::{Layout, LayoutOptions},
+    layout::{Grid, Layout, LayoutOptions},
     network::*,
     prove::Prover,
     srs::Srs,
@@ -88,18 +88,49 @@ impl Case {
     }
 
     fn on_lanes(network: Network, rng: &mut StdRng, lanes: usize) -> Self {
-        let architecture = network.architecture().clone();
-        let images = random_images(rng, architecture.input.cells());
-        let classes = architecture.classes();
-        let labels: Vec<u16> = (0..LABELLED).map(|n| (n % classes) as u16).collect();
         let options = LayoutOptions {
             k: K,
             lanes,
             samples: 2 * lanes,
+            grid: Grid::WHOLE,
             top_k: 2,
         };
+        Self::laid_out(network, rng, options, LABELLED)
+    }
+
+    /// Three images in two by three tiles, one of them padded, on an odd number of lanes; two columns of weights.
+    pub fn cut() -> &'static Self {
+        static CASE: OnceLock<Case> = OnceLock::new();
+        CASE.get_or_init(|| {
+            let mut rng = StdRng::seed_from_u64(1);
+            let network = nets::cut_net(&mut rng);
+            let options = LayoutOptions {
+                k: K,
+                lanes: 9,
+                samples: 3,
+                grid: nets::CUT,
+                top_k: 2,
+            };
+            let case = Self::laid_out(network, &mut rng, options, 2);
+            assert_eq!(case.layout().weights().columns(), 2);
+            case
+        })
+    }
+
+    fn laid_out(
+        network: Network,
+        rng: &mut StdRng,
+        options: LayoutOptions,
+        labelled: usize,
+    ) -> Self {
+        let architecture = network.architecture().clone();
+        let mut images = random_images(rng, architecture.input.cells());
+        images.truncate(labelled);
+        let classes = architecture.classes();
+        let labels: Vec<u16> = (0..labelled).map(|n| (n % classes) as u16).collect();
+        let k = options.k;
         let layout = Arc::new(Layout::new(architecture, options).unwrap());
-        let srs = Arc::new(Srs::development(K, |_, _| ()).unwrap());
+        let srs = Arc::new(Srs::development(k, |_, _| ()).unwrap());
         let model = CommittedModel::new(&layout, &network, &Seed::new([1; 32]), &srs).unwrap();
         let samples = samples(&images, &labels);
         let shard = CommittedShard::new(&layout, &samples, &Seed::new([2; 32]), &srs).unwrap();
@@ -125,7 +156,11 @@ impl Case {
             Some(Contract { source, chain })
         });
         let Contract { source, chain } = contract.as_ref()?;
-        let points = [attestation.model, attestation.shard].map(|c| c.point().unwrap());
+        let model = attestation.model.columns().iter();
+        let points: Vec<_> = model
+            .chain([&attestation.shard])
+            .map(|c| c.point().unwrap())
+            .collect();
         let scalars = attestation.statement.scalars().unwrap();
         let calldata = source.calldata(&points, &scalars, &attestation.proof);
         let mut chain = chain
@@ -169,7 +204,9 @@ impl Case {
     pub fn witness(&self, lanes: Lanes) -> Witness {
         Witness {
             lanes,
-            model: self.model.column().values().clone(),
+            model: (self.model.columns().iter())
+                .map(|column| column.values().clone())
+                .collect(),
             data: self.shard.column().values().clone(),
             alter: None,
         }
@@ -179,10 +216,11 @@ impl Case {
     pub fn complaints(&self, witness: &Witness, statement: &Statement) -> BTreeSet<String> {
         let mut public = vec![Fr::zero(); self.layout().score().expose()];
         public.extend(statement.scalars().unwrap());
-        let columns = vec![witness.model.to_vec(), witness.data.to_vec(), public];
+        let model = witness.model.iter().map(|column| column.to_vec());
+        let columns = model.chain([witness.data.to_vec(), public]).collect();
         let circuit =
             AttestationCircuit::new(self.prover.layout().clone(), Arc::new(witness.clone()));
-        let mock = MockProver::run(K, &circuit, columns).unwrap();
+        let mock = MockProver::run(self.layout().options().k, &circuit, columns).unwrap();
         let failures = mock.verify().err().unwrap_or_default();
         failures.iter().map(complaint).collect()
     }
@@ -210,7 +248,9 @@ impl Case {
     /// What a prover that checks nothing would hand out, for the columns of the witness.
     pub fn attest(&self, witness: Witness, statement: Statement) -> Attestation {
         let rng = StdRng::seed_from_u64(3);
-        let (model, shard) = (self.commit(&witness.model), self.commit(&witness.data));
+        let model = witness.model.iter().map(|column| self.commit(column));
+        let model = ModelCommitment::new(model.collect());
+        let shard = self.commit(&witness.data);
         let proof = self
             .prover
             .prove_witness(witness, &statement, rng, &|_| ())
@@ -226,7 +266,8 @@ impl Case {
     fn commit(&self, column: &[Fr]) -> Commitment {
         let mut rows = column.to_vec();
         rows.resize(self.layout().rows(), Fr::zero());
-        let rows = EvaluationDomain::<Fr>::new(1, K).lagrange_from_vec(rows);
+        let rows =
+            EvaluationDomain::<Fr>::new(1, self.layout().options().k).lagrange_from_vec(rows);
         let params = self.prover.srs().params();
         let point = params.commit_lagrange(&rows, Blind::default());
         point.to_affine().into()

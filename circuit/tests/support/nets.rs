@@ -1,12 +1,10 @@
 //! Small networks: one with every shape the glue knows, and dense ones.
 
 use rand::{rngs::StdRng, Rng};
-use zknode_circuit::network::*;
+use zknode_circuit::{layout::Grid, network::*};
 
-/// Padding with a nonzero border, stride 2, groups, a layer with two inputs, a pool, a dense layer. Classes 0 and 1
-/// always tie.
-pub fn net(rng: &mut StdRng) -> Network {
-    let term = |input: usize, k: usize, s: usize, p: usize, v: u8, g: usize| Term {
+fn term(input: usize, k: usize, s: usize, p: usize, v: u8, g: usize) -> Term {
+    Term {
         input: TensorId(input),
         kernel: (k, k),
         stride: (s, s),
@@ -18,15 +16,128 @@ pub fn net(rng: &mut StdRng) -> Network {
             value: v,
         },
         groups: g,
+    }
+}
+
+fn lin(name: &str, terms: Vec<Term>, shape: Shape, output: Output) -> Layer {
+    Layer::Linear(Linear {
+        name: name.into(),
+        terms,
+        shape,
+        output,
+    })
+}
+
+fn random_weights(architecture: &Architecture, rng: &mut StdRng) -> Vec<LinearWeights> {
+    let shapes = architecture.shapes().unwrap();
+    let mut layers = vec![];
+    for (i, l) in architecture.layers.iter().enumerate() {
+        if let Layer::Linear(l) = l {
+            layers.push(LinearWeights {
+                terms: l
+                    .terms
+                    .iter()
+                    .map(|t| {
+                        (0..t.weights(shapes[t.input.0].channels, l.shape.channels))
+                            .map(|_| rng.gen_range(-2..3))
+                            .collect()
+                    })
+                    .collect(),
+                bias: (0..shapes[i + 1].channels)
+                    .map(|_| rng.gen_range(-50..50))
+                    .collect(),
+            });
+        }
+    }
+    layers
+}
+
+/// The tiles of [`cut_net`].
+pub const CUT: Grid = Grid {
+    rows: 2,
+    columns: 3,
+};
+
+/// Cut into two by three tiles: windows that reach into all neighbours and beyond the image, at stride 1 and 2, from the
+/// image and from activations of one position a tile; a residual layer, pooling within tiles and over all, and more
+/// classes than one column of weights holds.
+pub fn cut_net(rng: &mut StdRng) -> Network {
+    let bordered = term;
+    let uneven = |mut term: Term| {
+        (term.padding.top, term.padding.left) = (0, 0);
+        term
     };
-    let lin = |name: &str, terms: Vec<Term>, shape: Shape, output| {
-        Layer::Linear(Linear {
-            name: name.into(),
-            terms,
-            shape,
-            output,
-        })
+    let architecture = Architecture {
+        input: Shape::new(2, 8, 12),
+        fraction_bits: 4,
+        range_bits: 11,
+        layers: vec![
+            lin(
+                "stem",
+                vec![uneven(bordered(0, 3, 2, 1, 9, 1))],
+                Shape::new(4, 4, 6),
+                Output::Activation,
+            ),
+            lin(
+                "depthwise",
+                vec![bordered(1, 3, 1, 1, 7, 4), term(1, 1, 1, 0, 0, 4)],
+                Shape::new(4, 4, 6),
+                Output::Activation,
+            ),
+            Layer::SumPool(SumPool {
+                name: "pool".into(),
+                input: TensorId(2),
+                kernel: (2, 2),
+                stride: (2, 2),
+            }),
+            lin(
+                "far",
+                vec![bordered(3, 3, 1, 1, 5, 2), bordered(2, 5, 2, 2, 0, 1)],
+                Shape::new(4, 2, 3),
+                Output::Activation,
+            ),
+            lin(
+                "near",
+                vec![
+                    bordered(4, 5, 1, 2, 3, 1),
+                    uneven(bordered(2, 3, 2, 1, 0, 1)),
+                ],
+                Shape::new(17, 2, 3),
+                Output::Activation,
+            ),
+            Layer::SumPool(SumPool {
+                name: "over all".into(),
+                input: TensorId(5),
+                kernel: (2, 3),
+                stride: (1, 1),
+            }),
+            Layer::Flatten { input: TensorId(6) },
+            lin(
+                "logits",
+                vec![term(7, 1, 1, 0, 0, 1)],
+                Shape::new(120, 1, 1),
+                Output::Logits,
+            ),
+        ],
     };
+    let mut layers = random_weights(&architecture, rng);
+    for weight in layers[1].terms.iter_mut().flatten() {
+        *weight += i64::from(*weight == 0);
+    }
+    // Few of them, and small, so that the network is total.
+    let wide = layers[2..4].iter_mut();
+    for weight in wide.flat_map(|layer| layer.terms.iter_mut().flatten()) {
+        *weight = match rng.gen_range(0..4) {
+            0 => weight.signum(),
+            _ => 0,
+        };
+    }
+    Network::new(architecture, Weights { layers }).unwrap()
+}
+
+/// Padding with a nonzero border, stride 2, groups, a layer with two inputs, a pool, a dense layer. Classes 0 and 1
+/// always tie.
+pub fn net(rng: &mut StdRng) -> Network {
     let architecture = Architecture {
         input: Shape::new(2, 5, 5),
         fraction_bits: 4,
@@ -59,26 +170,7 @@ pub fn net(rng: &mut StdRng) -> Network {
             ),
         ],
     };
-    let shapes = architecture.shapes().unwrap();
-    let mut layers = vec![];
-    for (i, l) in architecture.layers.iter().enumerate() {
-        if let Layer::Linear(l) = l {
-            layers.push(LinearWeights {
-                terms: l
-                    .terms
-                    .iter()
-                    .map(|t| {
-                        (0..t.weights(shapes[t.input.0].channels, l.shape.channels))
-                            .map(|_| rng.gen_range(-2..3))
-                            .collect()
-                    })
-                    .collect(),
-                bias: (0..shapes[i + 1].channels)
-                    .map(|_| rng.gen_range(-50..50))
-                    .collect(),
-            });
-        }
-    }
+    let mut layers = random_weights(&architecture, rng);
     // Twin columns of the dense layer: classes 0 and 1 tie for every image.
     if let Some(dense) = layers.last_mut() {
         let run = dense.bias.len();

@@ -35,15 +35,17 @@ pub async fn measure(
     let bar = progress.wait("verifying on chain");
     let code = compile(verifier, compiler)?;
     let source = VerifierSource::new(verifier.kzg(), verifier.key(), verifier.statement_basis())?;
-    let points = [attestation.model, attestation.shard].map(|commitment| commitment.point());
-    let [Some(model), Some(shard)] = points else {
-        anyhow::bail!("a commitment is not a point");
-    };
+    let columns = attestation.model.columns().iter();
+    let points: Option<Vec<_>> = columns
+        .chain([&attestation.shard])
+        .map(|commitment| commitment.point())
+        .collect();
+    let points = points.context("a commitment is not a point")?;
     let scalars = attestation
         .statement
         .scalars()
         .context("the context is not a scalar")?;
-    let calldata = source.calldata(&[model, shard], &scalars, &attestation.proof)?;
+    let calldata = source.calldata(&points, &scalars, &attestation.proof)?;
 
     let anvil = Anvil::start(anvil).await?;
     let data = format!("0x{}", hex::encode(&code.creation));

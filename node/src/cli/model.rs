@@ -8,7 +8,7 @@ use rand::rngs::OsRng;
 use serde_json::json;
 use zknode_circuit::{
     cost::Cost,
-    layout::{Layout, LayoutOptions},
+    layout::{Grid, Layout, LayoutOptions},
     network::{model_file, Architecture},
 };
 use zknode_protocol::{
@@ -39,6 +39,9 @@ pub struct LayoutArgs {
     /// Column triples for activations: more are cheaper to prove and dearer on chain.
     #[arg(long, default_value_t = 8)]
     lanes: usize,
+    /// Tiles that images are cut into, such as 7x7: for a few large images. Divides the sides of every tensor.
+    #[arg(long, default_value_t = Grid::WHOLE)]
+    grid: Grid,
     /// The k of top-k.
     #[arg(long, default_value_t = 5)]
     top_k: usize,
@@ -52,12 +55,13 @@ impl LayoutArgs {
     pub fn layout(&self, architecture: &Architecture) -> anyhow::Result<Arc<Layout>> {
         let top_k = self.top_k.min(architecture.classes().max(1));
         let at = |k: u32| match self.shard_size {
-            None => Layout::largest(architecture, k, self.lanes, top_k),
+            None => Layout::largest(architecture, k, self.lanes, self.grid, top_k),
             Some(samples) => {
                 let options = LayoutOptions {
                     k,
                     lanes: self.lanes,
                     samples,
+                    grid: self.grid,
                     top_k,
                 };
                 Layout::new(architecture.clone(), options)

@@ -8,7 +8,7 @@ use rand::rngs::OsRng;
 use serde_json::json;
 use zknode_circuit::{
     attestation::Context,
-    commitment::{Commitment, CommittedModel, CommittedShard, Seed},
+    commitment::{CommittedModel, CommittedShard, ModelCommitment, Seed},
     network::model_file,
     verify::Verifier,
 };
@@ -72,10 +72,10 @@ impl Prove {
         // Both commitments are made for this proof and opened once a shard.
         let model = CommittedModel::new(&layout, &network, &Seed::random(&mut OsRng), &srs)?;
         ensure!(
-            set.shards.len() as u32 <= model.column().opening_limit(),
+            set.shards.len() as u32 <= model.opening_limit(),
             "the test set has {} shards, but a commitment hides through {} proofs only; use larger shards (--k)",
             set.shards.len(),
-            model.column().opening_limit()
+            model.opening_limit()
         );
         let start = Instant::now();
         let openings = set.openings(&layout, &srs)?;
@@ -136,7 +136,7 @@ pub struct Verify {
     rebuild: bool,
     /// The model commitment it must be about.
     #[arg(long, value_name = "HEX", value_parser = commitment)]
-    model: Option<Commitment>,
+    model: Option<ModelCommitment>,
     /// The dataset root it must be about.
     #[arg(long, value_name = "HEX")]
     root: Option<Hash>,
@@ -163,8 +163,8 @@ fn rebuild(session: &Session, verifier: &Verifier) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn commitment(text: &str) -> Result<Commitment, String> {
-    Commitment::try_from(text.to_owned())
+fn commitment(text: &str) -> Result<ModelCommitment, String> {
+    ModelCommitment::try_from(text.to_owned())
 }
 
 impl Verify {
@@ -179,7 +179,7 @@ impl Verify {
         let start = Instant::now();
         let verdict = file.verify(
             &verifier,
-            self.model,
+            self.model.clone(),
             self.root,
             self.context.unwrap_or_default(),
         );

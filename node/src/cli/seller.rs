@@ -25,7 +25,7 @@ use crate::{
         serve, Bell, Seller,
     },
     setup,
-    testset::point,
+    testset::points,
 };
 
 #[derive(Subcommand)]
@@ -195,6 +195,6 @@ fn card(
         model,
         architecture: own.network.architecture().clone(),
         layout: own.layout.options().clone(),
-        points: vec![point(&own.record.commitment)],
+        points: points(&own.record.commitment),
     })
 }

@@ -192,7 +192,7 @@ impl<C: Chain> Seller<C> {
     async fn facts(&self, but: AgreementId, now: u64) -> anyhow::Result<Facts> {
         let chain = self.wallet.chain();
         let promised = self.promised(but).await?;
-        let left = openings_left(&self.store, &self.model.record.commitment)?;
+        let left = openings_left(&self.store, &self.model.record)?;
         Ok(Facts {
             model: self.card.model,
             shard_size: self.model.layout.options().samples,

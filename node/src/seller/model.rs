@@ -6,7 +6,7 @@ use anyhow::{ensure, Context};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use zknode_circuit::{
-    commitment::{Commitment, CommittedModel, OpeningBudget, Seed},
+    commitment::{CommittedModel, ModelCommitment, OpeningBudget, Seed},
     layout::{Layout, LayoutOptions},
     network::{model_file, Network},
     srs::Srs,
@@ -14,13 +14,13 @@ use zknode_circuit::{
 use zknode_protocol::{
     chain::{created_contract, Call, Chain, ChainEvent, Registration},
     digest::keccak,
-    value::{Address, Amount, Data, Hash, ModelId},
+    value::{Address, Amount, Bytes, Data, Hash, ModelId},
 };
 
 use crate::{
     home::{read_file, write_file, Home},
     store::{Store, Table},
-    testset::point,
+    testset::points,
     verifier_code::VerifierCode,
     wallet::Wallet,
 };
@@ -40,15 +40,22 @@ pub struct ModelRecord {
     /// Of the commitment's salt.
     pub seed: Seed,
     /// The commitment.
-    pub commitment: Commitment,
+    pub commitment: ModelCommitment,
     /// Chain and registry it is meant for.
     pub registry: (u64, Address),
     /// Its id, once registered.
     pub model: Option<ModelId>,
 }
 
+impl ModelRecord {
+    /// What it is stored under, and its opening budget.
+    pub fn key(&self) -> String {
+        Bytes(self.commitment.digest()).to_string()
+    }
+}
+
 /// Format of [`ModelRecord`].
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// A network with its commitment. Secret: no `Debug`.
 pub struct OwnModel {
@@ -93,19 +100,16 @@ impl OwnModel {
             file: digest,
             layout: layout.options().clone(),
             seed,
-            commitment: committed.column().commitment(),
+            commitment: committed.commitment(),
             registry,
             model: None,
         };
         write_file(&home.model(&digest.to_string()), |out| {
             std::io::Write::write_all(out, file)
         })?;
-        let key = record.commitment.to_string();
-        store.put(
-            Table::Openings,
-            &key,
-            &OpeningBudget::of(committed.column()),
-        )?;
+        let key = record.key();
+        let budget = OpeningBudget::new(committed.opening_limit());
+        store.put(Table::Openings, &key, &budget)?;
         store.put(Table::Models, &key, &record)?;
         Ok(Self {
             record,
@@ -125,7 +129,7 @@ impl OwnModel {
         let network = Self::network(home, &record)?;
         let committed = CommittedModel::new(&layout, &network, &record.seed, srs)?;
         ensure!(
-            committed.column().commitment() == record.commitment,
+            committed.commitment() == record.commitment,
             "the commitment to model {} cannot be opened: its layout or reference string changed",
             record.file
         );
@@ -189,24 +193,22 @@ pub async fn register<C: Chain>(
     if let Some(id) = model.record.model {
         return Ok(id);
     }
-    let commitment = model.record.commitment;
+    let key = model.record.key();
     let call = Call::Register(Registration {
         architecture,
         verifier,
-        points: vec![point(&commitment)],
+        points: points(&model.record.commitment),
         endpoint,
         stake,
     });
-    let receipt = wallet
-        .execute(&format!("register {commitment}"), &call)
-        .await?;
+    let receipt = wallet.execute(&format!("register {key}"), &call).await?;
     let id = receipt.events.iter().find_map(|event| match event {
         ChainEvent::ModelRegistered { model, .. } => Some(*model),
         _ => None,
     });
     let id = id.context("the registration is in a block, but the registry logged nothing")?;
     model.record.model = Some(id);
-    store.put(Table::Models, &commitment.to_string(), &model.record)?;
+    store.put(Table::Models, &key, &model.record)?;
     Ok(id)
 }
 
@@ -218,21 +220,17 @@ pub fn registered(store: &Store) -> anyhow::Result<Vec<(ModelId, ModelRecord)>> 
         .collect())
 }
 
-/// Counts one opening of a commitment, before the proof is made.
-pub fn spend_opening(
-    store: &Store,
-    commitment: &Commitment,
-    fresh: OpeningBudget,
-) -> anyhow::Result<()> {
-    let spent = store.update(Table::Openings, &commitment.to_string(), |budget| {
+/// Counts one opening of the commitment stored under `key`, before the proof is made.
+pub fn spend_opening(store: &Store, key: &str, fresh: OpeningBudget) -> anyhow::Result<()> {
+    let spent = store.update(Table::Openings, key, |budget| {
         let mut budget: OpeningBudget = budget.unwrap_or(fresh);
         budget.spend().map(|()| (budget, ()))
     })?;
     Ok(spent?)
 }
 
-/// Openings left of a commitment.
-pub fn openings_left(store: &Store, commitment: &Commitment) -> anyhow::Result<u32> {
-    let budget: Option<OpeningBudget> = store.get(Table::Openings, &commitment.to_string())?;
+/// Openings left of a model's commitment.
+pub fn openings_left(store: &Store, model: &ModelRecord) -> anyhow::Result<u32> {
+    let budget: Option<OpeningBudget> = store.get(Table::Openings, &model.key())?;
     Ok(budget.map_or(0, |budget| budget.left()))
 }

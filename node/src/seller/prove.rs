@@ -16,7 +16,11 @@ use zknode_protocol::{
 };
 
 use super::{deal::Deal, event::Event, model::spend_opening, Seller};
-use crate::{delivery::ShardOpening, store::Table, testset::point};
+use crate::{
+    delivery::ShardOpening,
+    store::Table,
+    testset::{point, points},
+};
 
 /// Proves what is to be proven; whether there was anything.
 pub async fn prove_next<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
@@ -76,7 +80,7 @@ async fn prove_shard<C: Chain>(
             top1: statement.top1,
             topk: statement.topk,
         },
-        model_points: vec![point(&attestation.model)],
+        model_points: points(&attestation.model),
         shard_points: vec![point(&attestation.shard)],
         path: tree.path(index)?,
         proof: Data(attestation.proof),
@@ -143,8 +147,16 @@ impl<C: Chain> Seller<C> {
         }
         let shard = self.commit(opening)?;
         // The shard's first: the model's openings are worth more.
-        for column in [shard.column(), self.model.committed.column()] {
-            spend_opening(&self.store, &column.commitment(), OpeningBudget::of(column))?;
+        let shard_key = shard.column().commitment().to_string();
+        let budgets = [
+            (shard_key, shard.column().opening_limit()),
+            (
+                self.model.record.key(),
+                self.model.committed.opening_limit(),
+            ),
+        ];
+        for (key, limit) in budgets {
+            spend_opening(&self.store, &key, OpeningBudget::new(limit))?;
         }
         let bar = self.progress.proof(&format!(
             "proving shard {index} of {}",
