@@ -8,7 +8,13 @@
 //! The *floor* is these counts times a machine's own speed for one of each: what no prover of this layout with these
 //! FFTs and MSMs undercuts. `prove / floor` is the overhead of everything else.
 
-use crate::{attestation::AttestationCircuit, gadget::Shape, layout::Layout, srs::Srs};
+use crate::{
+    attestation::AttestationCircuit,
+    gadget::Shape,
+    layout::Layout,
+    srs::Srs,
+    transcript::{POINT_BYTES, SCALAR_BYTES},
+};
 use halo2_proofs::{
     plonk::{Circuit, ConstraintSystem},
     poly::{
@@ -29,6 +35,19 @@ const BOUNDARY_COLUMNS: u64 = 3;
 const RANDOM: u64 = 1;
 /// SHPLONK's two quotients.
 const OPENINGS: u64 = 2;
+
+/// Gas of a verification whatever the circuit: the transaction, the pairing, the quotient.
+const GAS: u64 = 190_000;
+/// ... of an advice column: a point of calldata, its evaluation, a multiplication of the point.
+const ADVICE_GAS: u64 = 8_200;
+/// ... of a column under copies.
+const PERMUTED_GAS: u64 = 10_500;
+/// ... of a fixed column.
+const FIXED_GAS: u64 = 7_000;
+/// ... of a committed instance column.
+const INSTANCE_GAS: u64 = 7_000;
+/// ... of a lookup.
+const LOOKUP_GAS: u64 = 3_000;
 
 /// Columns and operations of one proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +74,10 @@ pub struct Cost {
     pub small_msms: u64,
     /// MSMs of full scalars.
     pub full_msms: u64,
+    /// Exact length of a proof, in bytes.
+    pub proof_bytes: u64,
+    /// Gas of a transaction that verifies one proof and does nothing else. An estimate, within 3 %.
+    pub gas: u64,
     /// Memory while proving, keys and reference string included, in bytes. An estimate.
     pub peak_bytes: u64,
 }
@@ -113,6 +136,12 @@ impl Cost {
         let quotient_pieces = system.degree() as u64 - 1;
         let cosets = quotient_pieces.next_power_of_two();
         let products = permuted_columns.div_ceil(quotient_pieces - 1);
+        let evaluations = system.instance_queries().len()
+            + system.advice_queries().len()
+            + system.fixed_queries().len();
+        let evaluations = evaluations as u64 + RANDOM + permuted_columns + 3 * products - 1;
+        let points = small_columns + full_columns + products + RANDOM + quotient_pieces + OPENINGS;
+        let lookups = layout.options().lanes as u64 * 3 / 2;
         let own = small_columns + full_columns + instance_columns + products;
         let fixed = fixed_columns + permuted_columns + BOUNDARY_COLUMNS;
         let read = own + fixed;
@@ -128,6 +157,13 @@ impl Cost {
             ffts: own + (read + 1) * cosets,
             small_msms: small_columns + instance_columns,
             full_msms: full_columns + products + RANDOM + quotient_pieces + OPENINGS,
+            proof_bytes: points * POINT_BYTES as u64 + evaluations * SCALAR_BYTES as u64,
+            gas: GAS
+                + (small_columns + full_columns) * ADVICE_GAS
+                + permuted_columns * PERMUTED_GAS
+                + fixed_columns * FIXED_GAS
+                + instance_columns * INSTANCE_GAS
+                + lookups * LOOKUP_GAS,
             peak_bytes: Self::peak(layout.rows() as u64, own, fixed, cosets),
         }
     }

@@ -8,6 +8,7 @@ pub mod gadget;
 pub mod key_file;
 pub mod layout;
 pub mod network;
+pub mod plan;
 pub mod plonk;
 pub mod prove;
 pub mod srs;

@@ -35,7 +35,10 @@ const LIES: &[Row] = &[
     ("claim of activations", "other logits, an activation's claim to fit", || other_logits(Activation, dense_input)),
     ("claim of accumulators", "another first layer, an accumulator's claim to fit", other_first_layer),
     ("claim of activations", "other logits, the claim of an activation pooled over all tiles to fit", summed_to_fit),
-    ("claim of activations beside", "another second layer, an activation's claim beside to fit", claim_beside),
+    ("claim of activations beside", "another layer, an activation's claim two tiles to the left to fit", || claim_beside(-2)),
+    ("claim of activations beside", "another layer, an activation's claim to the left to fit", || claim_beside(-1)),
+    ("claim of activations beside", "another layer, an activation's claim to the right to fit", || claim_beside(1)),
+    ("claim of activations beside", "another layer, an activation's claim two tiles to the right to fit", || claim_beside(2)),
     // weights
     ("claim of weights", "other logits, a weight's claim to fit", || other_logits(Weight, dense_bias)),
     ("claim of weights", "other logits, the claim of weights over several columns to fit", wide_weights_to_fit),

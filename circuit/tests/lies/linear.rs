@@ -232,19 +232,23 @@ pub fn batch_ends() -> Lie {
     })
 }
 
-/// Where images are cut: another depthwise layer, and what `fit` changes so that its sides agree.
-fn other_depthwise(fit: fn(&Layout, &mut Claims)) -> Lie {
+/// Where images are cut: another linear layer, and what `fit` changes so that its sides agree.
+fn other_layer(layer: usize, fit: impl Fn(&Layout, &mut Claims) + Send + Sync + 'static) -> Lie {
     let case = Case::cut();
     let layout = case.prover.layout().clone();
-    let other = case.with_layer(1, &cut_net(&mut StdRng::seed_from_u64(99)));
+    let other = case.with_layer(layer, &cut_net(&mut StdRng::seed_from_u64(99)));
     Lie::new(case, run(case, &other)).altered(Arc::new(move |claims| fit(&layout, claims)))
 }
 
-/// ... an activation's claim as the tile beside sees it.
-pub fn claim_beside() -> Lie {
-    other_depthwise(|layout, claims| {
-        let row = layout.activation_start(1).unwrap();
-        balance(layout, claims, 1, cell(ClaimColumn::Beside(1), row));
+fn other_depthwise(fit: fn(&Layout, &mut Claims)) -> Lie {
+    other_layer(1, fit)
+}
+
+/// ... an activation's claim as the tile so far beside sees it.
+pub fn claim_beside(distance: i8) -> Lie {
+    other_layer(3, move |layout, claims| {
+        let row = layout.activation_start(4).unwrap();
+        balance(layout, claims, 3, cell(ClaimColumn::Beside(distance), row));
     })
 }
 
