@@ -97,6 +97,7 @@ impl Glue {
                 Layer::Linear(linear) => builder.linear(index + 1, linear),
                 Layer::SumPool(pool) => builder.sum_pool(index + 1, pool),
                 Layer::Flatten { input } => builder.tensors[input.0].clone(),
+                Layer::MaxPool(_) => vec![],
             };
             builder.tensors.push(cells);
         }
@@ -111,7 +112,7 @@ impl Glue {
         let layers = layout.architecture().layers.iter().enumerate();
         layers.fold(0usize, |rows, (index, layer)| {
             let reads = match layer {
-                Layer::Flatten { .. } => 0,
+                Layer::Flatten { .. } | Layer::MaxPool(_) => 0,
                 Layer::SumPool(pool) => shapes[index + 1].cells().saturating_mul(area(pool.kernel)),
                 Layer::Linear(linear) => linear.terms.iter().fold(0usize, |sum, term| {
                     let taps = shapes[term.input.0]

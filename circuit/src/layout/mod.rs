@@ -57,6 +57,12 @@ pub enum LayoutError {
     /// The network itself is malformed.
     #[error(transparent)]
     Architecture(#[from] ArchitectureError),
+    /// A layer that has no rows yet.
+    #[error("layer {layer}: max pooling is not laid out yet")]
+    MaxPool {
+        /// Index of the layer.
+        layer: usize,
+    },
     /// Lanes outside what the score rows need and the chain can bear.
     #[error("lanes must be an even number in 8..=32, found {0}")]
     Lanes(usize),
@@ -159,6 +165,10 @@ impl Layout {
     pub fn new(architecture: Architecture, options: LayoutOptions) -> Result<Self, LayoutError> {
         let shapes = architecture.shapes()?;
         check_options(&architecture, &options)?;
+        let mut layers = architecture.layers.iter();
+        if let Some(layer) = layers.position(|layer| matches!(layer, Layer::MaxPool(_))) {
+            return Err(LayoutError::MaxPool { layer });
+        }
         let rows_per_cell = options.samples / options.lanes;
         let mut layout = Self {
             activations: vec![None; shapes.len()],
