@@ -92,10 +92,10 @@ fn what_is_written_is_read() {
 #[test]
 fn another_version_is_named() {
     let mut file = write(&network()).unwrap();
-    file[8] = 2;
+    file[8] = 3;
     let error = read(&sealed(file)).unwrap_err();
     assert!(
-        matches!(error, ModelFileError::Version { found: 2 }),
+        matches!(error, ModelFileError::Version { found: 3 }),
         "{error}"
     );
 }

@@ -29,7 +29,7 @@ pub use options::{Grid, LayoutError, LayoutOptions, COMPARE_BITS, LANES};
 pub use tiles::Tile;
 pub use weights::{LayerRuns, Run, WeightRows};
 
-use crate::network::{Architecture, Layer, Output, Shape};
+use crate::network::{Architecture, Layer, Shape};
 use std::ops::Range;
 
 /// Rows at the end of every column that halo2 fills with blinding: its five blinding factors
@@ -127,14 +127,14 @@ impl Layout {
 
     fn place_activations(&mut self) {
         for (index, layer) in self.architecture.layers.iter().enumerate() {
-            match layer {
-                Layer::Linear(linear) if linear.output == Output::Activation => {
-                    self.activations[index + 1] = Some(self.lane_rows);
-                    let cells = self.tiles[index + 1].shape.cells();
-                    let rows = cells.saturating_mul(self.rows_per_cell());
-                    self.lane_rows = self.lane_rows.saturating_add(rows);
-                }
-                _ => {}
+            let committed = layer.committed();
+            if committed > 0 {
+                self.activations[index + 1] = Some(self.lane_rows);
+                let cells = self.tiles[index + 1].shape.cells();
+                let rows = cells
+                    .saturating_mul(committed)
+                    .saturating_mul(self.rows_per_cell());
+                self.lane_rows = self.lane_rows.saturating_add(rows);
             }
         }
     }

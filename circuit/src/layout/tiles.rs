@@ -6,7 +6,7 @@
 //! sides are in the proportion of the stride.
 
 use super::{Grid, LayoutError};
-use crate::network::{Architecture, Layer, Output, Shape, SumPool, TensorId};
+use crate::network::{Architecture, Layer, Output, Padding, Shape, SumPool, TensorId};
 
 /// A tensor under the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +76,15 @@ fn is_whole(layer: Option<&Layer>, shapes: &[Shape], tiles: &[Tile]) -> bool {
         Some(Layer::SumPool(pool)) => {
             tiles[pool.input.0].whole || is_global(pool, shapes[pool.input.0])
         }
+        Some(Layer::MaxPool(pool)) => tiles[pool.input.0].whole,
         Some(Layer::Flatten { input }) => tiles[input.0].whole,
     }
+}
+
+const OVER_THE_EDGE: &str = "a pooling window reaches over the edge of a tile";
+
+fn within(kernel: (usize, usize), stride: (usize, usize)) -> bool {
+    kernel.0 <= stride.0 && kernel.1 <= stride.1
 }
 
 /// Whether a layer can be computed tile by tile; marks what a global pooling reads.
@@ -117,12 +124,15 @@ fn fits(
             tiles[pool.input.0].summed = true;
             Ok(())
         }
-        Layer::SumPool(pool) => {
-            let within = pool.kernel.0 <= pool.stride.0 && pool.kernel.1 <= pool.stride.1;
-            (within && in_proportion(tiles[pool.input.0], pool.stride))
-                .then_some(())
-                .ok_or("a pooling window reaches over the edge of a tile")
-        }
+        Layer::SumPool(pool) => (within(pool.kernel, pool.stride)
+            && in_proportion(tiles[pool.input.0], pool.stride))
+        .then_some(())
+        .ok_or(OVER_THE_EDGE),
+        Layer::MaxPool(pool) => (within(pool.kernel, pool.stride)
+            && pool.padding == Padding::default()
+            && in_proportion(tiles[pool.input.0], pool.stride))
+        .then_some(())
+        .ok_or(OVER_THE_EDGE),
     }
 }
 
@@ -153,6 +163,7 @@ fn check_readers(
                 vec![]
             }
             Layer::SumPool(pool) => vec![pool.input],
+            Layer::MaxPool(pool) => vec![pool.input],
         };
         if reads.iter().any(|id| tiles[id.0].summed) {
             return Err(refuse("it reads a tensor that is also pooled globally"));

@@ -1,6 +1,7 @@
 //! The public half of a model: layer kinds and shapes. It fixes the circuit, so every model of
 //! one architecture shares one verifying key; the weights stay private.
 
+use super::MaxPool;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -114,13 +115,16 @@ pub struct SumPool {
     pub stride: (usize, usize),
 }
 
-/// One layer. Only [`Layer::Linear`] commits cells; the others are views of committed cells.
+/// One layer. [`Layer::Linear`] and [`Layer::MaxPool`] commit cells; the others are views of
+/// committed cells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Layer {
     /// Convolution, dense, residual addition.
     Linear(Linear),
     /// Average or global pooling.
     SumPool(SumPool),
+    /// Max pooling.
+    MaxPool(MaxPool),
     /// `(c, h, w)` read as `(c*h*w, 1, 1)`.
     Flatten {
         /// The tensor that is read.
@@ -223,6 +227,17 @@ impl Term {
     }
 }
 
+impl Layer {
+    /// Activations committed for each cell of the output: none where the layer is a view, or gives logits.
+    pub fn committed(&self) -> usize {
+        match self {
+            Self::Linear(linear) if linear.output == Output::Activation => 1,
+            Self::MaxPool(pool) => pool.steps(),
+            Self::Linear(_) | Self::SumPool(_) | Self::Flatten { .. } => 0,
+        }
+    }
+}
+
 impl Architecture {
     /// Number of classes.
     pub fn classes(&self) -> usize {
@@ -270,6 +285,18 @@ impl Architecture {
                         groups: 1,
                     };
                     let (height, width) = window_positions(index, &window, shape)?;
+                    Shape::new(shape.channels, height, width)
+                }
+                Layer::MaxPool(pool) => {
+                    let shape = input(pool.input)?;
+                    self.check_max_pool(index, pool)?;
+                    let (height, width) = window_positions(index, &pool.window(), shape)?;
+                    let area = pool.kernel.0.saturating_mul(pool.kernel.1);
+                    check_size(Shape::new(
+                        shape.channels.saturating_mul(area),
+                        height,
+                        width,
+                    ))?;
                     Shape::new(shape.channels, height, width)
                 }
                 Layer::Flatten { input: id } => Shape::new(input(*id)?.cells(), 1, 1),

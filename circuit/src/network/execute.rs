@@ -88,7 +88,9 @@ pub struct Network {
 
 /// What one image's run leaves behind. Secret: no `Debug`.
 pub struct Trace {
-    /// Accumulators of every linear layer, bias included, in `(channel, y, x)` order.
+    /// Of every layer that commits cells, in order: accumulators of a linear layer, bias included, in
+    /// `(channel, y, x)` order; differences of a max pooling, shifted by `fraction_bits`, in
+    /// `(step, channel, y, x)` order.
     pub accumulators: Vec<Vec<i64>>,
     /// Accumulators of the last layer.
     pub logits: Vec<i64>,
@@ -192,6 +194,7 @@ impl Network {
                 Layer::SumPool(pool) => {
                     greatest[pool.input.0] * (pool.kernel.0 * pool.kernel.1) as i128
                 }
+                Layer::MaxPool(_) => 255,
                 Layer::Linear(linear) => {
                     if let Some(weights) = weights.next() {
                         reach.push(layer_reach(linear, weights, &greatest));
@@ -233,15 +236,25 @@ impl Network {
             });
         }
         let mut tensors: Vec<Vec<i64>> = vec![pixels.iter().map(|&p| i64::from(p)).collect()];
+        let bits = self.architecture.fraction_bits;
         let mut accumulators = vec![];
+        let mut weights = self.weights.layers.iter();
         for (index, layer) in self.architecture.layers.iter().enumerate() {
             let tensor = match layer {
                 Layer::Flatten { input } => tensors[input.0].clone(),
                 Layer::SumPool(pool) => self.sum_pool(pool, self.shapes[index + 1], &tensors),
+                Layer::MaxPool(pool) => {
+                    let (from, to) = (self.shapes[pool.input.0], self.shapes[index + 1]);
+                    let (mut steps, greatest) = pool.run(from, to, &tensors[pool.input.0]);
+                    steps.iter_mut().for_each(|step| *step <<= bits);
+                    accumulators.push(steps);
+                    greatest
+                }
                 Layer::Linear(linear) => {
-                    let weights = &self.weights.layers[accumulators.len()];
-                    let cells = self.accumulate(linear, weights, &tensors);
-                    let bits = self.architecture.fraction_bits;
+                    let cells = match weights.next() {
+                        Some(weights) => self.accumulate(linear, weights, &tensors),
+                        None => vec![],
+                    };
                     let tensor = cells.iter().map(|z| (z >> bits).clamp(0, 255)).collect();
                     accumulators.push(cells);
                     tensor

@@ -11,6 +11,7 @@
 //!
 //! so ReLU, ReLU6 and linear outputs are one rule: scales and zero points are folded into `w`
 //! and `b` at import, and a zero point shows up again only as the value a border is padded with.
+//! Max pooling takes the greatest byte of a window.
 //! The last layer is not requantized: its accumulators are the logits.
 //!
 //! The accuracy zknode proves is the accuracy of *this* network, never of the float model it
@@ -19,9 +20,11 @@
 mod architecture;
 pub mod execute;
 pub mod import;
+mod max_pool;
 pub mod model_file;
 
 pub use architecture::{
     Architecture, ArchitectureError, Layer, Linear, Output, Padding, Shape, SumPool, TensorId, Term,
 };
 pub use execute::{rank, LinearWeights, Network, NetworkError, Trace, Weights};
+pub use max_pool::MaxPool;

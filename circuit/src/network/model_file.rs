@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! magic         8 bytes  "zknodemd"
-//! version       4        little endian
+//! version       4        little endian: 2 where a layer is a max pooling, else 1
 //! length        4        of the architecture
 //! architecture           JSON
 //! weights       8 each   signed, little endian: per linear layer its terms in order, then its biases
@@ -19,8 +19,8 @@ use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
 const MAGIC: &[u8; 8] = b"zknodemd";
-/// Version of the format.
-const VERSION: u32 = 1;
+/// Latest version of the format; a file has the least that tells its layers.
+const VERSION: u32 = 2;
 /// Magic, version, length.
 const HEAD: usize = 16;
 const DIGEST: usize = 32;
@@ -33,7 +33,7 @@ pub enum ModelFileError {
     #[error("this is not a zknode model file; `zknode model import` makes one from an ONNX file")]
     Magic,
     /// Another version of the format.
-    #[error("the model file has version {found}, this program reads version {VERSION}; import the model again")]
+    #[error("the model file has version {found}, this program reads versions 1 to {VERSION}; update it or import the model again")]
     Version {
         /// The version found.
         found: u32,
@@ -64,7 +64,7 @@ pub enum ModelFileError {
 pub fn write(network: &Network) -> Result<Vec<u8>, ModelFileError> {
     let architecture = serde_json::to_vec(network.architecture())?;
     let mut file = MAGIC.to_vec();
-    file.extend(VERSION.to_le_bytes());
+    file.extend(version(network.architecture()).to_le_bytes());
     file.extend((architecture.len() as u32).to_le_bytes());
     file.extend(architecture);
     for layer in &network.weights().layers {
@@ -84,7 +84,7 @@ pub fn read(file: &[u8]) -> Result<Network, ModelFileError> {
     let rest = file.strip_prefix(MAGIC).ok_or(ModelFileError::Magic)?;
     let (version, rest) = rest.split_first_chunk().ok_or_else(|| length(HEAD))?;
     let version = u32::from_le_bytes(*version);
-    if version != VERSION {
+    if !(1..=VERSION).contains(&version) {
         return Err(ModelFileError::Version { found: version });
     }
     let (size, rest) = rest.split_first_chunk().ok_or_else(|| length(HEAD))?;
@@ -115,6 +115,14 @@ pub fn read(file: &[u8]) -> Result<Network, ModelFileError> {
         })
         .collect();
     Ok(Network::new(architecture, Weights { layers })?)
+}
+
+/// The version of a file with this architecture.
+fn version(architecture: &Architecture) -> u32 {
+    match architecture.has_max_pool() {
+        true => 2,
+        false => 1,
+    }
 }
 
 /// Per linear layer: weights of each term, then biases. At most 2^26 each, by the rules of

@@ -84,7 +84,7 @@ pub fn weight_columns(layout: &Layout, network: &Network) -> Result<Vec<Vec<Fr>>
 }
 
 /// What is added to a committed bias.
-pub(crate) fn bias_offset(layout: &Layout, linear: &Linear) -> i64 {
+fn bias_offset(layout: &Layout, linear: &Linear) -> i64 {
     match linear.output {
         Output::Activation => layout.clip_offset() << layout.architecture().fraction_bits,
         Output::Logits => 0,
@@ -92,7 +92,7 @@ pub(crate) fn bias_offset(layout: &Layout, linear: &Linear) -> i64 {
 }
 
 /// The linear layers of a layout's network, in order.
-pub(crate) fn linear_layers(layout: &Layout) -> impl Iterator<Item = &Linear> {
+fn linear_layers(layout: &Layout) -> impl Iterator<Item = &Linear> {
     layout.architecture().layers.iter().filter_map(|l| match l {
         Layer::Linear(linear) => Some(linear),
         _ => None,

@@ -1,6 +1,6 @@
 //! Phase 1: the lanes, the score rows and the multiplicities, as small integers.
 
-use super::instance::{bias_offset, check_shard, Sample, ShardError};
+use super::instance::{check_shard, Sample, ShardError};
 use crate::{
     layout::Layout,
     network::{Layer, Network, Trace},
@@ -85,21 +85,27 @@ impl Lanes {
         let layers = layout.architecture().layers.iter().enumerate();
         let mut accumulators = trace.accumulators.iter();
         for (index, layer) in layers {
-            let (Layer::Linear(linear), tensor) = (layer, index + 1) else {
+            let tensor = index + 1;
+            if !matches!(layer, Layer::Linear(_) | Layer::MaxPool(_)) {
                 continue;
-            };
+            }
             let accumulators = accumulators.next().map_or(&[][..], Vec::as_slice);
             let Some(start) = layout.activation_start(tensor) else {
                 continue;
             };
-            let offset = bias_offset(layout, linear);
+            let (part, full) = (
+                layout.tiles()[tensor].shape.cells(),
+                layout.shapes()[tensor].cells(),
+            );
+            let offset = layout.clip_offset() << bits;
             for tile in 0..grid.tiles() {
                 let tile = (tile / grid.columns, tile % grid.columns);
                 let slot = layout.slot(n, tile);
                 let lane = slot % layout.options().lanes;
                 let first = start + slot / layout.options().lanes;
-                for cell in 0..layout.tiles()[tensor].shape.cells() {
-                    let accumulator = accumulators[layout.whole_index(tensor, cell, tile)];
+                for cell in 0..layer.committed() * part {
+                    let whole = layout.whole_index(tensor, cell % part, tile);
+                    let accumulator = accumulators[cell / part * full + whole];
                     let row = first + cell * layout.rows_per_cell();
                     let z = accumulator + offset;
                     self.q[lane][row] = z >> bits;

@@ -20,6 +20,8 @@ enum Op {
     },
     /// Sums over two by two positions where the tiles have them.
     Pool,
+    /// The greatest of two by two positions.
+    MaxPool,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -38,7 +40,7 @@ fn op() -> impl Strategy<Value = Op> {
         depthwise: rest.0,
         residual: rest.1,
     });
-    prop_oneof![5 => conv, 1 => Just(Op::Pool)]
+    prop_oneof![5 => conv, 1 => Just(Op::Pool), 1 => Just(Op::MaxPool)]
 }
 
 /// Networks of convolutions, a global pooling and a dense layer.
@@ -49,7 +51,7 @@ pub fn recipe() -> impl Strategy<Value = Recipe> {
         1..=3usize,
         prop_oneof![Just((1, 1)), Just((2, 2)), Just((4, 2)), Just((2, 4))],
     );
-    let options = (4..=5u32, 8..=10u32, 1..=2usize, 2..=6usize, any::<u64>());
+    let options = (4..=5u32, 9..=10u32, 1..=2usize, 2..=6usize, any::<u64>());
     (grid, sides, vec(op(), 1..4), options).prop_map(|(grid, (channels, tile), ops, options)| {
         let input = Shape::new(channels, tile.0 * grid.rows, tile.1 * grid.columns);
         let (fraction_bits, range_bits, rows_per_cell, classes, seed) = options;
@@ -125,7 +127,21 @@ impl Builder {
                 let shape = Shape::new(from.channels, from.height / 2, from.width / 2);
                 self.push(Layer::SumPool(pool), shape);
             }
-            Op::Pool => {}
+            Op::MaxPool
+                if even == (true, true)
+                    && !matches!(self.layers.last(), Some(Layer::SumPool(_))) =>
+            {
+                let pool = MaxPool {
+                    name: format!("max pool {tensor}"),
+                    input: TensorId(tensor),
+                    kernel: (2, 2),
+                    stride: (2, 2),
+                    padding: Padding::default(),
+                };
+                let shape = Shape::new(from.channels, from.height / 2, from.width / 2);
+                self.push(Layer::MaxPool(pool), shape);
+            }
+            Op::Pool | Op::MaxPool => {}
             Op::Conv {
                 kernel,
                 halve,

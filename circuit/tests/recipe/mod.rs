@@ -29,6 +29,13 @@ enum Op {
         kernel: (usize, usize),
         stride: (usize, usize),
     },
+    /// The greatest of windows of a committed tensor.
+    MaxPool {
+        kernel: (usize, usize),
+        stride: (usize, usize),
+        /// Top, left, bottom, right.
+        padding: [usize; 4],
+    },
 }
 
 /// How a network is spread over a circuit.
@@ -69,14 +76,21 @@ fn op() -> impl Strategy<Value = Op> {
     let residual =
         (any::<bool>(), any::<u8>()).prop_map(|(wide, border)| Op::Residual { wide, border });
     let pool = (pair(2), pair(2)).prop_map(|(kernel, stride)| Op::Pool { kernel, stride });
-    prop_oneof![3 => conv, 2 => residual, 1 => pool]
+    let max_pool = (pair(3), pair(3), proptest::array::uniform4(0..3usize)).prop_map(
+        |(kernel, stride, padding)| Op::MaxPool {
+            kernel,
+            stride,
+            padding,
+        },
+    );
+    prop_oneof![3 => conv, 2 => residual, 1 => pool, 2 => max_pool]
 }
 
 pub fn recipe() -> impl Strategy<Value = Recipe> {
     let shape = (1..=3usize, 1..=5usize, 1..=5usize);
     let options = (
         4..=5u32,
-        8..=10u32,
+        9..=10u32,
         prop_oneof![
             Just(8usize),
             Just(9),
@@ -119,6 +133,17 @@ pub fn recipe() -> impl Strategy<Value = Recipe> {
 struct Builder {
     layers: Vec<Layer>,
     shapes: Vec<Shape>,
+}
+
+/// Padding, top, left, bottom and right, that leaves no window in the border.
+fn within(padding: [usize; 4], kernel: (usize, usize), value: u8) -> Padding {
+    Padding {
+        top: padding[0].min(kernel.0 - 1),
+        left: padding[1].min(kernel.1 - 1),
+        bottom: padding[2].min(kernel.0 - 1),
+        right: padding[3].min(kernel.1 - 1),
+        value,
+    }
 }
 
 fn plain(input: usize, groups: usize) -> Term {
@@ -172,6 +197,30 @@ impl Builder {
                     self.push(Layer::SumPool(pool), shape);
                 }
             }
+            Op::MaxPool {
+                kernel,
+                stride,
+                padding,
+            } => {
+                let padding = within(padding, kernel, 0);
+                let (high, wide) = (padding.top + padding.bottom, padding.left + padding.right);
+                let height = span(from.height, high, kernel.0, stride.0);
+                let width = span(from.width, wide, kernel.1, stride.1);
+                let committed = !matches!(self.layers.last(), Some(Layer::SumPool(_)));
+                if let (Some(height), Some(width), true, true) =
+                    (height, width, committed, kernel.0 * kernel.1 > 1)
+                {
+                    let pool = MaxPool {
+                        name: format!("max pool {tensor}"),
+                        input: TensorId(tensor),
+                        kernel,
+                        stride,
+                        padding,
+                    };
+                    let shape = Shape::new(from.channels, height, width);
+                    self.push(Layer::MaxPool(pool), shape);
+                }
+            }
             Op::Conv {
                 kernel,
                 stride,
@@ -180,13 +229,7 @@ impl Builder {
                 outputs,
                 twice,
             } => {
-                let padding = Padding {
-                    top: padding[0].min(kernel.0 - 1),
-                    left: padding[1].min(kernel.1 - 1),
-                    bottom: padding[2].min(kernel.0 - 1),
-                    right: padding[3].min(kernel.1 - 1),
-                    value: border,
-                };
+                let padding = within(padding, kernel, border);
                 let (high, wide) = (padding.top + padding.bottom, padding.left + padding.right);
                 let height = span(from.height, high, kernel.0, stride.0);
                 let width = span(from.width, wide, kernel.1, stride.1);

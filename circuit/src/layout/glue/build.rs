@@ -3,7 +3,7 @@
 use super::{CellRef, ClaimColumn, Glue, Step};
 use crate::{
     layout::Layout,
-    network::{Layer, Linear, Output, Shape, Term},
+    network::{Layer, Linear, MaxPool, Output, Shape, Term},
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,7 +18,7 @@ pub(super) const ZERO: CellRef = CellRef {
     column: ClaimColumn::A,
     row: 0,
 };
-const T: CellRef = CellRef {
+pub(super) const T: CellRef = CellRef {
     column: ClaimColumn::B,
     row: 0,
 };
@@ -41,6 +41,8 @@ pub(super) enum Source {
     },
     /// The cells of another tensor, in their order.
     Same(usize),
+    /// The greatest cells of windows of a tensor: the first cell of each and the steps in the lanes, from this row on.
+    Greatest { pool: MaxPool, start: usize },
     /// One claim a cell: a tensor that is whole, or read by nothing.
     Whole(Vec<CellRef>),
 }
@@ -99,6 +101,7 @@ impl<'a> Builder<'a> {
                 kernel: pool.kernel,
                 stride: pool.stride,
             },
+            Layer::MaxPool(pool) => self.max_pool(tensor, pool),
             Layer::Flatten { input } => Source::Same(input.0),
         };
         self.sources.push(source);
@@ -138,7 +141,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Evaluation in `t` over positions; a single position is its own evaluation.
-    fn over_positions(&mut self, cells: &[CellRef]) -> CellRef {
+    pub(super) fn over_positions(&mut self, cells: &[CellRef]) -> CellRef {
         match cells {
             [single] => *single,
             _ => self.horner(T, cells),
@@ -165,17 +168,28 @@ impl<'a> Builder<'a> {
         power
     }
 
+    fn two(&mut self) -> CellRef {
+        if let Some(&known) = self.constants.get(&2) {
+            return known;
+        }
+        let one = self.one;
+        let two = self.horner(one, &[one, one]);
+        self.constants.insert(2, two);
+        two
+    }
+
+    /// `2^exponent`.
+    pub(super) fn two_power(&mut self, exponent: usize) -> CellRef {
+        let two = self.two();
+        self.power(two, exponent)
+    }
+
     /// A constant.
     pub(super) fn constant(&mut self, value: u8) -> CellRef {
         if let Some(&known) = self.constants.get(&value) {
             return known;
         }
-        let one = self.one;
-        let two = match self.constants.get(&2) {
-            Some(&two) => two,
-            None => self.horner(one, &[one, one]),
-        };
-        self.constants.insert(2, two);
+        let (one, two) = (self.one, self.two());
         let bits: Vec<_> = (0..8)
             .map(|bit| if value >> bit & 1 == 1 { one } else { ZERO })
             .collect();

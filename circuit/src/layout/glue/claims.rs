@@ -20,7 +20,7 @@ use super::build::{cell, grid, Builder, Source, ZERO};
 use super::{CellRef, ClaimColumn, Step};
 
 /// Rows and columns of tiles between a tile and the one that is read.
-type Shift = (isize, isize);
+pub(super) type Shift = (isize, isize);
 
 /// Where no slot has a tile.
 const NOWHERE: Shift = (isize::MAX, isize::MAX);
@@ -28,7 +28,7 @@ const NOWHERE: Shift = (isize::MAX, isize::MAX);
 /// Claims that take rows of the program, so that they are computed once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Key {
-    /// A cell of a tensor.
+    /// A cell of a tensor, or of the lanes' cells of the layer that makes it.
     Cell(usize, usize, Shift),
     /// The same with a border.
     Bordered(usize, usize, Shift, u8),
@@ -80,7 +80,7 @@ impl Builder<'_> {
     }
 
     /// The claim of a cell of the tile at `shift`; `None` where no tile has such a neighbour.
-    fn claim(&mut self, tensor: usize, index: usize, shift: Shift) -> Option<CellRef> {
+    pub(super) fn claim(&mut self, tensor: usize, index: usize, shift: Shift) -> Option<CellRef> {
         let tiles = self.layout.options().grid;
         if shift.0.unsigned_abs() >= tiles.rows || shift.1.unsigned_abs() >= tiles.columns {
             return None;
@@ -88,8 +88,17 @@ impl Builder<'_> {
         Some(match &self.sources[tensor] {
             Source::Whole(cells) => cells[index],
             &Source::Same(input) => return self.claim(input, index, shift),
-            &Source::Lanes(start) => self.lanes(tensor, index, start, shift),
+            &Source::Lanes(start) => {
+                let first = start + index * self.layout.rows_per_cell();
+                self.lanes((tensor, index), first, shift)
+            }
             Source::Image => self.pixel(index, shift),
+            Source::Greatest { pool, start } => {
+                let (pool, start) = (pool.clone(), *start);
+                self.once(Key::Cell(tensor, index, shift), |builder| {
+                    builder.greatest(tensor, index, (&pool, start), shift)
+                })
+            }
             &Source::Sums {
                 input,
                 kernel,
@@ -122,7 +131,13 @@ impl Builder<'_> {
         self.horner(self.one, &cells)
     }
 
-    fn lanes(&mut self, tensor: usize, index: usize, start: usize, (dy, dx): Shift) -> CellRef {
+    /// The claim of a cell whose rows in the lanes start at `first`.
+    pub(super) fn lanes(
+        &mut self,
+        (tensor, index): (usize, usize),
+        first: usize,
+        (dy, dx): Shift,
+    ) -> CellRef {
         let (rows, lanes) = (self.layout.rows_per_cell(), self.layout.options().lanes);
         let column = match dx {
             0 => ClaimColumn::Activation,
@@ -131,7 +146,6 @@ impl Builder<'_> {
         let reach = &mut self.glue.reach;
         reach.left = reach.left.max(dx.min(0).unsigned_abs());
         reach.right = reach.right.max(dx.max(0).unsigned_abs());
-        let first = start + index * rows;
         if dy >= 0 {
             return cell(column, first + dy.unsigned_abs());
         }

@@ -21,6 +21,7 @@
 
 mod build;
 mod claims;
+mod max_pool;
 
 use super::{Layout, Tile};
 use crate::network::Layer;
@@ -170,6 +171,10 @@ impl Glue {
                 Layer::Flatten { .. } => 0,
                 Layer::SumPool(pool) if whole => tiles[pool.input.0].shape.cells(),
                 Layer::SumPool(pool) => shape.cells().saturating_mul(area(pool.kernel)),
+                // Both sides of each step, and the greatest cell after it.
+                Layer::MaxPool(pool) => {
+                    shape.cells().saturating_mul(pool.steps()).saturating_mul(5)
+                }
                 Layer::Linear(linear) => linear.terms.iter().fold(0usize, |sum, term| {
                     let taps = tiles[term.input.0]
                         .shape

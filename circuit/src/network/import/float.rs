@@ -1,7 +1,7 @@
 //! The float model in the integer network's own layers: what a file is lowered to, what calibration
 //! runs and what the integer network is compared with.
 
-use super::super::{Architecture, Layer, Linear, Output, Shape, SumPool, Term};
+use super::super::{Architecture, Layer, Linear, MaxPool, Output, Shape, SumPool, Term};
 use super::{ImportError, Normalization};
 
 /// Least and greatest value of a tensor; an activation function when a layer ends with it.
@@ -192,6 +192,9 @@ impl FloatModel {
                 Layer::SumPool(pool) => {
                     average(pool, self.shapes[pool.input.0], to, &tensors[pool.input.0])
                 }
+                Layer::MaxPool(pool) => {
+                    greatest(pool, self.shapes[pool.input.0], to, &tensors[pool.input.0])
+                }
                 Layer::Linear(linear) => match weights.next() {
                     Some(weights) => self.linear(linear, weights, &tensors),
                     None => vec![],
@@ -275,6 +278,17 @@ fn average(pool: &SumPool, from: Shape, to: Shape, cells: &[f32]) -> Vec<f32> {
         }
     }
     averages
+}
+
+/// A border never wins.
+fn greatest(pool: &MaxPool, from: Shape, to: Shape, cells: &[f32]) -> Vec<f32> {
+    let mut greatest = vec![f32::NEG_INFINITY; to.cells()];
+    for tap in 0..=pool.steps() {
+        for (greatest, cell) in greatest.iter_mut().zip(pool.reads(tap, from, to)) {
+            *greatest = cell.map_or(*greatest, |cell| greatest.max(cells[cell]));
+        }
+    }
+    greatest
 }
 
 /// All `(y, x)`, row by row.

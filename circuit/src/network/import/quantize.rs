@@ -102,6 +102,11 @@ pub(super) fn quantize(
                 let zero = from.zero.iter().map(|zero| zero * window).collect();
                 Meaning::new(scale, zero, from.greatest * window, seen)
             }
+            Layer::MaxPool(pool) => {
+                let from = &meanings[pool.input.0];
+                let (scale, zero) = (from.scale.clone(), from.zero.clone());
+                Meaning::new(scale, zero, from.greatest, seen)
+            }
             Layer::Linear(linear) => {
                 let Some(weights) = linears.next() else {
                     continue;
@@ -272,7 +277,7 @@ fn narrowed(network: Network) -> Result<Network, ImportError> {
         _ => None,
     });
     let bounds: Vec<_> = linears.zip(network.bounds()).collect();
-    for range_bits in 2..architecture.range_bits {
+    for range_bits in network.architecture().least_range_bits()..architecture.range_bits {
         architecture.range_bits = range_bits;
         let total = bounds.iter().all(|(output, (low, high))| {
             let (allowed_low, allowed_high) = architecture.allowed(*output);

@@ -35,7 +35,7 @@ pub struct ImportReport {
 pub struct LayerReport {
     /// Name in the source model.
     pub name: String,
-    /// `convolution`, `dense`, `sum`, `pool` or `flatten`.
+    /// `convolution`, `dense`, `sum`, `pool`, `max pool` or `flatten`.
     pub kind: &'static str,
     /// Output shape.
     pub shape: Shape,
@@ -127,6 +127,7 @@ fn describe(layer: &Layer) -> (String, &'static str) {
     match layer {
         Layer::Flatten { .. } => ("flatten".into(), "flatten"),
         Layer::SumPool(pool) => (pool.name.clone(), "pool"),
+        Layer::MaxPool(pool) => (pool.name.clone(), "max pool"),
         Layer::Linear(linear) => {
             let kind = match &linear.terms[..] {
                 [term] if term.kernel == (1, 1) && linear.shape.positions() == 1 => "dense",
@@ -196,5 +197,12 @@ fn cut_off(
         let outside = |z: &&i64| (**z >> bits) < *low || (**z >> bits) > *high;
         cells.iter().filter(outside).count()
     };
-    Ok(trace.accumulators.iter().zip(limits).map(count).collect())
+    let committing = network.architecture().layers.iter().filter(|layer| {
+        let is_linear = matches!(layer, Layer::Linear(_));
+        is_linear || matches!(layer, Layer::MaxPool(_))
+    });
+    let linear = committing.zip(&trace.accumulators);
+    let linear = linear.filter(|(layer, _)| matches!(layer, Layer::Linear(_)));
+    let cells = linear.map(|(_, cells)| cells);
+    Ok(cells.zip(limits).map(count).collect())
 }

@@ -58,6 +58,7 @@ fn readers(layers: &[Lowered], tensors: usize) -> Vec<usize> {
         match &lowered.layer {
             Layer::Linear(linear) => linear.terms.iter().for_each(|t| readers[t.input.0] += 1),
             Layer::SumPool(pool) => readers[pool.input.0] += 1,
+            Layer::MaxPool(pool) => readers[pool.input.0] += 1,
             Layer::Flatten { input } => readers[input.0] += 1,
         }
     }

@@ -136,6 +136,7 @@ impl Stack {
             id = match (&lowered.layer, &lowered.weights) {
                 (_, Some(weights)) => return weights.clamp,
                 (Layer::SumPool(pool), _) => pool.input,
+                (Layer::MaxPool(pool), _) => pool.input,
                 (Layer::Flatten { input }, _) => *input,
                 (Layer::Linear(_), None) => break,
             };
@@ -151,6 +152,7 @@ impl Stack {
         };
         match &self.layers[index].layer {
             Layer::SumPool(_) => self.bounds(id).low >= 0.0,
+            Layer::MaxPool(pool) => self.has_zero_byte(pool.input, pixels),
             _ => true,
         }
     }
@@ -185,6 +187,7 @@ impl Stack {
                         linear.terms.iter().for_each(|t| needed[t.input.0] = true)
                     }
                     Layer::SumPool(pool) => needed[pool.input.0] = true,
+                    Layer::MaxPool(pool) => needed[pool.input.0] = true,
                     Layer::Flatten { input } => needed[input.0] = true,
                 }
             }
@@ -204,6 +207,7 @@ impl Stack {
                     }
                 }
                 Layer::SumPool(pool) => moved(&mut pool.input),
+                Layer::MaxPool(pool) => moved(&mut pool.input),
                 Layer::Flatten { input } => moved(input),
             }
             layers.push(lowered.layer);
