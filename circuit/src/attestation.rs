@@ -183,7 +183,7 @@ impl AttestationCircuit {
         let glue = self.layout.glue();
         let cell = |cell: CellRef| Cell {
             row_offset: cell.row as usize,
-            column: claims[cell.column.index(glue.reach())].into(),
+            column: claims[cell.column.index(self.layout.reach())].into(),
         };
         for (index, &step) in glue.steps().iter().enumerate() {
             let here = |column: Column<Advice>| Cell {

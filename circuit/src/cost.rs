@@ -37,7 +37,7 @@ const RANDOM: u64 = 1;
 const OPENINGS: u64 = 2;
 
 /// Gas of a verification whatever the circuit: the transaction, the pairing, the quotient.
-const GAS: u64 = 190_000;
+const GAS: u64 = 219_500;
 /// ... of an advice column: a point of calldata, its evaluation, a multiplication of the point.
 const ADVICE_GAS: u64 = 8_200;
 /// ... of a column under copies.
@@ -45,7 +45,7 @@ const PERMUTED_GAS: u64 = 10_500;
 /// ... of a fixed column.
 const FIXED_GAS: u64 = 7_000;
 /// ... of a committed instance column.
-const INSTANCE_GAS: u64 = 7_000;
+const INSTANCE_GAS: u64 = 9_100;
 /// ... of a lookup.
 const LOOKUP_GAS: u64 = 3_000;
 

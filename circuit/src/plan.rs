@@ -1,7 +1,8 @@
 //! The search for a layout: given a network, memory and gas, the number of rows, lanes and tiles that prove a sample the
 //! fastest by the cost model.
 //!
-//! Every candidate is laid out in full, so what it costs is known, not guessed; only the seconds are an estimate.
+//! Every candidate is laid out but for its glue program, so what it costs is known, not guessed; only the seconds are an
+//! estimate.
 
 use crate::{
     cost::{Cost, Speed},
@@ -65,8 +66,8 @@ pub enum PlanError {
 const LANES: [usize; 4] = [8, 12, 16, 20];
 /// Most lanes that are tried on images that are cut.
 const MOST_LANES: usize = 28;
-/// A larger proof is preferred to a smaller one that is faster by less than this.
-const WORTH: f64 = 0.05;
+/// Times within this factor are about the same.
+const NEAR: f64 = 1.1;
 
 /// The layout that proves a sample the fastest within the limits.
 pub fn search(
@@ -75,64 +76,69 @@ pub fn search(
     limits: &Limits,
 ) -> Result<Layout, PlanError> {
     let shapes = architecture.shapes().map_err(LayoutError::from)?;
-    let mut best: Option<(f64, Layout)> = None;
+    let mut candidates = vec![];
     let (mut least_memory, mut least_gas) = (u64::MAX, u64::MAX);
-    let mut refused = LayoutError::RowsExponent(*limits.k.start());
+    let mut refused = None;
     for (grid, lanes) in spreads(architecture, &shapes, wishes) {
         for k in wishes.k.map_or(limits.k.clone(), |k| k..=k) {
-            let layout = match lay_out(architecture, wishes, (k, lanes, grid)) {
-                Ok(layout) => layout,
+            let sketch = match sketch(architecture, wishes, (k, lanes, grid)) {
+                Ok(sketch) => sketch,
                 Err(error) => {
-                    // Where a row count is all that is wrong, it says the most.
-                    if !matches!(refused, LayoutError::Rows { .. }) {
-                        refused = error;
+                    // Where rows are all that is wrong, they say the most.
+                    let rows = |error: &LayoutError| matches!(error, LayoutError::Rows { .. });
+                    if refused.as_ref().is_none_or(|known| !rows(known)) || rows(&error) {
+                        refused = Some(error);
                     }
                     continue;
                 }
             };
-            let cost = Cost::of(&layout);
+            let cost = Cost::of(&sketch);
             least_memory = least_memory.min(cost.peak_bytes);
             least_gas = least_gas.min(cost.gas);
-            if cost.peak_bytes > limits.memory || cost.gas > limits.gas {
-                continue;
-            }
-            let seconds = cost.floor(&Speed::two_cores(k)) / layout.options().samples as f64;
-            let worth = 1.0 - WORTH;
-            let better = best.as_ref().is_none_or(|(least, chosen)| {
-                match layout.options().samples > chosen.options().samples {
-                    true => seconds * worth < *least,
-                    false => seconds < *least * worth,
-                }
-            });
-            if better {
-                best = Some((seconds, layout));
-            }
-            // More rows hold no more samples of a cut image, and a fixed number of samples is held already.
-            if grid.rows > 1 || wishes.samples.is_some() {
-                break;
+            if cost.peak_bytes <= limits.memory && cost.gas <= limits.gas {
+                let samples = sketch.options().samples as f64;
+                let seconds = cost.floor(&Speed::two_cores(k)) / samples;
+                candidates.push((k, seconds, sketch.options().clone()));
             }
         }
     }
-    match best {
-        Some((_, layout)) => Ok(layout),
-        None if least_gas < u64::MAX => Err(PlanError::Limits {
+    // By time; of about the same time the one of fewer rows, which needs less memory.
+    candidates.sort_by(|a, b| f64::total_cmp(&a.1, &b.1));
+    while let Some(&(_, fastest, _)) = candidates.first() {
+        let near = candidates.iter().enumerate();
+        let near = near.filter(|(_, candidate)| candidate.1 <= fastest * NEAR);
+        let Some((index, _)) = near.min_by_key(|(index, candidate)| (candidate.0, *index)) else {
+            break;
+        };
+        let (k, _, options) = candidates.remove(index);
+        let layout = match wishes.samples {
+            Some(_) => Layout::new(architecture.clone(), options),
+            None => Layout::largest(architecture, k, options.lanes, options.grid, options.top_k),
+        };
+        match layout {
+            Ok(layout) => return Ok(layout),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        Some(refused) if least_gas == u64::MAX => Err(refused.into()),
+        _ => Err(PlanError::Limits {
             memory: limits.memory,
             gas: limits.gas,
             least_memory,
             least_gas,
         }),
-        None => Err(refused.into()),
     }
 }
 
-fn lay_out(
+fn sketch(
     architecture: &Architecture,
     wishes: &Wishes,
     (k, lanes, grid): (u32, usize, Grid),
 ) -> Result<Layout, LayoutError> {
     match wishes.samples {
-        None => Layout::largest(architecture, k, lanes, grid, wishes.top_k),
-        Some(samples) => Layout::new(
+        None => Layout::largest_sketch(architecture, k, lanes, grid, wishes.top_k),
+        Some(samples) => Layout::sketch(
             architecture.clone(),
             LayoutOptions {
                 k,
@@ -165,7 +171,7 @@ fn spreads(architecture: &Architecture, shapes: &[Shape], wishes: &Wishes) -> Ve
         .collect()
 }
 
-/// One tile, and the finest square-sided cuts that divide all tensors before a global pooling.
+/// One tile, and what divides the sides of all tensors before a global pooling: columns, and as many rows as columns.
 fn grids(architecture: &Architecture, shapes: &[Shape]) -> Vec<Grid> {
     let mut sides = (0, 0);
     for (tensor, shape) in shapes.iter().enumerate() {
@@ -183,6 +189,9 @@ fn grids(architecture: &Architecture, shapes: &[Shape]) -> Vec<Grid> {
     for divisor in 2..=sides.0.max(sides.1).min(16) {
         if sides.0.is_multiple_of(divisor) && sides.1.is_multiple_of(divisor) {
             grids.insert((divisor, divisor));
+        }
+        if sides.1.is_multiple_of(divisor) {
+            grids.insert((1, divisor));
         }
     }
     grids

@@ -84,7 +84,7 @@ fn is_free(layout: &Layout, kind: Kind, row: usize) -> bool {
             match kind {
                 Kind::Q(j) => !q.contains(&j),
                 // Claims beside fold score rows like any other.
-                Kind::Y(j) => !y.contains(&j) && layout.glue().reach() == Reach::default(),
+                Kind::Y(j) => !y.contains(&j) && layout.reach() == Reach::default(),
                 _ => unreachable!("score rows are told apart in q and y only"),
             }
         }
@@ -143,7 +143,7 @@ fn look_up_every_copy(case: &Case) {
     let statement = Statement::new(counts, context(7));
     let grid = Grid::new(case, &case.witness(lanes), &statement);
     let claims = grid.columns.claims();
-    let reach = case.layout().glue().reach();
+    let reach = case.layout().reach();
     let place = |cell: CellRef| (claims[cell.column.index(reach)].index(), cell.row as usize);
     let mut cycles: HashMap<(usize, usize), usize> = HashMap::new();
     for column in claims.iter().map(Column::index) {

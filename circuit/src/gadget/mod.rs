@@ -54,7 +54,7 @@ impl From<&Layout> for Shape {
             top_k: layout.options().top_k,
             weight_columns: layout.weights().columns(),
             grid: layout.options().grid,
-            reach: layout.glue().reach(),
+            reach: layout.reach(),
         }
     }
 }

@@ -37,6 +37,7 @@ use std::ops::Range;
 pub const BLINDING_ROWS: usize = 6;
 /// Salt rows of a committed column: fewer hide nothing, more buy openings.
 const SALT_ROWS: Range<usize> = 256..4096;
+const GLUE: &str = "the glue program";
 /// Most columns that weights are spread over: each costs a commitment of the model.
 const WEIGHT_COLUMNS: std::ops::RangeInclusive<usize> = 1..=16;
 
@@ -83,12 +84,22 @@ pub struct Layout {
     runs: Vec<Option<LayerRuns>>,
     lane_rows: usize,
     score: ScoreRows,
+    reach: Reach,
     glue: Glue,
 }
 
 impl Layout {
     /// Lays out `architecture` for proofs of `options.samples` samples.
     pub fn new(architecture: Architecture, options: LayoutOptions) -> Result<Self, LayoutError> {
+        Self::sketch(architecture, options)?.finish()
+    }
+
+    /// Everything but the glue program, which takes the most time: enough to tell what a proof costs, if the program
+    /// fits.
+    pub(crate) fn sketch(
+        architecture: Architecture,
+        options: LayoutOptions,
+    ) -> Result<Self, LayoutError> {
         let shapes = architecture.shapes()?;
         options::check(&architecture, &options)?;
         let tiles = tiles::cut(&architecture, &shapes, options.grid)?;
@@ -102,6 +113,7 @@ impl Layout {
                 classes: architecture.classes(),
                 samples: options.samples,
             },
+            reach: Reach::default(),
             glue: Glue::default(),
             architecture,
             options,
@@ -119,10 +131,18 @@ impl Layout {
             layout.last() - 1,
         )?;
         let needed = Glue::least_rows(&layout);
-        layout.fits("the glue program", needed, layout.last())?;
-        layout.glue = Glue::build(&layout);
-        layout.fits("the glue program", layout.glue.end(), layout.last())?;
+        layout.fits(GLUE, needed, layout.last())?;
+        layout.reach = Reach::of(&layout);
         Ok(layout)
+    }
+
+    /// Writes the glue program of a sketch.
+    pub(crate) fn finish(mut self) -> Result<Self, LayoutError> {
+        match Glue::build(&self) {
+            Some(glue) => self.glue = glue,
+            None => self.fits(GLUE, self.last() + 1, self.last())?,
+        }
+        Ok(self)
     }
 
     fn place_activations(&mut self) {
@@ -179,9 +199,35 @@ impl Layout {
         grid: Grid,
         top_k: usize,
     ) -> Result<Self, LayoutError> {
+        let mut sketch = Self::largest_sketch(architecture, k, lanes, grid, top_k)?;
+        let unit = lanes / grid.columns.max(1);
+        // Of the program, only the sum of the slots' weights grows with the batch: a few tries fit it.
+        loop {
+            let options = sketch.options.clone();
+            match sketch.finish() {
+                Err(LayoutError::Rows { .. }) if grid.rows == 1 && options.samples > unit => {
+                    let samples = options.samples / unit * 7 / 8 * unit;
+                    let options = LayoutOptions {
+                        samples: samples.max(unit),
+                        ..options
+                    };
+                    sketch = Self::sketch(architecture.clone(), options)?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    pub(crate) fn largest_sketch(
+        architecture: &Architecture,
+        k: u32,
+        lanes: usize,
+        grid: Grid,
+        top_k: usize,
+    ) -> Result<Self, LayoutError> {
         let unit = lanes / grid.columns.max(1);
         let try_groups = |groups: usize| {
-            Self::new(
+            Self::sketch(
                 architecture.clone(),
                 LayoutOptions {
                     k,
@@ -196,7 +242,7 @@ impl Layout {
         if grid.rows > 1 {
             return Ok(best);
         }
-        let (mut low, mut high) = (1, (1 << k) / lanes + 1);
+        let (mut low, mut high) = (1, (1usize << k.min(22)) / lanes.max(1) + 1);
         while low + 1 < high {
             let middle = (low + high) / 2;
             match try_groups(middle) {
@@ -298,9 +344,22 @@ impl Layout {
     pub fn runs_of(&self, tensor: usize) -> Option<&LayerRuns> {
         self.runs.get(tensor).and_then(Option::as_ref)
     }
+    /// Rows of the weight columns that the layer which makes `tensor` takes.
+    pub fn weight_rows_of(&self, tensor: usize) -> usize {
+        let runs = self.weights.runs();
+        let Some(own) = self.runs_of(tensor) else {
+            return 0;
+        };
+        let first = own.terms.first().copied().unwrap_or(own.bias);
+        runs[own.bias].start + runs[own.bias].rows - runs[first].start
+    }
     /// The score region.
     pub fn score(&self) -> &ScoreRows {
         &self.score
+    }
+    /// How far into the tiles at the sides layers read.
+    pub fn reach(&self) -> Reach {
+        self.reach
     }
     /// The glue program.
     pub fn glue(&self) -> &Glue {

@@ -61,7 +61,7 @@ impl Claims {
         let weights = fold_weights(layout, committed.model, challenges.eta);
         let zero = || vec![Fr::zero(); layout.usable()];
         let mut columns = vec![data, y, z, weights, zero(), zero(), zero()];
-        let reach = layout.glue().reach();
+        let reach = layout.reach();
         let beside = reach.distances();
         columns.extend(beside.map(|distance| fold_beside(layout, lanes, distance, challenges)));
         let mut claims = Self {

@@ -2,14 +2,15 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{bail, Context};
 use clap::{Args, Subcommand};
 use rand::rngs::OsRng;
+use serde::Serialize;
 use serde_json::json;
 use zknode_circuit::{
     cost::Cost,
-    layout::{Grid, Layout, LayoutOptions},
-    network::{model_file, Architecture},
+    layout::{Grid, Layout},
+    network::{model_file, Architecture, Layer},
+    plan::{self, Limits, Wishes},
 };
 use zknode_protocol::{
     chain::{Call, Chain},
@@ -19,6 +20,7 @@ use zknode_protocol::{
 use super::{import::Import, value, Session};
 use crate::{
     home::{read_file, write_file},
+    memory,
     output::Answer,
     seller::model::{deploy_verifier, register, OwnModel},
     setup,
@@ -28,59 +30,56 @@ use crate::{
 /// Longest model file.
 pub const MAX_MODEL: u64 = 2 << 30;
 /// Smallest and largest `k` tried when none is given.
-const USUAL_K: std::ops::RangeInclusive<u32> = 12..=20;
+const USUAL_K: std::ops::RangeInclusive<u32> = 12..=21;
+/// Share of this machine's memory that a proof may take unless told otherwise.
+const MEMORY_SHARE: f64 = 0.8;
+/// Memory where the system does not tell.
+const USUAL_MEMORY: u64 = 16_000_000_000;
 
-/// How proofs are laid out.
+/// How proofs are laid out; what is not given is searched for.
 #[derive(Args)]
 pub struct LayoutArgs {
-    /// log2 of the rows of a proof [default: the least that holds the network].
+    /// log2 of the rows of a proof.
     #[arg(long)]
     k: Option<u32>,
     /// Column triples for activations: more are cheaper to prove and dearer on chain.
-    #[arg(long, default_value_t = 8)]
-    lanes: usize,
+    #[arg(long)]
+    lanes: Option<usize>,
     /// Tiles that images are cut into, such as 7x7: for a few large images. Divides the sides of every tensor.
-    #[arg(long, default_value_t = Grid::WHOLE)]
-    grid: Grid,
+    #[arg(long)]
+    grid: Option<Grid>,
     /// The k of top-k.
     #[arg(long, default_value_t = 5)]
     top_k: usize,
-    /// Samples in a proof, a multiple of the lanes [default: as many as fit].
+    /// Samples in a proof [default: as many as fit].
     #[arg(long)]
     shard_size: Option<usize>,
+    /// Memory a proof may take, in GB [default: 80 % of this machine's].
+    #[arg(long, value_name = "GB")]
+    memory_limit: Option<f64>,
+    /// Gas that verifying a proof on chain may take.
+    #[arg(long, value_name = "GAS", default_value_t = 850_000)]
+    gas_limit: u64,
 }
 
 impl LayoutArgs {
-    /// The layout of an architecture.
+    /// The layout of an architecture that proves a sample the fastest within the limits.
     pub fn layout(&self, architecture: &Architecture) -> anyhow::Result<Arc<Layout>> {
-        let top_k = self.top_k.min(architecture.classes().max(1));
-        let at = |k: u32| match self.shard_size {
-            None => Layout::largest(architecture, k, self.lanes, self.grid, top_k),
-            Some(samples) => {
-                let options = LayoutOptions {
-                    k,
-                    lanes: self.lanes,
-                    samples,
-                    grid: self.grid,
-                    top_k,
-                };
-                Layout::new(architecture.clone(), options)
-            }
+        let memory = self.memory_limit.map(|gigabytes| (gigabytes * 1e9) as u64);
+        let share = memory::total().map(|all| (all as f64 * MEMORY_SHARE) as u64);
+        let wishes = Wishes {
+            k: self.k,
+            lanes: self.lanes,
+            samples: self.shard_size,
+            grid: self.grid,
+            top_k: self.top_k.min(architecture.classes().max(1)),
         };
-        if let Some(k) = self.k {
-            return Ok(Arc::new(at(k)?));
-        }
-        let mut refused = None;
-        for k in USUAL_K {
-            match at(k) {
-                Ok(layout) => return Ok(Arc::new(layout)),
-                Err(error) => refused = Some(error),
-            }
-        }
-        match refused {
-            Some(error) => Err(error).context("no k up to 20 holds this network"),
-            None => bail!("no k was tried"),
-        }
+        let limits = Limits {
+            memory: memory.or(share).unwrap_or(USUAL_MEMORY),
+            gas: self.gas_limit,
+            k: USUAL_K,
+        };
+        Ok(Arc::new(plan::search(architecture, &wishes, &limits)?))
     }
 }
 
@@ -244,26 +243,81 @@ async fn once(session: &Session, model: Hash, what: &str, call: Call) -> anyhow:
     Ok(Answer::Yes)
 }
 
+/// One layer of the plan.
+#[derive(Serialize)]
+struct LayerRows {
+    name: String,
+    kind: &'static str,
+    /// Rows of the lanes: activations, whose lookups are the non-linear part.
+    lane_rows: usize,
+    /// Rows of the weight columns.
+    weight_rows: usize,
+    /// Rows of the glue program: the linear part.
+    glue_rows: usize,
+}
+
+fn layer_rows(layout: &Layout) -> Vec<LayerRows> {
+    let layers = layout.architecture().layers.iter().enumerate();
+    layers
+        .map(|(index, layer)| {
+            let tensor = index + 1;
+            let (name, kind) = match layer {
+                Layer::Linear(linear) => (linear.name.clone(), "linear"),
+                Layer::MaxPool(pool) => (pool.name.clone(), "max pool"),
+                Layer::SumPool(pool) => (pool.name.clone(), "sum pool"),
+                Layer::Flatten { .. } => (String::new(), "flatten"),
+            };
+            let cells = layout.tiles()[tensor].shape.cells() * layer.committed();
+            LayerRows {
+                name,
+                kind,
+                lane_rows: cells * layout.rows_per_cell(),
+                weight_rows: layout.weight_rows_of(tensor),
+                glue_rows: layout.glue().rows_of(index),
+            }
+        })
+        .collect()
+}
+
 fn inspect(session: &Session, layout: &Layout) -> anyhow::Result<Answer> {
     let options = layout.options();
     let cost = Cost::of(layout);
     let seconds = setup::estimated_seconds(&cost);
-    let words = format!(
-        "{} layers, {} classes, input {}x{}x{}\n\
-         k = {}, {} lanes: {} samples a proof\n\
-         rows: {} of activations, {} of the glue program, {} of the lookup table, {} in all\n\
+    let layers = layer_rows(layout);
+    let mut words = format!(
+        "{:<28} {:<9} {:>10} {:>10} {:>10}\n",
+        "layer", "kind", "activation", "weight", "glue"
+    );
+    for layer in &layers {
+        let name: String = layer.name.chars().rev().take(28).collect();
+        let name: String = name.chars().rev().collect();
+        words += &format!(
+            "{name:<28} {:<9} {:>10} {:>10} {:>10}\n",
+            layer.kind, layer.lane_rows, layer.weight_rows, layer.glue_rows
+        );
+    }
+    let architecture = layout.architecture();
+    words += &format!(
+        "{} classes, input {}x{}x{}, in tiles of {}\n\
+         k = {}, {} lanes: {} samples a proof, {:.2} million activations\n\
+         rows: {} of activations, {} of the score, {} of weights in {} columns, {} of the glue program, {} of the lookup \
+         table, {} in all\n\
          columns: {} advice of small values and {} of full scalars, {} committed, {} fixed, {} under copies\n\
-         a proof: {} FFTs, {} MSMs of small values and {} of full scalars\n\
+         a proof: {} FFTs, {} MSMs of small values and {} of full scalars; {} bytes, about {} gas on chain\n\
          {}",
-        layout.architecture().layers.len(),
-        layout.architecture().classes(),
-        layout.architecture().input.channels,
-        layout.architecture().input.height,
-        layout.architecture().input.width,
+        architecture.classes(),
+        architecture.input.channels,
+        architecture.input.height,
+        architecture.input.width,
+        options.grid,
         options.k,
         options.lanes,
         options.samples,
+        (layout.lane_rows() * options.lanes) as f64 / 1e6,
         layout.lane_rows(),
+        layout.score().rows().len(),
+        layout.weights().end(),
+        layout.weights().columns(),
         layout.glue().end(),
         layout.table_rows(),
         layout.rows(),
@@ -275,12 +329,16 @@ fn inspect(session: &Session, layout: &Layout) -> anyhow::Result<Answer> {
         cost.ffts,
         cost.small_msms,
         cost.full_msms,
+        cost.proof_bytes,
+        cost.gas,
         setup::estimate(layout),
     );
     session.output().print(
         &json!({
-            "architecture": layout.architecture(), "layout": options, "rows": layout.rows(),
-            "lane_rows": layout.lane_rows(), "glue_rows": layout.glue().end(), "table_rows": layout.table_rows(),
+            "architecture": architecture, "layout": options, "rows": layout.rows(), "layers": layers,
+            "lane_rows": layout.lane_rows(), "score_rows": layout.score().rows().len(),
+            "weight_rows": layout.weights().end(), "weight_columns": layout.weights().columns(),
+            "glue_rows": layout.glue().end(), "table_rows": layout.table_rows(),
             "cost": cost, "estimate": { "seconds": seconds, "peak_bytes": cost.peak_bytes },
         }),
         words,

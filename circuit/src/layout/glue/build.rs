@@ -63,6 +63,8 @@ pub(super) struct Builder<'a> {
     pub(super) zeta_powers: BTreeMap<usize, CellRef>,
     pub(super) memo: HashMap<super::claims::Key, CellRef>,
     constants: BTreeMap<u8, CellRef>,
+    /// The program does not fit: nothing more is written, an architecture may be a stranger's.
+    pub(super) full: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -81,13 +83,14 @@ impl<'a> Builder<'a> {
             zeta_powers: BTreeMap::from([(0, one), (1, zeta)]),
             memo: HashMap::new(),
             constants: BTreeMap::from([(0, ZERO), (1, one)]),
+            full: false,
         };
         builder.ones = builder.horner(zeta, &vec![one; layout.slots()]);
         builder
     }
 
-    pub(super) fn finish(self) -> Glue {
-        self.glue
+    pub(super) fn finish(self) -> Option<Glue> {
+        (!self.full).then_some(self.glue)
     }
 
     pub(super) fn layer(&mut self, tensor: usize, layer: &Layer) {
@@ -110,7 +113,9 @@ impl<'a> Builder<'a> {
     /// Appends steps that are evaluated from their end; the first one's result.
     pub(super) fn run(&mut self, steps: impl IntoIterator<Item = Step>) -> CellRef {
         let start = self.glue.end();
-        self.glue.steps.extend(steps);
+        let room = self.layout.last() + 1 - start;
+        self.glue.steps.extend(steps.into_iter().take(room));
+        self.full |= self.glue.end() > self.layout.last();
         self.glue.runs.push(self.glue.end() - start);
         cell(ClaimColumn::E, start)
     }

@@ -43,6 +43,9 @@ impl Builder<'_> {
         if let Some(&known) = self.memo.get(&key) {
             return known;
         }
+        if self.full {
+            return ZERO;
+        }
         let made = make(self);
         self.memo.insert(key, made);
         made
@@ -143,9 +146,6 @@ impl Builder<'_> {
             0 => ClaimColumn::Activation,
             _ => ClaimColumn::Beside(dx as i8),
         };
-        let reach = &mut self.glue.reach;
-        reach.left = reach.left.max(dx.min(0).unsigned_abs());
-        reach.right = reach.right.max(dx.max(0).unsigned_abs());
         if dy >= 0 {
             return cell(column, first + dy.unsigned_abs());
         }

@@ -64,6 +64,34 @@ impl Reach {
     }
 }
 
+impl Reach {
+    /// Of all convolutions of activations.
+    pub(super) fn of(layout: &Layout) -> Self {
+        let tiles = layout.tiles();
+        let layers = layout.architecture().layers.iter().enumerate();
+        let linears = layers.filter_map(|(index, layer)| match layer {
+            Layer::Linear(linear) => Some((tiles[index + 1], linear)),
+            _ => None,
+        });
+        let mut reach = Self::default();
+        for (to, linear) in linears.filter(|(to, _)| !to.whole) {
+            for term in linear.terms.iter().filter(|term| term.input.0 > 0) {
+                let width = tiles[term.input.0].shape.width;
+                let last = (to.shape.width - 1) * term.stride.1 + term.kernel.1 - 1;
+                let left = term.padding.left.div_ceil(width);
+                let right = last.saturating_sub(term.padding.left) / width;
+                reach.left = reach.left.max(left);
+                reach.right = reach.right.max(right);
+            }
+        }
+        let most = layout.options().grid.columns - 1;
+        Self {
+            left: reach.left.min(most),
+            right: reach.right.min(most),
+        }
+    }
+}
+
 impl ClaimColumn {
     /// Claim columns of every circuit.
     pub const PLAIN: usize = 7;
@@ -126,7 +154,8 @@ pub struct Glue {
     runs: Vec<usize>,
     /// Left and right side of every linear layer.
     equal: Vec<(CellRef, CellRef)>,
-    reach: Reach,
+    /// Row after each layer's last step.
+    ends: Vec<usize>,
 }
 
 impl Glue {
@@ -142,19 +171,26 @@ impl Glue {
     pub fn runs(&self) -> &[usize] {
         &self.runs
     }
+    /// Rows that were written for a layer.
+    pub fn rows_of(&self, layer: usize) -> usize {
+        let start = match layer {
+            0 => PROGRAM_START,
+            _ => self.ends.get(layer - 1).copied().unwrap_or_default(),
+        };
+        let end = self.ends.get(layer).copied().unwrap_or_default();
+        end.saturating_sub(start)
+    }
     /// Pairs of cells that must be equal: one per linear layer.
     pub fn equal(&self) -> &[(CellRef, CellRef)] {
         &self.equal
     }
-    /// How far into the tiles at the sides the program reads.
-    pub fn reach(&self) -> Reach {
-        self.reach
-    }
 
-    pub(super) fn build(layout: &Layout) -> Self {
+    /// `None` where it does not fit the rows.
+    pub(super) fn build(layout: &Layout) -> Option<Self> {
         let mut builder = Builder::new(layout);
         for (index, layer) in layout.architecture().layers.iter().enumerate() {
             builder.layer(index + 1, layer);
+            builder.glue.ends.push(builder.glue.end());
         }
         builder.finish()
     }
