@@ -17,6 +17,11 @@ use super::{hit_chance, Terms};
 
 pub use table::table;
 
+/// Shares of guessed answers that show the fall of the curve.
+pub const SHARES: [f64; 14] = [
+    0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0,
+];
+
 /// One point of a curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {

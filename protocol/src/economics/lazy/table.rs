@@ -32,11 +32,13 @@ pub fn table(share: &str, points: &[Point]) -> String {
     text
 }
 
-/// Two digits after the point; smaller ones as a power of ten, exact ends without digits.
+/// Two digits after the point; smaller ones as a power of ten, the smallest not at all; exact ends without digits.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if share == 0.0 || share == 1.0 {
         format!("{percent} %")
+    } else if percent < 1e-9 {
+        "< 1e-9 %".into()
     } else if percent < 0.01 {
         format!("{percent:.0e} %")
     } else {
