@@ -230,7 +230,10 @@ fn the_page_shows_what_is_computed() {
         ("rules", rules(&terms, false)),
         ("eager escrow", rules(&eager_escrow(), true)),
         ("random answers", guessing(&terms, "guessed answers", 0.1)),
-        ("smaller model", guessing(&terms, "answers of the smaller model", 0.95)),
+        (
+            "smaller model",
+            guessing(&terms, "answers of the smaller model", 0.95),
+        ),
         ("one contest", claims(1)),
         ("ten contests", claims(10)),
         ("served answers", lazy::table("guessed answers", &served)),
