@@ -80,6 +80,113 @@ pub fn clopper_pearson_lower(correct: u64, samples: u64, risk: f64) -> Result<f6
     Ok(low)
 }
 
+/// Chance that a model right with chance `accuracy` on each sample gets at least `correct` of `samples` right.
+pub fn passing_chance(correct: u64, samples: u64, accuracy: f64) -> Result<f64, BoundError> {
+    if samples == 0 || correct > samples || samples > MAX_COUNT {
+        return Err(BoundError::Count { correct, samples });
+    }
+    if !(0.0..=1.0).contains(&accuracy) {
+        return Err(BoundError::Rate {
+            name: "the accuracy",
+            got: accuracy,
+        });
+    }
+    if correct == 0 || accuracy == 1.0 {
+        return Ok(1.0);
+    }
+    if accuracy == 0.0 {
+        return Ok(0.0);
+    }
+    let ways = ln_choose(samples, correct);
+    Ok(upper_tail(correct, samples, accuracy, ways).clamp(0.0, 1.0))
+}
+
+/// A sample size and the count that is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Samples to draw.
+    pub samples: u64,
+    /// Correct answers to ask for.
+    pub correct: u64,
+}
+
+/// The least sample size at which a count that reaches `points` basis points of it shows an accuracy of at least that
+/// share less `error`, except with chance `risk`: the least N for which `correct = ceil(points N / 10000)` has
+/// `P(X >= correct | N, points / 10000 - error) <= risk`, which is what [`clopper_pearson_lower`] inverts. Sizes above
+/// it need not all do: the count is whole, so the curve is a saw.
+pub fn clopper_pearson_samples(points: u32, error: f64, risk: f64) -> Result<Size, BoundError> {
+    let most = hoeffding_samples(error, risk)?;
+    let share = f64::from(points) / 10_000.0;
+    check_rate("the threshold less the error", share - error)?;
+    if points > 10_000 {
+        return Err(BoundError::Rate {
+            name: "the threshold",
+            got: share,
+        });
+    }
+    if most > MAX_COUNT / 5 {
+        return Err(BoundError::TooFine);
+    }
+    let accuracy = share - error;
+    let short = 10_000 - u64::from(points);
+    let enough = |samples: u64, misses: u64| {
+        let chance = passing_chance(samples.saturating_sub(misses), samples, accuracy);
+        chance.is_ok_and(|chance| chance <= risk)
+    };
+    // Sizes that allow the same number of misses lie side by side, and the largest of them says most: if it does not
+    // do, none of them does; if it does, the least is found by halving.
+    let (mut first, mut misses) = (1_u64, 0_u64);
+    while first <= most.saturating_mul(2) {
+        let last = if short == 0 {
+            most
+        } else {
+            ((misses + 1) * 10_000).div_ceil(short) - 1
+        };
+        if first <= last && enough(last, misses) {
+            let (mut low, mut high) = (first, last);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if enough(middle, misses) {
+                    high = middle;
+                } else {
+                    low = middle + 1;
+                }
+            }
+            return Ok(Size {
+                samples: low,
+                correct: low - misses,
+            });
+        }
+        first = last + 1;
+        misses += 1;
+    }
+    Err(BoundError::TooFine)
+}
+
+/// The fewest correct answers out of `samples` that show an accuracy of at least `accuracy`, except with chance
+/// `risk`; `None` if not even all of them do.
+pub fn clopper_pearson_correct(
+    samples: u64,
+    accuracy: f64,
+    risk: f64,
+) -> Result<Option<u64>, BoundError> {
+    check_rate("the accuracy", accuracy)?;
+    check_rate("the risk", risk)?;
+    if passing_chance(samples, samples, accuracy)? > risk {
+        return Ok(None);
+    }
+    let (mut low, mut high) = (0, samples);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if passing_chance(middle, samples, accuracy)? <= risk {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Ok(Some(low))
+}
+
 /// Counts above this are refused: the tail's error would grow past 1e-9, and no test set is that large.
 const MAX_COUNT: u64 = 10_000_000;
 
@@ -145,107 +252,5 @@ fn whole(samples: f64) -> Result<u64, BoundError> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn hoeffding_gives_the_known_sizes() {
-        let sizes = [0.05, 0.025, 0.01].map(|e| hoeffding_samples(e, 0.05).unwrap());
-        assert_eq!(sizes, [600, 2_397, 14_979]);
-        assert!(hoeffding_error(600, 0.05).unwrap() <= 0.05);
-        assert!(hoeffding_error(599, 0.05).unwrap() > 0.05);
-    }
-
-    #[test]
-    fn audits_give_the_least_number() {
-        for (e, d) in [
-            (0.05_f64, 0.05_f64),
-            (0.025, 0.05),
-            (0.02, 0.025),
-            (0.01, 0.05),
-            (0.9, 0.5),
-        ] {
-            let n = audit_samples(e, d).unwrap();
-            assert!((1.0 - e).powi(n as i32) <= d);
-            assert!((1.0 - e).powi(n as i32 - 1) > d);
-        }
-        assert_eq!(audit_samples(0.05, 0.05), Ok(59));
-    }
-
-    #[test]
-    fn clopper_pearson_agrees_with_the_closed_forms() {
-        for n in [1_u64, 10, 600, 10_000] {
-            let all = clopper_pearson_lower(n, n, 0.05).unwrap();
-            assert!(
-                (all - 0.05_f64.powf(1.0 / n as f64)).abs() < 1e-12,
-                "{n}: {all}"
-            );
-            let one = clopper_pearson_lower(1, n, 0.05).unwrap();
-            assert!(
-                (one - -(0.95_f64.ln() / n as f64).exp_m1()).abs() < 1e-12,
-                "{n}: {one}"
-            );
-            assert_eq!(clopper_pearson_lower(0, n, 0.05), Ok(0.0));
-        }
-    }
-
-    #[test]
-    fn clopper_pearson_agrees_with_the_beta_quantile() {
-        // scipy.stats.beta.ppf(d, k, n - k + 1)
-        let known = [
-            (95, 100, 0.05, 0.8977466223567255),
-            (9_880, 10_000, 0.05, 0.9860493644416886),
-            (990, 1_000, 0.01, 0.9799573940991211),
-            (1, 10, 0.9, 0.2056717652757185),
-        ];
-        for (k, n, d, expected) in known {
-            let got = clopper_pearson_lower(k, n, d).unwrap();
-            assert!((got - expected).abs() < 1e-9, "{k}/{n}: {got} {expected}");
-        }
-    }
-
-    #[test]
-    fn the_bound_is_tighter_than_hoeffding_and_below_the_rate() {
-        for (k, n) in [
-            (570_u64, 600_u64),
-            (2_350, 2_397),
-            (9_000, 10_000),
-            (300, 600),
-        ] {
-            let rate = k as f64 / n as f64;
-            let bound = clopper_pearson_lower(k, n, 0.05).unwrap();
-            assert!(bound < rate);
-            assert!(bound > rate - hoeffding_error(n, 0.05).unwrap());
-        }
-    }
-
-    #[test]
-    fn numbers_that_describe_nothing_are_refused() {
-        for bad in [0.0, 1.0, -0.1, 2.0, f64::NAN, f64::INFINITY] {
-            assert!(matches!(
-                hoeffding_samples(bad, 0.05),
-                Err(BoundError::Rate { .. })
-            ));
-            assert!(matches!(
-                audit_samples(0.05, bad),
-                Err(BoundError::Rate { .. })
-            ));
-            assert!(matches!(
-                clopper_pearson_lower(1, 2, bad),
-                Err(BoundError::Rate { .. })
-            ));
-        }
-        assert_eq!(hoeffding_samples(1e-300, 0.05), Err(BoundError::TooFine));
-        for (correct, samples) in [(0, 0), (3, 2), (1, u64::MAX)] {
-            assert_eq!(
-                clopper_pearson_lower(correct, samples, 0.05),
-                Err(BoundError::Count { correct, samples })
-            );
-        }
-        assert!(matches!(
-            hoeffding_error(0, 0.05),
-            Err(BoundError::Count { .. })
-        ));
-    }
-}
+#[path = "bounds_tests.rs"]
+mod tests;

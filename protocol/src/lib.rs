@@ -1,6 +1,6 @@
 //! Who owes whom: agreements, roots, messages, bounds, and the port to the chain that enforces them.
 //!
-//! The pure half ([`agreement`], [`dataset_root`], [`sampling`], [`bounds`], [`digest`], [`message`]) has no file,
+//! The pure half ([`agreement`], [`dataset_root`], [`sampling`], [`bounds`], [`economics`], [`digest`], [`message`]) has no file,
 //! socket, clock or environment access: randomness and time are arguments. The other half is [`chain`].
 
 pub mod agreement;
@@ -8,6 +8,7 @@ pub mod bounds;
 pub mod chain;
 pub mod dataset_root;
 pub mod digest;
+pub mod economics;
 pub mod message;
 pub mod sampling;
 pub mod value;

@@ -10,8 +10,10 @@ mod escrow;
 mod import;
 mod model;
 mod prove;
+mod sample_size;
 mod seller;
 mod srs;
+mod terms;
 pub mod value;
 
 use std::{path::PathBuf, sync::Arc};
@@ -85,6 +87,11 @@ enum Command {
     /// The buyer's side.
     #[command(subcommand)]
     Buyer(buyer::BuyerCommand),
+    /// How many samples a claim about an accuracy takes.
+    SampleSize(sample_size::SampleSize),
+    /// Terms of an agreement: what a rational party would make of them.
+    #[command(subcommand)]
+    Terms(Box<terms::Command>),
     /// The whole protocol on this machine: a real chain, a seller and a buyer, the bundled model and images.
     Demo(demo::Demo),
     /// Measures proving, verifying, gas and memory on this machine, and how far they are from its floor.
@@ -131,6 +138,8 @@ impl Session {
             Command::Escrow(command) => command.run(self).await,
             Command::Seller(command) => command.run(self).await,
             Command::Buyer(command) => command.run(self).await,
+            Command::SampleSize(command) => command.run(self),
+            Command::Terms(command) => command.run(self),
             Command::Demo(command) => command.run(self).await,
             Command::Bench(command) => command.run(self).await,
         }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{bail, Context};
 use zknode_protocol::value::Amount;
 
+use crate::buyer::Threshold;
+
 /// `2ether`, `0.05ether`, `3gwei`, `100wei` or `100`.
 pub fn amount(text: &str) -> anyhow::Result<Amount> {
     let units = [("ether", 18), ("gwei", 9), ("wei", 0), ("", 0)];
@@ -54,6 +56,14 @@ pub fn range(text: &str) -> anyhow::Result<(usize, Option<usize>)> {
     Ok((from, to))
 }
 
+/// `98%`, `2.5%` or `0.25%`, in basis points.
+pub fn share(text: &str) -> anyhow::Result<u32> {
+    match text.parse()? {
+        Threshold::BasisPoints(points) => Ok(points),
+        Threshold::Count(_) => bail!("expected a share such as 98.5%, got {text:?}"),
+    }
+}
+
 /// Wei in ether, as exact as it is.
 pub fn ether(amount: Amount) -> String {
     let (whole, fraction) = (amount.0 / 10u128.pow(18), amount.0 % 10u128.pow(18));
@@ -81,6 +91,8 @@ mod tests {
         ] {
             assert_eq!(amount(text).unwrap(), Amount(wei), "{text}");
         }
+        assert_eq!(share("2.5%").unwrap(), 250);
+        assert!(share("2").is_err());
         for text in [
             "",
             "ether",

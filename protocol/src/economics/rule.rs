@@ -1,0 +1,188 @@
+//! The inequalities, each with its derivation.
+//!
+//! Letters: N samples, n shards, N1 shards shown, v samples in them, T the threshold; E, Z, P the cost of a label, a
+//! proof, an inference, a sample each; b the chance that a model worse than T/N by the allowed error passes, a the
+//! chance that one better by as much fails; q the chance that a false claim is caught.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Which inequality. Every one reads `left >= right`; at equality honesty pays as well as the deviation, and honesty
+/// is what a rational party is then taken to choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// `risk >= b`. A pass must mean something: b is the binomial tail `P(X >= T | N, T/N - error)`, so this is the
+    /// exact bound of Clopper and Pearson. Money cannot mend it, only samples.
+    Sampling,
+    /// `(1 - b) X >= b (price + prize + N E)`, X the cheapest way out, labels taken along set off against it:
+    /// `min(fee - v E, no receipt - N E - the buyer's bond as far as it comes, penalty + N Z - N E, bond - N E)`.
+    /// A seller who guesses (or commits to a smaller model) passes with chance at most b, whatever it makes of the
+    /// preview, and else loses at least X: it expects at most `b (price + prize + N E) - (1 - b) X`.
+    LazySeller,
+    /// `fee >= v E`. A seller who accepts, looks at v labelled samples and declines has bought them for the fee.
+    PreviewHarvest,
+    /// `no receipt >= N E + what the seller gets of the buyer's bond`. A seller who takes the whole test set and
+    /// never signs for it has bought N labels for what that costs it; what it is paid on the way counts too.
+    DeliveryHarvest,
+    /// `penalty + N Z >= N E`. A seller without any model can go all the way and lose by the rules: it must make the
+    /// proofs and pay the penalty, and keeps the labels. Vanishing after the receipt is dearer by [`Self::HiddenResult`].
+    LosingOnPurpose,
+    /// `min(no receipt, bond) >= penalty + N (P + Z) + gas`. A seller who sees that the count falls short proves it
+    /// only if that costs no more than silence, before the receipt or after it. Or the buyer never learns the count.
+    HiddenResult,
+    /// `q (price + bond) >= N Z`. A seller who would pass saves N Z by claiming without proofs; caught, it loses
+    /// price and bond: `price - N Z >= (1 - q) price - q bond`.
+    SkippedProofs,
+    /// `q bond >= (1 - q) (price + prize)`. A seller who would fail claims a pass. To lift the count by the allowed
+    /// error it must falsify at least `error / shard size` shards, and it hands over no proofs, so that the buyer
+    /// contests blindly: q is vigilance times the chance that a drawn shard is a false one.
+    FalseClaim,
+    /// `hit (price + bond) >= contests (contest fee + gas)`. A buyer without proofs contests only if what it gets
+    /// back from a liar outweighs what all its contests cost: a threat dearer than its gain is not believed.
+    ContestWorthIt,
+    /// `contest fee >= gas of a proof`. Else a buyer can make the seller burn gas for less.
+    ContestGriefing,
+    /// `interest on price and bond while waiting >= contests (contest fee - gas of a proof)`. A seller paid more than
+    /// its gas for a good proof withholds the proofs to be contested; all it loses is time.
+    ContestBaiting,
+    /// `gas of opening >= fee to the buyer`. A buyer who shows garbage is paid each time a seller declines.
+    GarbledPreview,
+    /// `gas of opening >= penalty to the buyer`. A buyer can flip labels so thinly that no preview shows it, by enough
+    /// to make an honest seller fall short, and is paid the penalty. Whoever chooses the test set must not earn by a
+    /// failure.
+    GarbledRest,
+    /// `buyer bond >= no receipt - what the seller gets + gas of accepting + v P`. A buyer who never delivers must
+    /// lose no less than it makes the seller lose.
+    BuyerSilence,
+    /// `fee + fee to the buyer >= v E + gas of opening`. A seller who accepts and declines out of spite must lose no
+    /// less than it makes the buyer lose: v samples are no longer unseen.
+    DeclineGriefing,
+    /// `penalty + N (P + Z) >= fee`. Declining must be the cheap way out of a garbled test set, or the preview is for
+    /// nothing.
+    PreviewPays,
+    /// `(1 - a) price >= a penalty + N (P + Z) + gas`. Or no seller whose model is good takes part.
+    SellerTakesPart,
+    /// `worth >= price + N E + gas`, if the worth is known. Or no buyer does.
+    BuyerTakesPart,
+    /// `interest on the stake for the notice period >= a buyer's look at a model`. Or registering junk costs the
+    /// buyers more than it costs the one who does it.
+    JunkModels,
+    /// `window >= outage`: shown shards arrive and are judged.
+    PreviewWindow,
+    /// `window >= outage`: the test set arrives and is acknowledged.
+    DeliverWindow,
+    /// `window >= outage + n seconds per shard (+ n blocks when settled eagerly)`: an honest seller is not slashed.
+    ProveWindow,
+    /// `window >= outage + n blocks`: an honest buyer can contest every shard, a transaction each.
+    ContestWindow,
+    /// `window >= outage + n blocks`: every shard may be contested, and a block is assumed to take one proof.
+    AnswerWindow,
+    /// `notice period >= all windows`: the registry lets go of the stake after it.
+    Lifetime,
+}
+
+impl Rule {
+    /// All of them, in the order in which [`super::suggest`] mends them.
+    pub const ALL: [Self; 25] = [
+        Self::Sampling,
+        Self::PreviewHarvest,
+        Self::DeclineGriefing,
+        Self::LosingOnPurpose,
+        Self::PreviewPays,
+        Self::LazySeller,
+        Self::DeliveryHarvest,
+        Self::SellerTakesPart,
+        Self::HiddenResult,
+        Self::BuyerSilence,
+        Self::SkippedProofs,
+        Self::FalseClaim,
+        Self::ContestGriefing,
+        Self::ContestBaiting,
+        Self::ContestWorthIt,
+        Self::GarbledPreview,
+        Self::GarbledRest,
+        Self::JunkModels,
+        Self::PreviewWindow,
+        Self::DeliverWindow,
+        Self::ProveWindow,
+        Self::ContestWindow,
+        Self::AnswerWindow,
+        Self::Lifetime,
+        Self::BuyerTakesPart,
+    ];
+
+    /// Its name, as JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sampling => "sampling",
+            Self::LazySeller => "lazy-seller",
+            Self::PreviewHarvest => "preview-harvest",
+            Self::DeliveryHarvest => "delivery-harvest",
+            Self::LosingOnPurpose => "losing-on-purpose",
+            Self::HiddenResult => "hidden-result",
+            Self::SkippedProofs => "skipped-proofs",
+            Self::FalseClaim => "false-claim",
+            Self::ContestWorthIt => "contest-worth-it",
+            Self::ContestGriefing => "contest-griefing",
+            Self::ContestBaiting => "contest-baiting",
+            Self::GarbledPreview => "garbled-preview",
+            Self::GarbledRest => "garbled-rest",
+            Self::BuyerSilence => "buyer-silence",
+            Self::DeclineGriefing => "decline-griefing",
+            Self::PreviewPays => "preview-pays",
+            Self::SellerTakesPart => "seller-takes-part",
+            Self::BuyerTakesPart => "buyer-takes-part",
+            Self::JunkModels => "junk-models",
+            Self::PreviewWindow => "preview-window",
+            Self::DeliverWindow => "deliver-window",
+            Self::ProveWindow => "prove-window",
+            Self::ContestWindow => "contest-window",
+            Self::AnswerWindow => "answer-window",
+            Self::Lifetime => "lifetime",
+        }
+    }
+
+    /// What goes wrong without it.
+    pub fn protects_against(self) -> &'static str {
+        match self {
+            Self::Sampling => "a bad model that passes by luck: the test set is too small",
+            Self::LazySeller => {
+                "a seller who guesses, or serves a smaller model, and hopes to pass"
+            }
+            Self::PreviewHarvest => "a seller who accepts to see the drawn samples and declines",
+            Self::DeliveryHarvest => "a seller who takes the test set and signs no receipt",
+            Self::LosingOnPurpose => {
+                "a seller without a model who loses by the rules and keeps the labels"
+            }
+            Self::HiddenResult => "a seller who goes silent rather than prove a bad count",
+            Self::SkippedProofs => "a seller who claims without making the proofs",
+            Self::FalseClaim => "a seller who claims a false count and withholds the proofs",
+            Self::ContestWorthIt => "a buyer who does not dare to contest",
+            Self::ContestGriefing => "a buyer who contests good proofs to make the seller pay gas",
+            Self::ContestBaiting => "a seller who withholds good proofs to be paid for contests",
+            Self::GarbledPreview => "a buyer who lives on fees for garbled test sets",
+            Self::GarbledRest => "a buyer who flips labels to earn the penalty",
+            Self::BuyerSilence => "a buyer who opens and never delivers",
+            Self::DeclineGriefing => "a seller who accepts and declines out of spite",
+            Self::PreviewPays => {
+                "a preview nobody uses: being bound to garbage is cheaper than declining it"
+            }
+            Self::SellerTakesPart => "a good seller who stays away",
+            Self::BuyerTakesPart => "a buyer who stays away",
+            Self::JunkModels => "registered junk that costs buyers more than its owner",
+            Self::PreviewWindow | Self::DeliverWindow => "an honest party that misses a delivery",
+            Self::ProveWindow => "an honest seller slashed for want of time",
+            Self::ContestWindow => "an honest buyer who has no time to contest",
+            Self::AnswerWindow => "an honest seller who has no time to answer contests",
+            Self::Lifetime => "a stake that is free before the agreement ends",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
