@@ -12,6 +12,7 @@ use crate::{
     attestation::AttestationCircuit,
     gadget::Shape,
     layout::Layout,
+    prove::Stage,
     srs::Srs,
     transcript::{POINT_BYTES, SCALAR_BYTES},
 };
@@ -181,6 +182,29 @@ impl Cost {
         self.ffts as f64 * speed.fft
             + self.small_msms as f64 * speed.small_msm
             + self.full_msms as f64 * speed.full_msm
+    }
+}
+
+/// Overhead over the floor of proofs as they are made today, as `zknode bench` measures it.
+const OVERHEAD: f64 = 1.45;
+
+impl Cost {
+    /// Seconds a proof is likely to take, stage by stage.
+    pub fn stages(&self, speed: &Speed) -> [(Stage, f64); 5] {
+        let small = (self.small_columns + self.instance_columns) as f64;
+        let commitments = self.small_msms as f64 * speed.small_msm + small * speed.fft;
+        let checks = self.full_columns as f64 * (speed.full_msm + speed.fft);
+        let copies = self.products as f64 * (speed.full_msm + speed.fft) * 2.0;
+        let opening = OPENINGS as f64 * speed.full_msm * 2.0;
+        let all = OVERHEAD * self.floor(speed);
+        let quotient = all - commitments - checks - copies - opening;
+        [
+            (Stage::Commitments, commitments),
+            (Stage::Checks, checks),
+            (Stage::Copies, copies),
+            (Stage::Quotient, quotient),
+            (Stage::Opening, opening),
+        ]
     }
 }
 

@@ -39,7 +39,7 @@ use thiserror::Error;
 /// First bytes of the file.
 const MAGIC: &[u8; 8] = b"zknodevk";
 /// Version of the format.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Longest header and key that are read.
 const MAX_BYTES: u32 = 1 << 24;
 

@@ -12,6 +12,7 @@ use rand::{rngs::StdRng, SeedableRng};
 use std::sync::Arc;
 use zknode_circuit::attestation::Context;
 use zknode_circuit::commitment::{CommittedModel, CommittedShard, Seed};
+use zknode_circuit::cost::Cost;
 use zknode_circuit::evm::{VerifierSource, CODE_LIMIT};
 use zknode_circuit::layout::{Grid, Layout, LayoutOptions};
 use zknode_circuit::network::{
@@ -147,5 +148,10 @@ fn settle(fraction_bits: u32, k: u32, lanes: usize) {
         attestation.proof.len()
     );
     assert!(verdict.gas <= GAS_LIMIT, "{} gas", verdict.gas);
+    // What is told before there are keys.
+    let cost = Cost::of(prover.layout());
+    assert_eq!(cost.proof_bytes as usize, attestation.proof.len());
+    let off = cost.gas.abs_diff(verdict.gas);
+    assert!(100 * off <= 3 * verdict.gas, "estimated {} gas", cost.gas);
     assert!(chain.code_size <= CODE_LIMIT, "{} bytes", chain.code_size);
 }

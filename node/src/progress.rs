@@ -2,14 +2,17 @@
 
 use std::{
     io::{IsTerminal, Write},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use zknode_circuit::prove::Stage;
 
 use crate::output::plain;
+
+/// Longest time left that is shown: two weeks.
+const MOST_SECONDS: f64 = 1_209_600.0;
 
 /// Where bars and lines go.
 #[derive(Clone, Copy, Debug)]
@@ -51,11 +54,24 @@ impl Progress {
         self.bar(what, "{spinner} {msg} {elapsed}")
     }
 
-    /// The stages of a proof.
-    pub fn proof(&self, what: &str) -> ProofBar {
+    /// The stages of a proof, and how long each is likely to take.
+    pub fn proof(&self, what: &str, expected: &[(Stage, f64)]) -> ProofBar {
+        let left = Left::default();
+        let bar = self.bar(what, "{spinner} {msg} {elapsed}, {left}");
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}, {left}") {
+            let left = left.clone();
+            bar.0.set_style(style.with_key(
+                "left",
+                move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    let _ = out.write_str(&left.words(Instant::now()));
+                },
+            ));
+        }
         ProofBar {
-            bar: self.bar(what, "{spinner} {msg} {elapsed}"),
+            bar,
             what: what.to_owned(),
+            expected: expected.to_vec(),
+            left,
             stages: Mutex::new(vec![]),
         }
     }
@@ -102,10 +118,49 @@ impl Drop for Bar {
     }
 }
 
+/// When a proof is likely to be finished.
+#[derive(Clone, Default)]
+struct Left(Arc<Mutex<Option<Instant>>>);
+
+impl Left {
+    fn set(&self, end: Instant) {
+        if let Ok(mut left) = self.0.lock() {
+            *left = Some(end);
+        }
+    }
+
+    fn words(&self, now: Instant) -> String {
+        let end = self.0.lock().ok().and_then(|end| *end);
+        match end.map(|end| end.saturating_duration_since(now).as_secs()) {
+            None => "estimating".into(),
+            Some(0) => "nearly done".into(),
+            Some(seconds) => format!("about {seconds} s left"),
+        }
+    }
+}
+
+/// Seconds left when `stage` begins after `elapsed`: what is expected of it and what follows, at the pace so far.
+fn left(expected: &[(Stage, f64)], stage: Stage, elapsed: f64) -> f64 {
+    let sum = |done: bool| -> f64 {
+        let stages = expected
+            .iter()
+            .filter(|(other, _)| (*other < stage) == done);
+        stages.map(|(_, seconds)| seconds).sum()
+    };
+    let (before, after) = (sum(true), sum(false));
+    match before > 0.0 && elapsed > 0.0 {
+        // Half way between the estimate and the pace: early stages are short and say little.
+        true => after * (1.0 + elapsed / before) / 2.0,
+        false => after,
+    }
+}
+
 /// The bar of a proof, which also keeps the time of each stage.
 pub struct ProofBar {
     bar: Bar,
     what: String,
+    expected: Vec<(Stage, f64)>,
+    left: Left,
     stages: Mutex<Vec<(Stage, Instant)>>,
 }
 
@@ -113,8 +168,13 @@ impl ProofBar {
     /// A stage begins.
     pub fn stage(&self, stage: Stage) {
         self.bar.0.set_message(format!("{}: {stage}", self.what));
+        let now = Instant::now();
         if let Ok(mut stages) = self.stages.lock() {
-            stages.push((stage, Instant::now()));
+            stages.push((stage, now));
+            let begun = stages.first().map_or(now, |(_, begun)| *begun);
+            let elapsed = now.duration_since(begun).as_secs_f64();
+            let seconds = left(&self.expected, stage, elapsed).clamp(0.0, MOST_SECONDS);
+            self.left.set(now + Duration::from_secs_f64(seconds));
         }
     }
 
@@ -127,5 +187,36 @@ impl ProofBar {
             (stage, end.duration_since(start).as_secs_f64())
         };
         stages.iter().zip(ends).map(seconds).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPECTED: [(Stage, f64); 3] = [
+        (Stage::Commitments, 10.0),
+        (Stage::Quotient, 60.0),
+        (Stage::Opening, 5.0),
+    ];
+
+    #[test]
+    fn what_is_left_follows_the_pace() {
+        assert_eq!(left(&EXPECTED, Stage::Commitments, 0.0), 75.0);
+        assert_eq!(left(&EXPECTED, Stage::Quotient, 10.0), 65.0);
+        // Twice as slow so far.
+        assert_eq!(left(&EXPECTED, Stage::Quotient, 20.0), 97.5);
+        assert_eq!(left(&EXPECTED, Stage::Opening, 70.0), 5.0);
+        assert_eq!(left(&[], Stage::Opening, 70.0), 0.0);
+    }
+
+    #[test]
+    fn the_words_never_count_below_zero() {
+        let left = Left::default();
+        let now = Instant::now();
+        assert_eq!(left.words(now), "estimating");
+        left.set(now + Duration::from_secs(3));
+        assert_eq!(left.words(now), "about 3 s left");
+        assert_eq!(left.words(now + Duration::from_secs(9)), "nearly done");
     }
 }

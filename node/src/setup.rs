@@ -8,7 +8,7 @@ use zknode_circuit::{
     cost::{Cost, Ffts, Speed},
     layout::{Layout, LayoutOptions},
     network::Architecture,
-    prove::Prover,
+    prove::{Prover, Stage},
     srs::{FileDigest, Srs},
 };
 
@@ -98,15 +98,19 @@ pub fn layout(architecture: &Architecture, options: &LayoutOptions) -> anyhow::R
     Ok(Arc::new(layout))
 }
 
-/// Overhead over the floor that estimates allow for, as `zknode bench` measures it.
-const OVERHEAD: f64 = 1.4;
 /// log2 of the rows of the FFTs that are timed for an estimate: some milliseconds.
 const SAMPLED: u32 = 14;
 /// Runs of them; the fastest counts.
 const RUNS: usize = 3;
 
-/// Seconds a proof of this layout is likely to take here, from the speed of a few FFTs.
+/// Seconds a proof of this layout is likely to take here.
 pub fn estimated_seconds(cost: &Cost) -> f64 {
+    let stages = estimated_stages(cost);
+    stages.iter().map(|(_, seconds)| seconds).sum()
+}
+
+/// The same by stage, from the speed of a few FFTs.
+pub fn estimated_stages(cost: &Cost) -> [(Stage, f64); 5] {
     let ffts = Ffts::new(SAMPLED, OsRng);
     let time = |_| {
         let start = Instant::now();
@@ -114,7 +118,7 @@ pub fn estimated_seconds(cost: &Cost) -> f64 {
         start.elapsed().as_secs_f64() / Ffts::COUNT as f64
     };
     let fastest = (0..RUNS).map(time).fold(f64::INFINITY, f64::min);
-    OVERHEAD * cost.floor(&Speed::guess(cost.k, SAMPLED, fastest))
+    cost.stages(&Speed::guess(cost.k, SAMPLED, fastest))
 }
 
 /// What a proof of this layout will take, for people, before any key is made.

@@ -189,7 +189,7 @@ fn layouts_and_reference_strings() {
     };
     desk.refuses(&prove(&["--k", "8"]), &["k = 8", "raise k"]);
     desk.refuses(&prove(&["--k", "99"]), &["k must be"]);
-    desk.refuses(&prove(&["--k", "12", "--lanes", "7"]), &["lanes", "7"]);
+    desk.refuses(&prove(&["--k", "12", "--lanes", "5"]), &["lanes", "5"]);
     desk.refuses(&prove(&["--k", "12", "--shard-size", "9"]), &["9"]);
     let beyond = format!("0x{}", "f".repeat(64));
     let context = [&prove(&[])[..], &["--context", &beyond]].concat();

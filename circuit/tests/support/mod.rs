@@ -117,6 +117,20 @@ impl Case {
         })
     }
 
+    /// Max poolings, of an image that is cut and of activations that the next layer reads from all sides.
+    pub fn pooled() -> Self {
+        let mut rng = StdRng::seed_from_u64(1);
+        let network = nets::pooled_net(&mut rng);
+        let options = LayoutOptions {
+            k: K,
+            lanes: 8,
+            samples: 4,
+            grid: nets::POOLED,
+            top_k: 2,
+        };
+        Self::laid_out(network, &mut rng, options, 3)
+    }
+
     fn laid_out(
         network: Network,
         rng: &mut StdRng,

@@ -135,6 +135,61 @@ pub fn cut_net(rng: &mut StdRng) -> Network {
     Network::new(architecture, Weights { layers }).unwrap()
 }
 
+/// The tiles of [`pooled_net`].
+pub const POOLED: Grid = Grid {
+    rows: 2,
+    columns: 2,
+};
+
+/// Cut into two by two tiles: max poolings of the image and of activations, read by a window that leaves the tile.
+pub fn pooled_net(rng: &mut StdRng) -> Network {
+    let pool = |input: usize| {
+        Layer::MaxPool(MaxPool {
+            name: format!("pool {input}"),
+            input: TensorId(input),
+            kernel: (2, 2),
+            stride: (2, 2),
+            padding: Padding::default(),
+        })
+    };
+    let architecture = Architecture {
+        input: Shape::new(1, 16, 16),
+        fraction_bits: 4,
+        range_bits: 11,
+        layers: vec![
+            pool(0),
+            lin(
+                "first",
+                vec![term(1, 3, 1, 1, 6, 1)],
+                Shape::new(2, 8, 8),
+                Output::Activation,
+            ),
+            pool(2),
+            lin(
+                "second",
+                vec![term(3, 3, 1, 1, 4, 1)],
+                Shape::new(3, 4, 4),
+                Output::Activation,
+            ),
+            Layer::SumPool(SumPool {
+                name: "over all".into(),
+                input: TensorId(4),
+                kernel: (4, 4),
+                stride: (1, 1),
+            }),
+            Layer::Flatten { input: TensorId(5) },
+            lin(
+                "logits",
+                vec![term(6, 1, 1, 0, 0, 1)],
+                Shape::new(5, 1, 1),
+                Output::Logits,
+            ),
+        ],
+    };
+    let layers = random_weights(&architecture, rng);
+    Network::new(architecture, Weights { layers }).unwrap()
+}
+
 /// Padding with a nonzero border, stride 2, groups, a layer with two inputs, a pool, a dense layer. Classes 0 and 1
 /// always tie.
 pub fn net(rng: &mut StdRng) -> Network {

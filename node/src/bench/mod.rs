@@ -142,11 +142,13 @@ impl Bench {
             .collect();
         let shards = images.chunks(self.layout.options().samples);
         let count = shards.len();
+        let expected = setup::estimated_stages(&Cost::of(&self.layout));
         let mut proofs = vec![];
         for (index, samples) in shards.enumerate() {
             let seed = Seed::random(&mut OsRng);
             let shard = CommittedShard::new(&self.layout, samples, &seed, srs)?;
-            let bar = progress.proof(&format!("proof {} of {count}", index + 1));
+            let what = format!("proof {} of {count}", index + 1);
+            let bar = progress.proof(&what, &expected);
             let start = Instant::now();
             let attestation = prover.prove(
                 (&self.network, &model),

@@ -9,6 +9,7 @@ use serde_json::json;
 use zknode_circuit::{
     attestation::Context,
     commitment::{CommittedModel, CommittedShard, ModelCommitment, Seed},
+    cost::Cost,
     network::model_file,
     verify::Verifier,
 };
@@ -79,11 +80,13 @@ impl Prove {
         );
         let start = Instant::now();
         let openings = set.openings(&layout, &srs)?;
+        let expected = setup::estimated_stages(&Cost::of(&layout));
         let mut shards = vec![];
         for (index, opening) in openings.iter().enumerate() {
             let samples = opening.samples();
             let shard = CommittedShard::new(&layout, &samples, &opening.seed, &srs)?;
-            let bar = progress.proof(&format!("shard {} of {}", index + 1, openings.len()));
+            let what = format!("shard {} of {}", index + 1, openings.len());
+            let bar = progress.proof(&what, &expected);
             shards.push(prover.prove(
                 (&network, &model),
                 (&samples, &shard),

@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Instant};
 use anyhow::Context;
 use rand::{rngs::StdRng, SeedableRng};
 use zknode_circuit::{
-    attestation::Context as ProofContext, commitment::OpeningBudget, verify::Attestation,
+    attestation::Context as ProofContext, commitment::OpeningBudget, cost::Cost,
+    verify::Attestation,
 };
 use zknode_protocol::{
     agreement::{ShardCount, State},
@@ -158,10 +159,9 @@ impl<C: Chain> Seller<C> {
         for (key, limit) in budgets {
             spend_opening(&self.store, &key, OpeningBudget::new(limit))?;
         }
-        let bar = self.progress.proof(&format!(
-            "proving shard {index} of {}",
-            agreement.terms.shards
-        ));
+        let what = format!("proving shard {index} of {}", agreement.terms.shards);
+        let expected = setup::estimated_stages(&Cost::of(self.prover.layout()));
+        let bar = self.progress.proof(&what, &expected);
         let (seller, opening) = (self.clone(), opening.clone());
         let proving = tokio::task::spawn_blocking(move || {
             let start = Instant::now();
