@@ -38,7 +38,7 @@ const RANDOM: u64 = 1;
 const OPENINGS: u64 = 2;
 
 /// Gas of a verification whatever the circuit: the transaction, the pairing, the quotient.
-const GAS: u64 = 219_500;
+const GAS: u64 = 243_500;
 /// ... of an advice column: a point of calldata, its evaluation, a multiplication of the point.
 const ADVICE_GAS: u64 = 8_200;
 /// ... of a column under copies.
@@ -48,7 +48,7 @@ const FIXED_GAS: u64 = 7_000;
 /// ... of a committed instance column.
 const INSTANCE_GAS: u64 = 9_100;
 /// ... of a lookup.
-const LOOKUP_GAS: u64 = 3_000;
+const LOOKUP_GAS: u64 = 1_000;
 
 /// Columns and operations of one proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -211,7 +211,7 @@ fn a_large_image_is_cut_into_tiles() {
         samples: 1,
         lane_rows: 954_016,
         weight_rows: (922_195, 4),
-        glue_rows: 769_575,
+        glue_rows: 769_022,
         columns: (22, 14, 6, 16),
         proof_bytes: 5_856,
     };
@@ -230,7 +230,7 @@ fn small_images_are_batched() {
 #[test]
 fn what_is_wished_for_is_kept() {
     let wishes = Wishes {
-        k: Some(18),
+        k: Some(20),
         lanes: Some(12),
         samples: Some(12),
         grid: Some(Grid::WHOLE),
@@ -242,7 +242,7 @@ fn what_is_wished_for_is_kept() {
     };
     let layout = search(&vgg(), &wishes, &limits).unwrap();
     let expected = LayoutOptions {
-        k: 18,
+        k: 20,
         lanes: 12,
         samples: 12,
         grid: Grid::WHOLE,
