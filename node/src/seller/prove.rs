@@ -19,6 +19,7 @@ use zknode_protocol::{
 use super::{deal::Deal, event::Event, model::spend_opening, Seller};
 use crate::{
     delivery::ShardOpening,
+    setup,
     store::Table,
     testset::{point, points},
 };
