@@ -142,7 +142,8 @@ impl Cost {
             + system.fixed_queries().len();
         let evaluations = evaluations as u64 + RANDOM + permuted_columns + 3 * products - 1;
         let points = small_columns + full_columns + products + RANDOM + quotient_pieces + OPENINGS;
-        let lookups = layout.options().lanes as u64 * 3 / 2;
+        let lanes = layout.options().lanes as u64;
+        let lookups = lanes + lanes.div_ceil(2);
         let own = small_columns + full_columns + instance_columns + products;
         let fixed = fixed_columns + permuted_columns + BOUNDARY_COLUMNS;
         let read = own + fixed;

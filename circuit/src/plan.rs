@@ -160,7 +160,7 @@ fn spreads(architecture: &Architecture, shapes: &[Shape], wishes: &Wishes) -> Ve
     let lanes = |grid: Grid| match (wishes.lanes, grid.columns) {
         (Some(lanes), _) => vec![lanes],
         (None, 1) => LANES.to_vec(),
-        (None, columns) => (1..=MOST_LANES / columns.min(MOST_LANES))
+        (None, columns) => (1..=MOST_LANES / columns.clamp(1, MOST_LANES))
             .map(|groups| groups * columns)
             .filter(|lanes| *lanes >= 6)
             .collect(),

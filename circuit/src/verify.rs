@@ -34,6 +34,14 @@ pub enum AttestationError {
     /// The context is not below the scalar modulus.
     #[error("the context is not a canonical scalar; it must be below the BN254 scalar modulus")]
     Context,
+    /// Not one commitment for each weight column.
+    #[error("the model commitment has {found} weight columns, the circuit {expected}")]
+    WeightColumns {
+        /// Weight columns of the circuit.
+        expected: usize,
+        /// Points of the model commitment.
+        found: usize,
+    },
     /// A commitment is not a point.
     #[error("the {0} commitment is not a point of BN254 G1")]
     NotAPoint(&'static str),
@@ -131,6 +139,11 @@ impl Verifier {
         let point = |commitment: &Commitment, name| {
             commitment.point().ok_or(AttestationError::NotAPoint(name))
         };
+        let expected = self.key.cs().num_instance_columns() - 2;
+        let found = attestation.model.columns().len();
+        if found != expected {
+            return Err(AttestationError::WeightColumns { expected, found });
+        }
         let model = attestation.model.columns().iter();
         let mut commitments = model
             .map(|column| point(column, "model"))

@@ -37,6 +37,7 @@ use std::ops::Range;
 pub const BLINDING_ROWS: usize = 6;
 /// Salt rows of a committed column: fewer hide nothing, more buy openings.
 const SALT_ROWS: Range<usize> = 256..4096;
+const BATCH: &str = "the batch of samples";
 const GLUE: &str = "the glue program";
 /// Most columns that weights are spread over: each costs a commitment of the model.
 const WEIGHT_COLUMNS: std::ops::RangeInclusive<usize> = 1..=16;
@@ -123,10 +124,13 @@ impl Layout {
         layout.place_activations();
         layout.place_weights()?;
         let pixels = layout.tiles[0].shape.cells().saturating_mul(layout.slots());
-        layout.score.start = layout.lane_rows.max(pixels);
+        // First: an architecture may be a stranger's, and what follows the samples is added to this.
+        let start = layout.lane_rows.max(pixels);
+        layout.fits(BATCH, start, layout.last())?;
+        layout.score.start = start;
         layout.fits("the lookup table", layout.table_rows(), layout.last())?;
         layout.fits(
-            "the batch of samples",
+            BATCH,
             layout.score.expose() + 4 + SALT_ROWS.start,
             layout.last() - 1,
         )?;
@@ -170,7 +174,7 @@ impl Layout {
                 _ => None,
             })
         };
-        let available = self.usable() - SALT_ROWS.start;
+        let available = self.usable().saturating_sub(SALT_ROWS.start);
         let needed = |columns: usize| {
             let rows =
                 linears().map(|(_, linear)| WeightRows::rows_of_layer(columns, linear, channels));

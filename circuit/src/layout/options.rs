@@ -27,6 +27,12 @@ impl Grid {
         columns: 1,
     };
 
+    fn tiles_checked(&self) -> Option<usize> {
+        self.rows
+            .checked_mul(self.columns)
+            .filter(|tiles| *tiles > 0)
+    }
+
     /// Tiles of an image.
     pub const fn tiles(&self) -> usize {
         self.rows * self.columns
@@ -93,6 +99,9 @@ pub enum LayoutError {
         /// What was asked for.
         found: usize,
     },
+    /// No tile, or more than can be counted.
+    #[error("a grid has at least one row and one column of tiles, found {0}")]
+    NoTiles(Grid),
     /// Lanes that a row of tiles does not divide.
     #[error(
         "lanes must be a multiple of the {columns} tiles side by side, found {lanes}; try {columns} times a small number"
@@ -186,7 +195,10 @@ pub(super) fn check(
     if !K.contains(&k) {
         return Err(LayoutError::RowsExponent(k));
     }
-    if grid.rows == 0 || grid.columns == 0 || !lanes.is_multiple_of(grid.columns) {
+    if grid.tiles_checked().is_none() {
+        return Err(LayoutError::NoTiles(grid));
+    }
+    if !lanes.is_multiple_of(grid.columns) {
         return Err(LayoutError::GridLanes {
             columns: grid.columns,
             lanes,
@@ -197,7 +209,7 @@ pub(super) fn check(
     let fits = if exact {
         samples == unit
     } else {
-        samples > 0 && samples.is_multiple_of(unit) && samples <= 1 << 24
+        samples > 0 && samples.is_multiple_of(unit) && samples <= 1 << 22
     };
     if !fits {
         return Err(LayoutError::Samples {

@@ -2,7 +2,8 @@
 //!
 //! A *run* is the weights of one input channel and tap over the output channels of its group, or the biases of a layer:
 //! what one claim, `U = sum_o w[o] eta^o`, folds. A run of a plain layer fills the columns of each of its rows, the
-//! last row with zeros (they would be weights of output channels that do not exist, so only zeros satisfy the layer).
+//! last row with zeros. Other values there would be weights of output channels that do not exist: they meet powers of eta
+//! that no real channel has, so they change nothing, and the layer holds only where those channels' sums are zero.
 //! A run of a layer with groups is narrow, one weight a row, so that no cell of it could reach into the next group.
 
 use crate::network::Linear;

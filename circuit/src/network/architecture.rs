@@ -203,6 +203,13 @@ pub enum ArchitectureError {
 
 /// Cells of one sample's largest tensor, and weights of one layer, that are accepted.
 pub(super) const MAX_CELLS: usize = 1 << 26;
+/// The greatest activation or pixel.
+const BYTE: usize = 255;
+/// Sum of a pooling window, over all poolings that follow each other, that is accepted: so that accumulators of
+/// weights below 2^40 can be bounded.
+const MAX_SUM: usize = 1 << 40;
+/// Layers that are accepted: claims of views are followed from layer to layer.
+pub(super) const MAX_LAYERS: usize = 1 << 10;
 /// Logits and their differences stay below this; the circuit compares 32 bits.
 pub(super) const LOGIT_BOUND: i128 = 1 << 30;
 
@@ -262,8 +269,18 @@ impl Architecture {
     pub fn shapes(&self) -> Result<Vec<Shape>, ArchitectureError> {
         check_format("fraction_bits", self.fraction_bits, 4, 8)?;
         check_format("range_bits", self.range_bits, 2, 20)?;
+        if self.layers.len() > MAX_LAYERS {
+            return Err(ArchitectureError::TooLarge {
+                what: "the number of layers",
+                found: self.layers.len(),
+                max: MAX_LAYERS,
+            });
+        }
         let mut shapes = vec![check_size(self.input)?];
+        // The greatest cell of each tensor.
+        let mut sums = vec![BYTE];
         for (index, layer) in self.layers.iter().enumerate() {
+            let mut greatest = BYTE;
             let input = |id: TensorId| {
                 shapes
                     .get(id.0)
@@ -285,6 +302,14 @@ impl Architecture {
                         groups: 1,
                     };
                     let (height, width) = window_positions(index, &window, shape)?;
+                    greatest = sums[pool.input.0].saturating_mul(pool.kernel.0 * pool.kernel.1);
+                    if greatest > MAX_SUM {
+                        return Err(ArchitectureError::TooLarge {
+                            what: "the sum of a pooling window",
+                            found: greatest,
+                            max: MAX_SUM,
+                        });
+                    }
                     Shape::new(shape.channels, height, width)
                 }
                 Layer::MaxPool(pool) => {
@@ -299,8 +324,13 @@ impl Architecture {
                     ))?;
                     Shape::new(shape.channels, height, width)
                 }
-                Layer::Flatten { input: id } => Shape::new(input(*id)?.cells(), 1, 1),
+                Layer::Flatten { input: id } => {
+                    let shape = input(*id)?;
+                    greatest = sums[id.0];
+                    Shape::new(shape.cells(), 1, 1)
+                }
             };
+            sums.push(greatest);
             shapes.push(check_size(shape)?);
         }
         self.check_logits(&shapes)?;

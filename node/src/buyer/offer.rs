@@ -76,11 +76,18 @@ pub async fn check<C: Chain>(
     );
     let points = points_digest(&card.points);
     ensure!(
-        card.points.len() == 1 && points == registered.points,
+        points == registered.points,
         "the card's model commitment has digest {points}, the registry says {}",
         registered.points
     );
     let layout = setup::layout(&card.architecture, &card.layout)?;
+    // The registry takes any number of points; the verifier would read another one across its arguments.
+    let columns = layout.weights().columns();
+    ensure!(
+        card.points.len() == columns,
+        "the card's model commitment has {} points, its layout has {columns} weight columns",
+        card.points.len()
+    );
     let srs = setup::reference_string(home, card.layout.k, Some(chain.chain_id()), progress)?;
     let compiler = compiler(compiler_path)?;
     let (progress, layout, srs) = (*progress, layout, srs);

@@ -3,7 +3,7 @@
 use super::{CellRef, ClaimColumn, Glue, Step};
 use crate::{
     layout::Layout,
-    network::{Layer, Linear, MaxPool, Output, Shape, Term},
+    network::{Layer, Linear, Output, Shape, Term},
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -42,7 +42,12 @@ pub(super) enum Source {
     /// The cells of another tensor, in their order.
     Same(usize),
     /// The greatest cells of windows of a tensor: the first cell of each and the steps in the lanes, from this row on.
-    Greatest { pool: MaxPool, start: usize },
+    Greatest {
+        input: usize,
+        stride: (usize, usize),
+        steps: usize,
+        start: usize,
+    },
     /// One claim a cell: a tensor that is whole, or read by nothing.
     Whole(Vec<CellRef>),
 }
@@ -105,7 +110,11 @@ impl<'a> Builder<'a> {
                 stride: pool.stride,
             },
             Layer::MaxPool(pool) => self.max_pool(tensor, pool),
-            Layer::Flatten { input } => Source::Same(input.0),
+            // At its root: no chain of them is followed at every read.
+            Layer::Flatten { input } => match self.sources[input.0] {
+                Source::Same(root) => Source::Same(root),
+                _ => Source::Same(input.0),
+            },
         };
         self.sources.push(source);
     }

@@ -96,12 +96,14 @@ impl Builder<'_> {
                 self.lanes((tensor, index), first, shift)
             }
             Source::Image => self.pixel(index, shift),
-            Source::Greatest { pool, start } => {
-                let (pool, start) = (pool.clone(), *start);
-                self.once(Key::Cell(tensor, index, shift), |builder| {
-                    builder.greatest(tensor, index, (&pool, start), shift)
-                })
-            }
+            &Source::Greatest {
+                input,
+                stride,
+                steps,
+                start,
+            } => self.once(Key::Cell(tensor, index, shift), |builder| {
+                builder.greatest((tensor, index), (input, stride), (steps, start), shift)
+            }),
             &Source::Sums {
                 input,
                 kernel,

@@ -53,7 +53,9 @@ impl Builder<'_> {
         ]);
         self.glue.equal.push((left, right));
         Source::Greatest {
-            pool: pool.clone(),
+            input: pool.input.0,
+            stride: pool.stride,
+            steps: pool.steps(),
             start,
         }
     }
@@ -72,21 +74,18 @@ impl Builder<'_> {
     /// The greatest cell of a window in the tile at `shift`, whose windows stay within it.
     pub(super) fn greatest(
         &mut self,
-        tensor: usize,
-        index: usize,
-        (pool, start): (&MaxPool, usize),
+        (tensor, index): (usize, usize),
+        (input, stride): (usize, (usize, usize)),
+        (steps, start): (usize, usize),
         shift: Shift,
     ) -> CellRef {
         let tiles = self.layout.tiles();
-        let (to, from) = (tiles[tensor].shape, tiles[pool.input.0].shape);
+        let (to, from) = (tiles[tensor].shape, tiles[input].shape);
         let (line, x) = (index / to.width, index % to.width);
         let (channel, y) = (line / to.height, line % to.height);
-        let corner = (channel * from.height + y * pool.stride.0) * from.width + x * pool.stride.1;
-        let mut climbed: Vec<_> = self
-            .claim(pool.input.0, corner, shift)
-            .into_iter()
-            .collect();
-        for step in 0..pool.steps() {
+        let corner = (channel * from.height + y * stride.0) * from.width + x * stride.1;
+        let mut climbed: Vec<_> = self.claim(input, corner, shift).into_iter().collect();
+        for step in 0..steps {
             let first = start + (step * to.cells() + index) * self.layout.rows_per_cell();
             // Numbered after the tensor's own cells.
             let number = (step + 1) * to.cells() + index;

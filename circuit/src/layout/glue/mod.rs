@@ -195,8 +195,8 @@ impl Glue {
         builder.finish()
     }
 
-    /// Rows the program needs at least, one for every claim a layer reads: known before it is built, which takes memory
-    /// in proportion to it.
+    /// Rows the program needs at least, one for every claim a layer reads: known before it is built. What claims of other
+    /// tiles take besides is cut off at the rows there are.
     pub(super) fn least_rows(layout: &Layout) -> usize {
         let tiles = layout.tiles();
         let area = |kernel: (usize, usize)| kernel.0.saturating_mul(kernel.1);
