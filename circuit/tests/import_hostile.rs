@@ -129,8 +129,23 @@ fn intricate() -> Model {
         .node("Relu", &["c1"], "r", &[])
         .node("AveragePool", &["r"], "a", &pool)
         .node(
-            "ReduceMean",
+            "MaxPool",
             &["a"],
+            "mp",
+            &[
+                ints("kernel_shape", &[2, 3]),
+                ints("strides", &[2, 1]),
+                ints("pads", &[1, 1, 0, 1]),
+                ints("dilations", &[1, 1]),
+                int("ceil_mode", 1),
+            ],
+        )
+        .node("Concat", &["mp", "mp"], "joined", &[int("axis", 1)])
+        .constant("cw", &[4, 4, 1, 1], &numbers(16, 9))
+        .node("Conv", &["joined", "cw"], "c2", &[int("group", 2)])
+        .node(
+            "ReduceMean",
+            &["c2"],
             "m",
             &[ints("axes", &[2, 3]), int("keepdims", 1)],
         )

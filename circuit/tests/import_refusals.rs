@@ -9,7 +9,6 @@ use zknode_circuit::network::import::onnx::{proto::*, SUPPORTED};
 use zknode_circuit::network::import::{
     self, Calibration, ImportError, ImportOptions, Normalization,
 };
-use zknode_circuit::network::NetworkError;
 
 #[test]
 fn the_small_model_is_imported() {
@@ -18,7 +17,7 @@ fn the_small_model_is_imported() {
 
 #[test]
 fn an_unsupported_operator_is_named() {
-    let error = between("MaxPool", &["c1"], &[ints("kernel_shape", &[2, 2])]).refused(32);
+    let error = between("Sigmoid", &["c1"], &[]).refused(32);
     let ImportError::Operator {
         node, op, shapes, ..
     } = &error
@@ -27,7 +26,7 @@ fn an_unsupported_operator_is_named() {
     };
     assert_eq!(
         (node.as_str(), op.as_str(), shapes.as_str()),
-        ("x", "MaxPool", "[3, 2, 2]")
+        ("x", "Sigmoid", "[3, 2, 2]")
     );
     let message = error.to_string();
     assert!(
@@ -109,7 +108,7 @@ fn unsupported_forms_say_why() {
         ),
         (
             between("Pad", &["c1"], &[ints("pads", &[0, 0, 1, 0, 0, 0, 0, 0])]),
-            "before a Conv",
+            "before a convolution",
         ),
         (
             between("ReduceMean", &["c1"], &[ints("axes", &[1])]),
@@ -125,8 +124,36 @@ fn unsupported_forms_say_why() {
             "beyond the list",
         ),
         (
-            between("Concat", &["c1", "c1"], &[int("axis", 1)]),
-            "not tensors",
+            between("Concat", &["c1", "c1"], &[int("axis", 2)]),
+            "axis 1",
+        ),
+        (
+            between("Concat", &["c1", "image"], &[int("axis", 1)]),
+            "same height and width",
+        ),
+        (
+            between("Concat", &["shape", "shape"], &[int("axis", 1)]),
+            "axis 0 of lists",
+        ),
+        (
+            between("MaxPool", &["c1"], &[ints("kernel_shape", &[3, 1])]),
+            "fit the padded input",
+        ),
+        (
+            between(
+                "MaxPool",
+                &["c1"],
+                &[pool.clone(), ints("pads", &[0, 2, 0, 0])],
+            ),
+            "larger than the border",
+        ),
+        (
+            between(
+                "MaxPool",
+                &["c1"],
+                &[pool.clone(), ints("dilations", &[1, 2])],
+            ),
+            "dilation 1",
         ),
         (
             between("Unsqueeze", &["c1"], &[ints("axes", &[0])]),
@@ -341,25 +368,23 @@ fn options_and_images_are_checked() {
 
 #[test]
 fn a_network_that_is_not_total() {
-    let not_total = |result: Result<_, ImportError>| {
+    let not_total = |result: Result<_, ImportError>, word: &str| {
         let error: ImportError = result.map(|_: import::Imported| ()).err().unwrap();
-        assert!(
-            matches!(&error, ImportError::Network(NetworkError::NotTotal { .. })),
-            "{error}"
-        );
+        let ImportError::NotTotal { layer, help, .. } = &error else {
+            panic!("{error}");
+        };
+        assert!(layer == "c1" && help.contains(word), "{error}");
     };
     let options = ImportOptions {
         range_bits: Some(8),
         ..ImportOptions::default()
     };
-    not_total(import::onnx(
-        &small().bytes(),
-        &images(3, 32, 1),
-        &options,
-        &mut |_| (),
-    ));
+    not_total(
+        import::onnx(&small().bytes(), &images(3, 32, 1), &options, &mut |_| ()),
+        "range bits suffice",
+    );
     // Calibrated on black images, where the first layer gives its small bias and nothing else.
     let mut model = small();
     model.graph().initializer[1].float_data = vec![1e-3; 3];
-    not_total(model.import(&[vec![0; 32]]));
+    not_total(model.import(&[vec![0; 32]]), "weight decay");
 }

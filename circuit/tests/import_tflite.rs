@@ -305,7 +305,75 @@ fn a_border_a_mean_and_a_softmax() {
     }
 }
 
+#[test]
+fn max_pooling_and_a_concatenation() {
+    for quantized in [false, true] {
+        for size in [[7, 6, 2], [6, 7, 2]] {
+            let (mut chain, image, pixels) = Chain::new(size, quantized);
+            // Of both signs, so that a border of zeros would win.
+            let a = chain.conv(&image, (3, 2), (3, 1, true), 0);
+            let same = [
+                (1, Part::Word(2)),
+                (2, Part::Word(2)),
+                (3, Part::Word(3)),
+                (4, Part::Word(3)),
+            ];
+            let pooled = chain.alike(17, &[&a], a.cells.greatest(3, 2), (5, &same));
+            let b = chain.conv(&pooled, (4, 3), (1, 1, false), RELU);
+            // One scale for all, as TensorFlow Lite wants it of signed bytes; ours keeps each its own.
+            let cells = pooled.cells.beside(&b.cells);
+            let joined = chain.alike(2, &[&pooled, &b], cells, (10, &[(0, Part::Word(3))]));
+            let c = chain.dense(&joined, 3);
+            let network = chain.check(&c, &pixels);
+            let linear = |layer: &&Layer| matches!(layer, Layer::Linear(_));
+            let layers = &network.architecture().layers;
+            assert_eq!(layers.iter().filter(linear).count(), 3, "{layers:?}");
+        }
+    }
+}
+
+#[test]
+fn an_activation_function_of_max_pooling_and_of_a_concatenation() {
+    let (mut chain, image, pixels) = Chain::new([4, 4, 2], false);
+    let a = chain.conv(&image, (3, 2), (1, 1, false), 0);
+    let options = [
+        (1, Part::Word(2)),
+        (2, Part::Word(2)),
+        (3, Part::Word(2)),
+        (4, Part::Word(2)),
+        (5, Part::Byte(RELU)),
+    ];
+    let cells = activated(a.cells.greatest(2, 2), RELU);
+    let pooled = chain.made(17, &[a.tensor], cells, (5, &options));
+    let b = chain.conv(&pooled, (2, 3), (1, 1, false), 0);
+    let cells = activated(pooled.cells.beside(&b.cells), RELU6);
+    let options = [(0, Part::Word(-1)), (1, Part::Byte(RELU6))];
+    let joined = chain.made(2, &[pooled.tensor, b.tensor], cells, (10, &options));
+    let c = chain.dense(&joined, 3);
+    chain.check(&c, &pixels);
+}
+
 impl Chain {
+    /// An operator whose output has the scale of its first input; the cells are not rounded again.
+    fn alike(
+        &mut self,
+        code: i32,
+        from: &[&Step],
+        cells: Cells,
+        (kind, options): (i8, &[(usize, Part)]),
+    ) -> Step {
+        let of = self.model.tensors[from[0].tensor as usize].clone();
+        let sides = cells.size.map(|side| side as i32);
+        let shape = [1, sides[0], sides[1], sides[2]];
+        let tensor = match self.quantized {
+            true => self.model.bytes(&shape, of.scale[0], of.zero_point[0]),
+            false => self.model.floats(&shape),
+        };
+        let inputs: Vec<i32> = from.iter().map(|step| step.tensor).collect();
+        self.model.operator(code, &inputs, tensor, kind, options);
+        Step { tensor, cells }
+    }
+
     fn reshaped(&mut self, from: &Step, shape: &[i32]) -> i32 {
         let of = self.model.tensors[from.tensor as usize].clone();
         let to = match self.quantized {

@@ -111,6 +111,7 @@ fn what_is_not_supported_is_named() {
         (option(3, 3, Part::Word(9)), "larger than the tensor"),
         (operator(3, 5, Part::Byte(1)), "activation function after a pooling"),
         (operator(5, 1, Part::Byte(1)), "shuffled"),
+        (changed(|m| (m.operators[2].code, m.operators[2].kind) = (2, 10)), "the last axis"),
         (option(6, 0, Part::Float(-1.0)), "beta positive"),
         (changed(|m| m.operators[0].kind = 2), "expected options of type 1, found type 2"),
         (changed(|m| m.operators[0].inputs.truncate(1)), "input 1 is missing"),

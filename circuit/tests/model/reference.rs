@@ -35,6 +35,7 @@ pub fn run(model: &Model, x: Vec<f64>) -> Vec<f64> {
 
 struct Reader<'a> {
     node: &'a NodeProto,
+    values: &'a HashMap<String, Tensor>,
     constants: &'a HashMap<&'a str, &'a TensorProto>,
 }
 
@@ -53,10 +54,17 @@ impl Reader<'_> {
         found.map_or(default, |a| f64::from(a.f))
     }
     fn constant(&self, index: usize) -> Option<Tensor> {
-        let tensor = self.constants.get(self.node.input.get(index)?.as_str())?;
+        let name = self.node.input.get(index)?;
+        if let Some(value) = self.values.get(name) {
+            return Some(value.clone());
+        }
+        let tensor = self.constants.get(name.as_str())?;
         Some(Tensor {
             dims: tensor.dims.iter().map(|&d| d as usize).collect(),
-            data: tensor.float_data.iter().map(|&v| f64::from(v)).collect(),
+            data: match tensor.float_data.is_empty() {
+                false => tensor.float_data.iter().map(|&v| f64::from(v)).collect(),
+                true => tensor.int32_data.iter().map(|&v| f64::from(v)).collect(),
+            },
         })
     }
 }
@@ -66,10 +74,70 @@ fn eval(
     values: &HashMap<String, Tensor>,
     constants: &HashMap<&str, &TensorProto>,
 ) -> Tensor {
-    let reader = Reader { node, constants };
+    let reader = Reader {
+        node,
+        values,
+        constants,
+    };
     let tensor = |index: usize| values.get(&node.input[index]);
     let x = || tensor(0).unwrap().clone();
+    if node.op_type == "DequantizeLinear" && tensor(0).is_none() {
+        return weights(&reader, 0, reader.int("axis", 0) as usize);
+    }
     match node.op_type.as_str() {
+        "QuantizeLinear" => quantized(&reader, &x(), 1),
+        "DequantizeLinear" => real(&x(), &reader, 1, 0),
+        "QLinearConv" => {
+            let (x, w) = (real(&x(), &reader, 1, 0), weights(&reader, 3, 0));
+            let products = reader.constant(4).unwrap().data;
+            let input = reader.constant(1).unwrap().data[0];
+            let bias = reader.constant(8).unwrap().data;
+            let bias = bias.iter().zip(&products).map(|(b, s)| b * s * input);
+            let sum = convolution(&reader, x, w, bias.collect());
+            quantized(&reader, &sum, 6)
+        }
+        "QLinearMatMul" | "QGemm" => {
+            let (x, w) = (real(&x(), &reader, 1, 0), weights(&reader, 3, 1));
+            let outputs = w.dims[1];
+            let bias: Vec<f64> = match node.op_type == "QGemm" {
+                false => vec![0.0; outputs],
+                true => {
+                    let products = reader.constant(4).unwrap().data;
+                    let input = reader.constant(1).unwrap().data[0];
+                    let bias = reader.constant(6).unwrap().data;
+                    bias.iter()
+                        .zip(&products)
+                        .map(|(b, s)| b * s * input)
+                        .collect()
+                }
+            };
+            let data = (0..outputs).map(|o| {
+                let products = x
+                    .data
+                    .iter()
+                    .enumerate()
+                    .map(|(i, v)| v * w.data[i * outputs + o]);
+                bias[o] + products.sum::<f64>()
+            });
+            let sum = Tensor {
+                dims: vec![outputs],
+                data: data.collect(),
+            };
+            quantized(&reader, &sum, if node.op_type == "QGemm" { 7 } else { 6 })
+        }
+        "QLinearAdd" => {
+            let (a, b) = (
+                real(&x(), &reader, 1, 0),
+                real(tensor(3).unwrap(), &reader, 4, 0),
+            );
+            let data = a.data.iter().zip(&b.data).map(|(a, b)| a + b).collect();
+            quantized(&reader, &Tensor { data, ..a }, 6)
+        }
+        "QLinearGlobalAveragePool" => {
+            let x = real(&x(), &reader, 1, 0);
+            let whole = x.dims[1..].to_vec();
+            quantized(&reader, &pool(x, whole, vec![1, 1]), 3)
+        }
         "Conv" => conv(&reader, x()),
         "Gemm" => {
             let (x, w) = (x(), reader.constant(1).unwrap());
@@ -162,6 +230,36 @@ fn eval(
             reader.ints("kernel_shape", &[]),
             reader.ints("strides", &[1, 1]),
         ),
+        "MaxPool" => {
+            let x = pad(
+                x(),
+                pads(&reader, &tensor(0).unwrap().dims),
+                f64::NEG_INFINITY,
+            );
+            let (kernel, strides) = (
+                reader.ints("kernel_shape", &[]),
+                reader.ints("strides", &[1, 1]),
+            );
+            window(x, kernel, strides, |cells| {
+                cells.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+            })
+        }
+        "GlobalMaxPool" => {
+            let x = x();
+            let whole = x.dims[1..].to_vec();
+            window(x, whole, vec![1, 1], |cells| {
+                cells.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+            })
+        }
+        "Concat" => {
+            let all: Vec<_> = (0..node.input.len()).map(|i| tensor(i).unwrap()).collect();
+            let mut dims = all[0].dims.clone();
+            dims[0] = all.iter().map(|t| t.dims[0]).sum();
+            Tensor {
+                dims,
+                data: all.iter().flat_map(|t| t.data.clone()).collect(),
+            }
+        }
         "GlobalAveragePool" | "ReduceMean" => {
             let x = x();
             let window = x.dims[1..].to_vec();
@@ -173,7 +271,7 @@ fn eval(
                 .iter()
                 .map(|&p| p as usize)
                 .collect();
-            pad(x(), [pads[2], pads[3], pads[6], pads[7]])
+            pad(x(), [pads[2], pads[3], pads[6], pads[7]], 0.0)
         }
         "Flatten" | "Reshape" | "Squeeze" => {
             let data = x().data;
@@ -187,10 +285,10 @@ fn eval(
     }
 }
 
-fn pad(x: Tensor, [top, left, bottom, right]: [usize; 4]) -> Tensor {
+fn pad(x: Tensor, [top, left, bottom, right]: [usize; 4], border: f64) -> Tensor {
     let (c, h, w) = (x.dims[0], x.dims[1], x.dims[2]);
     let dims = vec![c, h + top + bottom, w + left + right];
-    let mut data = vec![0.0; dims.iter().product()];
+    let mut data = vec![border; dims.iter().product()];
     for (i, v) in x.data.iter().enumerate() {
         let (channel, y, x) = (i / (h * w), i / w % h, i % w);
         data[(channel * dims[1] + y + top) * dims[2] + x + left] = *v;
@@ -198,26 +296,98 @@ fn pad(x: Tensor, [top, left, bottom, right]: [usize; 4]) -> Tensor {
     Tensor { dims, data }
 }
 
-fn conv(reader: &Reader, x: Tensor) -> Tensor {
-    let w = reader.constant(1).unwrap();
-    let (outputs, inputs, kh, kw) = (w.dims[0], w.dims[1], w.dims[2], w.dims[3]);
+/// A tensor of integers as the numbers they stand for; scale and zero point are inputs `at` and the next.
+fn real(x: &Tensor, reader: &Reader, at: usize, channel: usize) -> Tensor {
+    let scale = reader.constant(at).unwrap().data[channel];
+    let zero = reader.constant(at + 1).map_or(0.0, |z| z.data[channel]);
+    Tensor {
+        data: x.data.iter().map(|v| (v - zero) * scale).collect(),
+        ..x.clone()
+    }
+}
+
+/// The reverse; the type of the zero point tells which bytes there are.
+fn quantized(reader: &Reader, x: &Tensor, at: usize) -> Tensor {
+    let scale = reader.constant(at).unwrap().data[0];
+    let zero = reader.constant(at + 1).unwrap().data[0];
+    let signed = reader.constants[reader.node.input[at + 1].as_str()].data_type == 3;
+    let (low, high) = if signed {
+        (-128.0, 127.0)
+    } else {
+        (0.0, 255.0)
+    };
+    let byte = |v: &f64| ((v / scale).round_ties_even() + zero).clamp(low, high);
+    Tensor {
+        data: x.data.iter().map(byte).collect(),
+        ..x.clone()
+    }
+}
+
+/// A constant of integers with a scale for every side of an axis.
+fn weights(reader: &Reader, at: usize, axis: usize) -> Tensor {
+    let w = reader.constant(at).unwrap();
+    let scales = reader.constant(at + 1).unwrap().data;
+    let run: usize = w.dims[axis + 1..].iter().product();
+    let each = w.data.iter().enumerate();
+    let data = each.map(|(i, v)| v * scales[i / run % scales.len()]);
+    Tensor {
+        data: data.collect(),
+        ..w
+    }
+}
+
+/// Top, left, bottom, right, as `pads`, `auto_pad` or `ceil_mode` say.
+fn pads(reader: &Reader, dims: &[usize]) -> [usize; 4] {
+    let weights = if reader.node.op_type == "QLinearConv" {
+        3
+    } else {
+        1
+    };
+    let weights = reader
+        .constant(weights)
+        .map_or(vec![], |w| w.dims[2..].to_vec());
+    let kernel = reader.ints(
+        "kernel_shape",
+        &weights.iter().map(|&k| k as i64).collect::<Vec<_>>(),
+    );
     let strides = reader.ints("strides", &[1, 1]);
-    let auto = reader.node.attribute.iter().find(|a| a.name == "auto_pad");
-    let same = |size: usize, kernel: usize, stride: usize| {
+    let same = |side: usize| {
+        let (size, kernel, stride) = (dims[side + 1], kernel[side], strides[side]);
         let total = ((size.div_ceil(stride) - 1) * stride + kernel).saturating_sub(size);
         (total / 2, total.div_ceil(2))
     };
-    let (v, h) = (
-        same(x.dims[1], kh, strides[0]),
-        same(x.dims[2], kw, strides[1]),
-    );
-    let pads = match auto.map(|a| a.s.as_slice()) {
-        Some(b"SAME_UPPER") => vec![v.0, h.0, v.1, h.1],
-        Some(b"SAME_LOWER") => vec![v.1, h.1, v.0, h.0],
-        _ => reader.ints("pads", &[0, 0, 0, 0]),
+    let (v, h) = (same(0), same(1));
+    let auto = reader.node.attribute.iter().find(|a| a.name == "auto_pad");
+    let mut pads: [usize; 4] = match auto.map(|a| a.s.as_slice()) {
+        Some(b"SAME_UPPER") => [v.0, h.0, v.1, h.1],
+        Some(b"SAME_LOWER") => [v.1, h.1, v.0, h.0],
+        _ => reader.ints("pads", &[0, 0, 0, 0]).try_into().unwrap(),
     };
-    let x = pad(x, pads.try_into().unwrap());
-    let bias = reader.constant(2).map_or(vec![0.0; outputs], |b| b.data);
+    if reader.int("ceil_mode", 0) != 0 {
+        for side in 0..2 {
+            let inside = dims[side + 1] + pads[side];
+            while (inside + pads[side + 2] - kernel[side]) % strides[side] != 0 {
+                let next = (inside + pads[side + 2] - kernel[side]) / strides[side] + 1;
+                if next * strides[side] >= inside {
+                    break;
+                }
+                pads[side + 2] += 1;
+            }
+        }
+    }
+    pads
+}
+
+fn conv(reader: &Reader, x: Tensor) -> Tensor {
+    let w = reader.constant(1).unwrap();
+    let bias = reader.constant(2).map_or(vec![0.0; w.dims[0]], |b| b.data);
+    convolution(reader, x, w, bias)
+}
+
+fn convolution(reader: &Reader, x: Tensor, w: Tensor, bias: Vec<f64>) -> Tensor {
+    let (outputs, inputs, kh, kw) = (w.dims[0], w.dims[1], w.dims[2], w.dims[3]);
+    let strides = reader.ints("strides", &[1, 1]);
+    let x = pad(x.clone(), pads(reader, &x.dims), 0.0);
     let groups = reader.int("group", 1) as usize;
     let dims = vec![
         outputs,
@@ -247,6 +417,17 @@ fn conv(reader: &Reader, x: Tensor) -> Tensor {
 }
 
 fn pool(x: Tensor, kernel: Vec<usize>, strides: Vec<usize>) -> Tensor {
+    window(x, kernel, strides, |cells| {
+        cells.iter().sum::<f64>() / cells.len() as f64
+    })
+}
+
+fn window(
+    x: Tensor,
+    kernel: Vec<usize>,
+    strides: Vec<usize>,
+    of: impl Fn(&[f64]) -> f64,
+) -> Tensor {
     let dims = vec![
         x.dims[0],
         (x.dims[1] - kernel[0]) / strides[0] + 1,
@@ -256,14 +437,14 @@ fn pool(x: Tensor, kernel: Vec<usize>, strides: Vec<usize>) -> Tensor {
     for c in 0..dims[0] {
         for y in 0..dims[1] {
             for z in 0..dims[2] {
-                let mut sum = 0.0;
+                let mut cells = vec![];
                 for ky in 0..kernel[0] {
                     for kx in 0..kernel[1] {
                         let row = (c * x.dims[1] + y * strides[0] + ky) * x.dims[2];
-                        sum += x.data[row + z * strides[1] + kx];
+                        cells.push(x.data[row + z * strides[1] + kx]);
                     }
                 }
-                data.push(sum / (kernel[0] * kernel[1]) as f64);
+                data.push(of(&cells));
             }
         }
     }

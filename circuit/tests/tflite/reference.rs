@@ -96,6 +96,35 @@ impl Cells {
         })
     }
 
+    /// The greatest of every window, with the border of [`Cells::same`], which never wins.
+    pub fn greatest(&self, kernel: usize, stride: usize) -> Self {
+        let [height, width, channels] = self.size;
+        let before =
+            |size: usize| ((size.div_ceil(stride) - 1) * stride + kernel).saturating_sub(size) / 2;
+        let (top, left) = (before(height), before(width));
+        let size = [height.div_ceil(stride), width.div_ceil(stride), channels];
+        make(size, |y, x, c| {
+            let window = grid([kernel, kernel, 1]).filter_map(|(dy, dx, _)| {
+                let iy = (y * stride + dy).checked_sub(top)?;
+                let ix = (x * stride + dx).checked_sub(left)?;
+                (iy < height && ix < width).then(|| self.at(iy, ix, c))
+            });
+            window.fold(f64::NEG_INFINITY, f64::max)
+        })
+    }
+
+    /// The channels of both.
+    pub fn beside(&self, other: &Self) -> Self {
+        let [height, width, channels] = self.size;
+        make(
+            [height, width, channels + other.size[2]],
+            |y, x, c| match c.checked_sub(channels) {
+                None => self.at(y, x, c),
+                Some(c) => other.at(y, x, c),
+            },
+        )
+    }
+
     /// The mean of every window, no border.
     pub fn mean(&self, kernel: usize, stride: usize) -> Self {
         let [height, width, channels] = self.size;

@@ -25,6 +25,8 @@ use crate::{
 pub const BUNDLED_MODEL: &str = "lenet5";
 /// Differing samples that are shown to people; programs get them all.
 const SHOWN: usize = 10;
+/// Images that the errors of layers are measured on.
+const MEASURED: usize = 64;
 
 /// Arguments of the import.
 #[derive(Args)]
@@ -42,6 +44,10 @@ pub struct Import {
     /// model's classes: they are one higher where its first class is the background.
     #[arg(long, value_name = "DATASET")]
     evaluate: Option<PathBuf>,
+    /// Writes a report there, `-` for the screen: both accuracies, the error of every layer, the tables. It tells
+    /// ranges of the model: the owner's to see.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Where the model goes. It holds the weights: keep it secret.
     #[arg(long, value_name = "FILE", default_value = "model.zkm")]
     out: PathBuf,
@@ -119,7 +125,7 @@ impl Import {
         };
         let images: Vec<_> = calibration.iter().map(|(pixels, _)| pixels).collect();
         let progress = &session.progress;
-        let imported = with_bar(progress, |on| {
+        let mut imported = with_bar(progress, |on| {
             import::quantize(float, &images, &options, on)
         })
         .with_context(|| format!("{name}"))?;
@@ -130,19 +136,34 @@ impl Import {
         let evaluation = with_bar(progress, |on| {
             import::evaluate(&imported.float, &imported.network, &tests, on)
         })?;
+        if self.report.is_some() {
+            let images: Vec<_> = tests
+                .iter()
+                .map(|(pixels, _)| pixels)
+                .take(MEASURED)
+                .collect();
+            with_bar(progress, |on| {
+                import::measure_errors(&mut imported, &images, on)
+            })?;
+        }
         // Without images there is nothing to compare.
         let evaluation = (!tests.is_empty()).then_some(evaluation);
         let file = model_file::write(&imported.network)?;
         write_file(&self.out, |out| out.write_all(&file))?;
         let mut answer = json!({ "model": self.out, "report": imported.report });
         if let Some(evaluation) = &evaluation {
-            let share = |correct| json!({ "correct": correct, "samples": evaluation.samples });
-            answer["float"] = share(evaluation.float_top1);
-            answer["integer"] = share(evaluation.integer_top1);
+            let share = |top1, topk| json!({ "correct": top1, "within_k": topk, "k": evaluation.top_k, "samples": evaluation.samples });
+            answer["float"] = share(evaluation.float_top1, evaluation.float_topk);
+            answer["integer"] = share(evaluation.integer_top1, evaluation.integer_topk);
             answer["difference_points"] = json!(evaluation.difference());
             answer["differing"] = json!(evaluation.differing);
         }
-        let words = words(&imported.report, evaluation.as_ref(), &self.out);
+        let screen = self.report.as_deref() == Some(Path::new("-"));
+        let words = words(&imported.report, evaluation.as_ref(), &self.out, screen);
+        if let Some(path) = self.report.as_deref().filter(|_| !screen) {
+            let text = serde_json::to_string_pretty(&answer)?;
+            write_file(path, |out| writeln!(out, "{text}"))?;
+        }
         session.output().print(&answer, words)?;
         Ok(Answer::Yes)
     }
@@ -169,6 +190,7 @@ fn with_bar<T>(progress: &Progress, step: impl FnOnce(&mut dyn FnMut(import::Pro
         let (what, done, total) = match at {
             import::Progress::Calibrating { done, total } => ("calibrating", done, total),
             import::Progress::Checking { done, total } => ("checking", done, total),
+            import::Progress::Measuring { done, total } => ("measuring", done, total),
             import::Progress::Evaluating { done, total } => ("comparing", done, total),
         };
         if bar.as_ref().is_none_or(|(current, _)| *current != what) {
@@ -180,11 +202,21 @@ fn with_bar<T>(progress: &Progress, step: impl FnOnce(&mut dyn FnMut(import::Pro
     })
 }
 
-fn words(report: &ImportReport, evaluation: Option<&Evaluation>, out: &Path) -> String {
+/// `errors`: with the error of every layer and the tables.
+fn words(
+    report: &ImportReport,
+    evaluation: Option<&Evaluation>,
+    out: &Path,
+    errors: bool,
+) -> String {
     let mut words = format!(
-        "{:<20} {:<12} {:>12} {:>10} {:>12} {:>5} {:>9}\n",
+        "{:<20} {:<12} {:>12} {:>10} {:>12} {:>5} {:>9}",
         "layer", "kind", "shape", "parameters", "scale", "zero", "saturated"
     );
+    if errors {
+        words += &format!(" {:>8} {:>10} {:>10}", "error dB", "mean", "greatest");
+    }
+    words += "\n";
     for layer in &report.layers {
         let shape = layer.shape;
         let shape = format!("{}x{}x{}", shape.channels, shape.height, shape.width);
@@ -198,6 +230,13 @@ fn words(report: &ImportReport, evaluation: Option<&Evaluation>, out: &Path) -> 
                 Some(share) => format!(" {:>7.3} %", 100.0 * share),
                 None => format!(" {:>9}", "-"),
             };
+            if let Some(error) = linear.error.as_ref().filter(|_| errors) {
+                let decibels = error.decibels.map_or("-".into(), |db| format!("{db:.1}"));
+                words += &format!(
+                    " {decibels:>8} {:>10.5} {:>10.5}",
+                    error.mean, error.greatest
+                );
+            }
         }
         words += "\n";
     }
@@ -210,6 +249,16 @@ fn words(report: &ImportReport, evaluation: Option<&Evaluation>, out: &Path) -> 
             images => format!("calibrated on {images} images"),
         }
     );
+    if errors {
+        let tables = &report.tables;
+        words += &format!(
+            "\ntables: {} rows of clip, {} of remainders; k = {} at least, {:.1} MB there",
+            tables.clip_rows,
+            tables.remainder_rows,
+            tables.least_k,
+            tables.bytes as f64 / 1e6
+        );
+    }
     for note in &report.notes {
         words += &format!("\n{note}");
     }
@@ -219,18 +268,22 @@ fn words(report: &ImportReport, evaluation: Option<&Evaluation>, out: &Path) -> 
     words + &format!("\n{} (holds the weights: keep it secret)", out.display())
 }
 
+/// Both accuracies, and where the answers differ.
 fn compared(evaluation: &Evaluation, quantized: bool) -> String {
+    let k = evaluation.top_k;
     let percent = |correct: usize| 100.0 * correct as f64 / evaluation.samples.max(1) as f64;
     let mut words = format!(
-        "\n{} {} of {} ({:.2} %)\ninteger {} of {} ({:.2} %), {:+.2} points\n\
-         {} answers differ",
+        "\n{} {} of {} ({:.2} %), {} within {k}\n\
+         integer {} of {} ({:.2} %), {} within {k}, {:+.2} points\n{} answers differ",
         if quantized { "source " } else { "float  " },
         evaluation.float_top1,
         evaluation.samples,
         percent(evaluation.float_top1),
+        evaluation.float_topk,
         evaluation.integer_top1,
         evaluation.samples,
         percent(evaluation.integer_top1),
+        evaluation.integer_topk,
         evaluation.difference(),
         evaluation.differing.len(),
     );

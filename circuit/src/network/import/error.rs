@@ -81,7 +81,7 @@ pub enum ImportError {
         tensor: String,
     },
     /// An element type that is not read.
-    #[error("tensor {tensor}: expected elements float, double, int32, int64 or bool (ONNX types 1, 11, 6, 7, 9), found type {found}")]
+    #[error("tensor {tensor}: expected elements float, double, int8, uint8, int32, int64 or bool (ONNX types 1, 11, 3, 2, 6, 7, 9), found type {found}")]
     ElementType {
         /// Name of the tensor.
         tensor: String,
@@ -160,10 +160,36 @@ pub enum ImportError {
         /// What is not supported and what is.
         reason: String,
     },
+    /// A concatenation that its reader cannot take part by part.
+    #[error("layer {layer} reads a concatenation of {shapes}: {reason}")]
+    Concat {
+        /// Name of the layer.
+        layer: String,
+        /// Shapes of the parts, channels first.
+        shapes: String,
+        /// What is not supported and what is.
+        reason: &'static str,
+    },
     /// The layers do not make a network this program knows.
     #[error(transparent)]
     Architecture(#[from] ArchitectureError),
-    /// The integer network is refused; [`NetworkError::NotTotal`] above all.
+    /// Some image would have no proof: a layer's accumulators, in steps of the bytes it makes, reach too far.
+    #[error("layer {layer}: accumulators reach {low}..={high}, allowed are {allowed_low}..={allowed_high}; {help}")]
+    NotTotal {
+        /// Name of the layer.
+        layer: String,
+        /// Least accumulator of any image.
+        low: i128,
+        /// Greatest accumulator of any image.
+        high: i128,
+        /// Least that the tables hold.
+        allowed_low: i128,
+        /// Greatest that the tables hold.
+        allowed_high: i128,
+        /// What would help.
+        help: String,
+    },
+    /// The integer network is refused.
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// No images to measure the activations with.

@@ -25,6 +25,14 @@ impl Clamp {
         value.max(self.low).min(self.high)
     }
 
+    /// What lies in one of the two.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            low: self.low.min(other.low),
+            high: self.high.max(other.high),
+        }
+    }
+
     /// This clamp, then `next`: a clamp again.
     pub fn then(&self, next: Self) -> Self {
         Self {

@@ -11,23 +11,29 @@
 //! not be the test set: a handful of training images does.
 
 mod calibrate;
+mod concat;
+mod deviation;
 mod error;
 mod evaluate;
 mod float;
 mod noise;
 mod normalization;
 pub mod onnx;
+mod origin;
+mod pool;
 mod quantize;
 mod report;
 mod residual;
 mod stack;
+mod tensor;
 pub mod tflite;
 
+pub use deviation::{measure_errors, LayerError};
 pub use error::ImportError;
 pub use evaluate::{answer, evaluate, Difference, Evaluation};
 pub use float::FloatModel;
 pub use normalization::Normalization;
-pub use report::{ImportReport, LayerReport, LinearReport};
+pub use report::{ImportReport, LayerReport, LinearReport, Tables};
 
 use super::Network;
 
@@ -86,6 +92,13 @@ pub enum Progress {
         /// Images in all.
         total: usize,
     },
+    /// Running both, layer by layer.
+    Measuring {
+        /// Images done.
+        done: usize,
+        /// Images in all.
+        total: usize,
+    },
     /// Running both.
     Evaluating {
         /// Samples done.
@@ -109,7 +122,7 @@ pub struct Imported {
 ///
 /// # Errors
 /// Everything that is not understood is refused by name, and so is a network that is not total
-/// ([`super::NetworkError::NotTotal`]).
+/// ([`ImportError::NotTotal`]).
 pub fn onnx<I: AsRef<[u8]>>(
     file: &[u8],
     calibration: &[I],
@@ -155,7 +168,7 @@ pub fn float(file: &[u8], options: &ImportOptions) -> Result<FloatModel, ImportE
 /// that is quantized already needs no images.
 ///
 /// # Errors
-/// [`ImportError::NoCalibration`] where images are needed and there are none. A network that is not total is refused ([`super::NetworkError::NotTotal`]).
+/// [`ImportError::NoCalibration`] where images are needed and there are none. A network that is not total is refused ([`ImportError::NotTotal`]).
 pub fn quantize<I: AsRef<[u8]>>(
     float: FloatModel,
     calibration: &[I],

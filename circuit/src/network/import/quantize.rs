@@ -25,8 +25,11 @@ use super::float::{FloatModel, FloatWeights, OutputScale};
 use super::ImportError;
 use crate::network::architecture::LOGIT_BOUND;
 use crate::network::{
-    Architecture, Layer, Linear, LinearWeights, Network, Output, Padding, Weights,
+    Architecture, Layer, Linear, LinearWeights, Network, NetworkError, Output, Padding, Weights,
 };
+
+/// Range bits there may be.
+const MOST_RANGE_BITS: u32 = 20;
 
 /// Greatest magnitude of a logit weight: it leaves rounding far below the other layers' and the
 /// committed values small.
@@ -72,7 +75,7 @@ pub(super) fn quantize(
 ) -> Result<Quantized, ImportError> {
     let mut architecture = Architecture {
         fraction_bits,
-        range_bits: range_bits.unwrap_or(20),
+        range_bits: MOST_RANGE_BITS,
         ..model.architecture.clone()
     };
     let channels = (0..model.input().channels).map(|c| model.normalization.channel(c));
@@ -125,12 +128,9 @@ pub(super) fn quantize(
         };
         meanings.push(meaning);
     }
-    let network = Network::new(architecture, Weights { layers })?;
+    let network = Network::new(architecture, Weights { layers }).map_err(refused)?;
     Ok(Quantized {
-        network: match range_bits {
-            Some(_) => network,
-            None => narrowed(network)?,
-        },
+        network: narrowed(network, range_bits)?,
         scales,
     })
 }
@@ -269,24 +269,66 @@ fn for_each_run(
     }
 }
 
-/// The same network with the least range bits at which it is total.
-fn narrowed(network: Network) -> Result<Network, ImportError> {
+/// What would help a network that no range bits make total.
+fn refused(error: NetworkError) -> ImportError {
+    match error {
+        NetworkError::NotTotal {
+            layer,
+            low,
+            high,
+            allowed_low,
+            allowed_high,
+            ..
+        } => ImportError::NotTotal {
+            layer,
+            low,
+            high,
+            allowed_low,
+            allowed_high,
+            help: "no range bits suffice; its weights are too large for the values it makes: calibrate with \
+                 images on which it makes larger ones, or without a percentile, or train with weight decay \
+                 or a cap on each neuron's norm"
+                .into(),
+        },
+        other => other.into(),
+    }
+}
+
+/// The same network with the range bits that are given, or the least at which it is total.
+fn narrowed(network: Network, range_bits: Option<u32>) -> Result<Network, ImportError> {
     let mut architecture = network.architecture().clone();
     let linears = architecture.layers.iter().filter_map(|layer| match layer {
-        Layer::Linear(linear) => Some(linear.output),
+        Layer::Linear(linear) => Some(linear),
         _ => None,
     });
-    let bounds: Vec<_> = linears.zip(network.bounds()).collect();
-    for range_bits in network.architecture().least_range_bits()..architecture.range_bits {
-        architecture.range_bits = range_bits;
-        let total = bounds.iter().all(|(output, (low, high))| {
-            let (allowed_low, allowed_high) = architecture.allowed(*output);
-            *low >= allowed_low && *high <= allowed_high
-        });
-        if total {
-            let weights = network.weights().clone();
-            return Ok(Network::new(architecture, weights)?);
+    let bounds: Vec<_> = linears.cloned().zip(network.bounds()).collect();
+    let beyond = |architecture: &Architecture| {
+        bounds.iter().find(|(linear, (low, high))| {
+            let (allowed_low, allowed_high) = architecture.allowed(linear.output);
+            *low < allowed_low || *high > allowed_high
+        })
+    };
+    let mut least = architecture.least_range_bits();
+    while least < MOST_RANGE_BITS {
+        architecture.range_bits = least;
+        if beyond(&architecture).is_none() {
+            break;
         }
+        least += 1;
     }
-    Ok(network)
+    architecture.range_bits = range_bits.unwrap_or(least);
+    if let Some((linear, (low, high))) = beyond(&architecture) {
+        let (allowed_low, allowed_high) = architecture.allowed(linear.output);
+        return Err(ImportError::NotTotal {
+            layer: linear.name.clone(),
+            low: *low,
+            high: *high,
+            allowed_low,
+            allowed_high,
+            help: format!(
+                "{least} range bits suffice for all layers, at the price of a larger table"
+            ),
+        });
+    }
+    Ok(Network::new(architecture, network.weights().clone())?)
 }

@@ -1,10 +1,12 @@
 //! What the import did, layer by layer.
 
 use super::calibrate::Seen;
+use super::deviation::LayerError;
 use super::float::FloatModel;
 use super::quantize::Quantized;
 use super::{noise, ImportError, Normalization, Progress};
-use crate::network::{Layer, Network, Output, Shape};
+use crate::layout::BLINDING_ROWS;
+use crate::network::{Architecture, Layer, Network, Output, Shape};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -26,8 +28,40 @@ pub struct ImportReport {
     pub quantized_source: bool,
     /// What was left out of the source and why that is no loss, and what was done without images.
     pub notes: Vec<String>,
+    /// The lookup tables.
+    pub tables: Tables,
     /// The layers in order.
     pub layers: Vec<LayerReport>,
+}
+
+/// The lookup tables of any circuit of the network: one column triple holds them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Tables {
+    /// Rows of the clip: a value before it on each.
+    pub clip_rows: usize,
+    /// Rows of the pairs of remainders.
+    pub remainder_rows: usize,
+    /// log2 of the least rows of a circuit that hold them.
+    pub least_k: u32,
+    /// Bytes of their three columns at `least_k`, the values alone: a proving key holds some three
+    /// times as much for them, in its other forms.
+    pub bytes: usize,
+}
+
+impl Tables {
+    fn of(architecture: &Architecture) -> Self {
+        let clip_rows = 1 << architecture.range_bits;
+        let remainder_rows = 1 << (2 * architecture.fraction_bits);
+        // Two rows beside those that halo2 takes.
+        let rows = clip_rows + remainder_rows + BLINDING_ROWS + 2;
+        let least_k = rows.next_power_of_two().trailing_zeros();
+        Self {
+            clip_rows,
+            remainder_rows,
+            least_k,
+            bytes: (3 * 32) << least_k,
+        }
+    }
 }
 
 /// One layer.
@@ -62,6 +96,8 @@ pub struct LinearReport {
     /// Fraction of the cells that the byte cut off although the model's own activation function
     /// would not have, over the calibration images; none without images.
     pub saturated: Option<f64>,
+    /// How far the output is from the model's; only if it was measured ([`super::measure_errors`]).
+    pub error: Option<LayerError>,
 }
 
 /// Describes `quantized`, running the calibration images through it.
@@ -94,6 +130,7 @@ pub(super) fn report(
                     reach: bounds[index - 1],
                     allowed: architecture.allowed(linear.output),
                     saturated: saturated[index - 1],
+                    error: None,
                 })
             }
             _ => None,
@@ -119,6 +156,7 @@ pub(super) fn report(
         calibration_images: images.len(),
         quantized_source: model.is_quantized(),
         notes,
+        tables: Tables::of(architecture),
         layers,
     })
 }

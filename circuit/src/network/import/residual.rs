@@ -6,7 +6,7 @@
 //! that its float model, which does what the file does, keeps it.
 
 use super::float::{Clamp, FloatModel, FloatWeights};
-use super::stack::{Lowered, Stack};
+use super::stack::{Lowered, Stack, Step};
 use super::ImportError;
 use crate::network::{Layer, Linear, Padding, Shape, TensorId, Term};
 
@@ -16,7 +16,8 @@ pub(super) fn fold(model: &FloatModel) -> Result<FloatModel, ImportError> {
     let readers = readers(&stack.layers, stack.shapes.len());
     for index in 0..stack.layers.len() {
         let (earlier, rest) = stack.layers.split_at_mut(index);
-        let Some((Layer::Linear(linear), Some(weights))) = rest.first_mut().map(parts) else {
+        let Some((Step::Layer(Layer::Linear(linear)), Some(weights))) = rest.first_mut().map(parts)
+        else {
             continue;
         };
         let (terms, values) = (
@@ -47,20 +48,15 @@ pub(super) fn fold(model: &FloatModel) -> Result<FloatModel, ImportError> {
     stack.finish(last, model.normalization.clone())
 }
 
-fn parts(lowered: &mut Lowered) -> (&mut Layer, Option<&mut FloatWeights>) {
-    (&mut lowered.layer, lowered.weights.as_mut())
+fn parts(lowered: &mut Lowered) -> (&mut Step, Option<&mut FloatWeights>) {
+    (&mut lowered.step, lowered.weights.as_mut())
 }
 
 /// How many layers read each tensor, counted once a term.
 fn readers(layers: &[Lowered], tensors: usize) -> Vec<usize> {
     let mut readers = vec![0; tensors];
-    for lowered in layers {
-        match &lowered.layer {
-            Layer::Linear(linear) => linear.terms.iter().for_each(|t| readers[t.input.0] += 1),
-            Layer::SumPool(pool) => readers[pool.input.0] += 1,
-            Layer::MaxPool(pool) => readers[pool.input.0] += 1,
-            Layer::Flatten { input } => readers[input.0] += 1,
-        }
+    for id in layers.iter().flat_map(Lowered::inputs) {
+        readers[id.0] += 1;
     }
     readers
 }
@@ -75,7 +71,7 @@ fn open<'a>(
     let scales = *term == pointwise(term.input, shape.channels);
     let lowered = layers.get_mut(term.input.0.checked_sub(1)?)?;
     match parts(lowered) {
-        (Layer::Linear(linear), Some(weights))
+        (Step::Layer(Layer::Linear(linear)), Some(weights))
             if scales && linear.shape == shape && readers[term.input.0] == 1 =>
         {
             (weights.clamp == Clamp::NONE).then_some((linear, weights))

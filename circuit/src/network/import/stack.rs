@@ -5,14 +5,59 @@ use super::residual::pointwise;
 use super::{ImportError, Normalization};
 use crate::network::{Architecture, Layer, Linear, Output, Shape, TensorId, Term};
 
+/// What makes a tensor.
+pub(super) enum Step {
+    /// A layer of the network.
+    Layer(Layer),
+    /// Channels of several tensors, one after the other; see [`super::concat`].
+    Concat(Vec<TensorId>),
+}
+
 /// A layer and, if linear, its parameters.
 pub(super) struct Lowered {
     /// The layer.
-    pub layer: Layer,
+    pub step: Step,
     /// Parameters of a linear one.
     pub weights: Option<FloatWeights>,
     /// What a file that is quantized already rounds the output to.
     pub rounding: Option<OutputScale>,
+    /// Whether it is known that nothing else reads what it reads.
+    pub alone: bool,
+}
+
+impl Lowered {
+    fn new(step: Step) -> Self {
+        Self {
+            step,
+            weights: None,
+            rounding: None,
+            alone: false,
+        }
+    }
+
+    /// The tensors it reads, once for every term.
+    pub fn inputs(&self) -> Vec<TensorId> {
+        match &self.step {
+            Step::Concat(inputs) => inputs.clone(),
+            Step::Layer(Layer::Linear(linear)) => linear.terms.iter().map(|t| t.input).collect(),
+            Step::Layer(Layer::SumPool(pool)) => vec![pool.input],
+            Step::Layer(Layer::MaxPool(pool)) => vec![pool.input],
+            Step::Layer(Layer::Flatten { input }) => vec![*input],
+        }
+    }
+
+    /// The same, to renumber them.
+    fn inputs_mut(&mut self) -> Vec<&mut TensorId> {
+        match &mut self.step {
+            Step::Concat(inputs) => inputs.iter_mut().collect(),
+            Step::Layer(Layer::Linear(linear)) => {
+                linear.terms.iter_mut().map(|t| &mut t.input).collect()
+            }
+            Step::Layer(Layer::SumPool(pool)) => vec![&mut pool.input],
+            Step::Layer(Layer::MaxPool(pool)) => vec![&mut pool.input],
+            Step::Layer(Layer::Flatten { input }) => vec![input],
+        }
+    }
 }
 
 /// Why a softmax at the end is left out.
@@ -44,12 +89,12 @@ impl Stack {
         let mut weights = model.weights.iter().cloned();
         let layers = model.architecture.layers.iter().zip(&model.roundings);
         let lowered = layers.map(|(layer, rounding)| Lowered {
-            layer: layer.clone(),
             weights: match layer {
                 Layer::Linear(_) => weights.next(),
                 _ => None,
             },
             rounding: *rounding,
+            ..Lowered::new(Step::Layer(layer.clone()))
         });
         Self {
             layers: lowered.collect(),
@@ -72,12 +117,32 @@ impl Stack {
     /// Adds a view of a tensor: pooling, flatten.
     pub fn push_view(&mut self, layer: Layer, shape: Shape) -> TensorId {
         self.shapes.push(shape);
-        self.layers.push(Lowered {
-            layer,
-            weights: None,
-            rounding: None,
-        });
+        self.layers.push(Lowered::new(Step::Layer(layer)));
         self.last()
+    }
+
+    /// Adds the channels of several tensors of one height and width, one after the other.
+    pub fn push_concat(&mut self, inputs: Vec<TensorId>) -> TensorId {
+        let shapes = inputs.iter().map(|id| self.shapes[id.0]);
+        let channels = shapes.clone().map(|shape| shape.channels).sum();
+        let first = shapes.clone().next().unwrap_or(self.shapes[0]);
+        self.shapes.push(Shape { channels, ..first });
+        self.layers.push(Lowered::new(Step::Concat(inputs)));
+        self.last()
+    }
+
+    /// Whether it is known that nothing else reads what the layer just added reads.
+    pub fn alone_last(&mut self, alone: bool) {
+        if let Some(lowered) = self.layers.last_mut() {
+            lowered.alone = alone;
+        }
+    }
+
+    /// What a file that is quantized already rounds the tensor to that was just added.
+    pub fn round_last(&mut self, rounding: Option<OutputScale>) {
+        if let Some(lowered) = self.layers.last_mut() {
+            lowered.rounding = rounding;
+        }
     }
 
     /// Adds a linear layer.
@@ -89,15 +154,15 @@ impl Stack {
         shape: Shape,
     ) -> TensorId {
         self.shapes.push(shape);
+        let linear = Linear {
+            name: name.into(),
+            terms,
+            shape,
+            output: Output::Activation,
+        };
         self.layers.push(Lowered {
-            layer: Layer::Linear(Linear {
-                name: name.into(),
-                terms,
-                shape,
-                output: Output::Activation,
-            }),
             weights: Some(weights),
-            rounding: None,
+            ..Lowered::new(Step::Layer(Layer::Linear(linear)))
         });
         self.last()
     }
@@ -124,36 +189,9 @@ impl Stack {
     /// The linear layer that makes a tensor, if one does.
     pub fn linear(&mut self, id: TensorId) -> Option<(&mut Linear, &mut FloatWeights)> {
         let lowered = self.layers.get_mut(id.0.checked_sub(1)?)?;
-        match (&mut lowered.layer, &mut lowered.weights) {
-            (Layer::Linear(linear), Some(weights)) => Some((linear, weights)),
+        match (&mut lowered.step, &mut lowered.weights) {
+            (Step::Layer(Layer::Linear(linear)), Some(weights)) => Some((linear, weights)),
             _ => None,
-        }
-    }
-
-    /// Values a tensor is known to lie between.
-    pub fn bounds(&self, mut id: TensorId) -> Clamp {
-        while let Some(lowered) = id.0.checked_sub(1).and_then(|i| self.layers.get(i)) {
-            id = match (&lowered.layer, &lowered.weights) {
-                (_, Some(weights)) => return weights.clamp,
-                (Layer::SumPool(pool), _) => pool.input,
-                (Layer::MaxPool(pool), _) => pool.input,
-                (Layer::Flatten { input }, _) => *input,
-                (Layer::Linear(_), None) => break,
-            };
-        }
-        Clamp::NONE
-    }
-
-    /// Whether a byte stands for zero in a tensor, so that it can have a border: the sums of a
-    /// pooling have their zero at a multiple of the byte's, and an image may have several.
-    pub fn has_zero_byte(&self, id: TensorId, pixels: &Normalization) -> bool {
-        let Some(index) = id.0.checked_sub(1) else {
-            return pixels.zero_byte().is_some();
-        };
-        match &self.layers[index].layer {
-            Layer::SumPool(_) => self.bounds(id).low >= 0.0,
-            Layer::MaxPool(pool) => self.has_zero_byte(pool.input, pixels),
-            _ => true,
         }
     }
 
@@ -163,10 +201,11 @@ impl Stack {
         last: TensorId,
         normalization: Normalization,
     ) -> Result<FloatModel, ImportError> {
-        let input = self.shapes[0];
+        let (stack, last) = self.without_concats(last)?;
+        let input = stack.shapes[0];
         normalization.check(input.channels)?;
-        let notes = self.notes.clone();
-        let (layers, weights, roundings) = self.prune(last);
+        let notes = stack.notes.clone();
+        let (layers, weights, roundings) = stack.prune(last);
         let architecture = Architecture {
             input,
             fraction_bits: 8,
@@ -182,35 +221,27 @@ impl Stack {
         needed[last.0] = true;
         for (index, lowered) in self.layers.iter().enumerate().rev() {
             if needed[index + 1] {
-                match &lowered.layer {
-                    Layer::Linear(linear) => {
-                        linear.terms.iter().for_each(|t| needed[t.input.0] = true)
-                    }
-                    Layer::SumPool(pool) => needed[pool.input.0] = true,
-                    Layer::MaxPool(pool) => needed[pool.input.0] = true,
-                    Layer::Flatten { input } => needed[input.0] = true,
-                }
+                lowered.inputs().iter().for_each(|id| needed[id.0] = true);
             }
         }
         let mut renumbered = vec![TensorId::INPUT; self.layers.len() + 1];
         let (mut layers, mut weights, mut roundings) = (vec![], vec![], vec![]);
         for (index, mut lowered) in self.layers.into_iter().enumerate() {
+            for id in lowered.inputs_mut() {
+                *id = renumbered[id.0];
+            }
+            let Step::Layer(mut layer) = lowered.step else {
+                continue;
+            };
             if !needed[index + 1] {
                 continue;
             }
-            let moved = |id: &mut TensorId| *id = renumbered[id.0];
-            match &mut lowered.layer {
-                Layer::Linear(linear) => {
-                    linear.terms.iter_mut().for_each(|t| moved(&mut t.input));
-                    if index + 1 == last.0 {
-                        linear.output = Output::Logits;
-                    }
+            if let Layer::Linear(linear) = &mut layer {
+                if index + 1 == last.0 {
+                    linear.output = Output::Logits;
                 }
-                Layer::SumPool(pool) => moved(&mut pool.input),
-                Layer::MaxPool(pool) => moved(&mut pool.input),
-                Layer::Flatten { input } => moved(input),
             }
-            layers.push(lowered.layer);
+            layers.push(layer);
             weights.extend(lowered.weights);
             roundings.push(lowered.rounding);
             renumbered[index + 1] = TensorId(layers.len());

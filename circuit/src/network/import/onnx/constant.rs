@@ -11,6 +11,8 @@ pub struct Constant {
     pub dims: Vec<usize>,
     /// The elements.
     pub data: Data,
+    /// ONNX's number of their type.
+    pub element: i32,
 }
 
 /// Elements, row-major.
@@ -58,7 +60,11 @@ impl Constant {
                 place: format!("tensor {}", proto.name),
             });
         }
-        Ok(Self { dims, data })
+        Ok(Self {
+            dims,
+            data,
+            element: proto.data_type,
+        })
     }
 }
 
@@ -90,6 +96,14 @@ impl Data {
                 Some(raw) => raw.iter().map(|&v| v.into()).collect(),
                 None => proto.int32_data.iter().map(|&v| v.into()).collect(),
             }),
+            element::UINT8 => Self::Int(match raw {
+                Some(raw) => raw.iter().map(|&v| v.into()).collect(),
+                None => small(proto, 0..=255, mismatch)?,
+            }),
+            element::INT8 => Self::Int(match raw {
+                Some(raw) => raw.iter().map(|&v| i64::from(v as i8)).collect(),
+                None => small(proto, -128..=127, mismatch)?,
+            }),
             element::INT32 => Self::Int(match raw {
                 Some(raw) => words(raw, mismatch)?
                     .map(|word| i32::from_le_bytes(word).into())
@@ -107,6 +121,18 @@ impl Data {
                 })
             }
         })
+    }
+}
+
+/// Elements of a byte each that are kept as words.
+fn small(
+    proto: &TensorProto,
+    range: std::ops::RangeInclusive<i32>,
+    mismatch: &impl Fn(usize, &'static str) -> ImportError,
+) -> Result<Vec<i64>, ImportError> {
+    match proto.int32_data.iter().all(|v| range.contains(v)) {
+        true => Ok(proto.int32_data.iter().map(|&v| v.into()).collect()),
+        false => Err(mismatch(proto.int32_data.len(), "elements beyond a byte")),
     }
 }
 

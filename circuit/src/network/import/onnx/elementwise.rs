@@ -3,8 +3,9 @@
 use super::constant::{Constant, Data};
 use super::lower::Lowering;
 use super::node::Node;
-use super::value::{plain, Tensor, Value};
+use super::value::{plain, Value};
 use crate::network::import::float::Clamp;
+use crate::network::import::tensor::Tensor;
 use crate::network::import::ImportError;
 
 impl<'a> Lowering<'a> {

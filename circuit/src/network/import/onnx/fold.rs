@@ -7,9 +7,11 @@
 
 use super::lower::{fresh, Lowering};
 use super::node::Node;
-use super::value::{Tensor, Value};
+use super::value::Value;
 use crate::network::import::float::{Clamp, FloatWeights};
 use crate::network::import::residual::{pointwise, scale_outputs};
+use crate::network::import::stack::Step;
+use crate::network::import::tensor::Tensor;
 use crate::network::import::ImportError;
 use crate::network::{Layer, Linear, TensorId};
 
@@ -17,16 +19,11 @@ impl<'a> Lowering<'a> {
     /// The linear layer that makes `tensor`, if it may still be changed: nothing else reads the
     /// tensor, and it does not end with a clamp.
     pub fn open(&mut self, tensor: &Tensor) -> Option<(&mut Linear, &mut FloatWeights)> {
-        let (linear, weights) = self.last(tensor)?;
-        (weights.clamp == Clamp::NONE).then_some((linear, weights))
-    }
-
-    /// The linear layer that makes `tensor`, if nothing else reads that.
-    fn last(&mut self, tensor: &Tensor) -> Option<(&mut Linear, &mut FloatWeights)> {
         if tensor.shared {
             return None;
         }
-        self.stack.linear(tensor.id)
+        let (linear, weights) = self.stack.linear(tensor.id)?;
+        (weights.clamp == Clamp::NONE).then_some((linear, weights))
     }
 
     /// `scale[c] * x + offset[c]` for every channel `c` of the tensor.
@@ -80,8 +77,8 @@ impl<'a> Lowering<'a> {
             .0
             .checked_sub(1)
             .and_then(|i| self.stack.layers.get(i));
-        let flat = match below.map(|lowered| &lowered.layer) {
-            Some(Layer::Flatten { input }) => {
+        let flat = match below.map(|lowered| &lowered.step) {
+            Some(Step::Layer(Layer::Flatten { input })) => {
                 *input == TensorId::INPUT && self.image_read_once() && alike(scale) && alike(offset)
             }
             _ => false,
@@ -106,8 +103,7 @@ impl<'a> Lowering<'a> {
         if bounds.then(clamp) == bounds {
             return Value::Tensor(tensor.clone());
         }
-        if let Some((_, weights)) = self.last(tensor) {
-            weights.clamp = weights.clamp.then(clamp);
+        if !tensor.shared && self.stack.clamp_in_place(tensor.id, clamp) {
             return Value::Tensor(tensor.clone());
         }
         let id = self.stack.push_identity(&node.name, tensor.id, clamp);

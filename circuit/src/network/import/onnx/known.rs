@@ -4,6 +4,7 @@
 use super::constant::{Constant, Data};
 use super::lower::Lowering;
 use super::node::Node;
+use super::proto::element;
 use super::value::Value;
 use crate::network::import::ImportError;
 
@@ -20,7 +21,17 @@ impl<'a> Lowering<'a> {
             "value_int",
             "value_ints",
         ])?;
-        let list = |dims, data| Ok(Value::Constant(Constant { dims, data }));
+        let list = |dims, data: Data| {
+            let element = match data {
+                Data::Float(_) => element::FLOAT,
+                Data::Int(_) => element::INT64,
+            };
+            Ok(Value::Constant(Constant {
+                dims,
+                data,
+                element,
+            }))
+        };
         if let Some(constant) = node.tensor("value")? {
             return Ok(Value::Constant(constant));
         }
@@ -71,11 +82,14 @@ impl<'a> Lowering<'a> {
         list(node, picked)
     }
 
-    /// Lists one after the other.
+    /// Lists, or channels of tensors, one after the other.
     pub(super) fn concat(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&["axis"])?;
-        if node.int("axis", 0)? != 0 || matches!(self.value(node, 0)?, Value::Tensor(_)) {
-            return Err(node.form("only lists of integers can be joined, not tensors"));
+        if matches!(self.value(node, 0)?, Value::Tensor(_)) {
+            return self.concat_channels(node);
+        }
+        if node.int("axis", 0)? != 0 {
+            return Err(node.form("only axis 0 of lists is supported"));
         }
         if node.inputs() > MAX_LIST {
             return Err(node.form(format!("more than {MAX_LIST} lists")));
@@ -124,5 +138,6 @@ fn list(node: &Node, values: Vec<i64>) -> Result<Value, ImportError> {
     Ok(Value::Constant(Constant {
         dims: vec![values.len()],
         data: Data::Int(values),
+        element: element::INT64,
     }))
 }

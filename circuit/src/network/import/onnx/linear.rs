@@ -2,12 +2,13 @@
 
 use super::lower::Lowering;
 use super::node::Node;
-use super::value::{plain, Mark, Tensor, Value};
+use super::value::{real, Value};
 use super::window::padding;
 use crate::network::architecture::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatWeights};
 use crate::network::import::residual::pointwise;
 use crate::network::import::stack::kernel_fits;
+use crate::network::import::tensor::{both, Mark, Tensor};
 use crate::network::import::ImportError;
 use crate::network::{Padding, Term};
 
@@ -22,11 +23,27 @@ impl<'a> Lowering<'a> {
             "strides",
         ])?;
         let tensor = self.marked(node, 0)?;
+        real(node, &tensor)?;
+        let weights = self.floats(node, 1)?;
+        let bias = node.input(2).map(|_| self.floats(node, 2)).transpose()?;
+        self.convolution(node, tensor, weights, bias)
+    }
+
+    /// A convolution of a tensor by weights and a bias, each with its shape.
+    pub(super) fn convolution(
+        &mut self,
+        node: &Node<'a>,
+        tensor: Tensor,
+        (sides, weights): (Vec<usize>, Vec<f32>),
+        bias: Option<(Vec<usize>, Vec<f32>)>,
+    ) -> Result<Value, ImportError> {
         let border = match tensor.mark {
             Mark::Border(border) => border,
-            _ => plain(node, &tensor).map(|()| Padding::default())?,
+            _ => {
+                tensor.plain().map_err(|reason| node.form(reason))?;
+                Padding::default()
+            }
         };
-        let (sides, weights) = self.floats(node, 1)?;
         let (&[channels, height, width], &[outputs, inputs, kh, kw]) =
             (&tensor.dims[..], &sides[..])
         else {
@@ -50,15 +67,9 @@ impl<'a> Lowering<'a> {
         }
         let stride = node.sides("strides", Some((1, 1)))?;
         let own = padding(node, (height, width), (kh, kw), stride)?;
-        let both = Padding {
-            top: own.top + border.top,
-            left: own.left + border.left,
-            bottom: own.bottom + border.bottom,
-            right: own.right + border.right,
-            value: 0,
-        };
+        let padding = both(border, own);
         let bytes =
-            both == Padding::default() || self.stack.has_zero_byte(tensor.id, &self.pixels());
+            padding == Padding::default() || self.stack.has_zero_byte(tensor.id, &self.pixels());
         let term = Term {
             input: match bytes {
                 true => tensor.id,
@@ -66,7 +77,7 @@ impl<'a> Lowering<'a> {
             },
             kernel: (kh, kw),
             stride,
-            padding: both,
+            padding,
             groups,
         };
         // [group][output][input][tap] becomes [group][input][tap][output].
@@ -77,7 +88,11 @@ impl<'a> Lowering<'a> {
                 ordered.extend(group.iter().skip(tap).step_by(taps));
             }
         }
-        let bias = self.bias(node, outputs)?;
+        let bias = match bias {
+            None => vec![0.0; outputs],
+            Some((dims, bias)) if dims == [outputs] => bias,
+            Some(_) => return Err(node.form(format!("the bias must have {outputs} values"))),
+        };
         let shape = self.shape(&tensor);
         let (height, width) = kernel_fits(&term)
             .then(|| term.positions(shape))
@@ -99,17 +114,6 @@ impl<'a> Lowering<'a> {
         ))
     }
 
-    fn bias(&self, node: &Node<'a>, outputs: usize) -> Result<Vec<f32>, ImportError> {
-        if node.input(2).is_none() {
-            return Ok(vec![0.0; outputs]);
-        }
-        let (dims, bias) = self.floats(node, 2)?;
-        if dims != [outputs] {
-            return Err(node.form(format!("the bias must have {outputs} values")));
-        }
-        Ok(bias)
-    }
-
     /// Refuses a tensor larger than any network's.
     pub(super) fn check_size(&self, node: &Node, dims: &[usize]) -> Result<(), ImportError> {
         let cells = dims.iter().fold(1usize, |n, &side| n.saturating_mul(side));
@@ -129,7 +133,8 @@ impl<'a> Lowering<'a> {
         let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
         let tensor = self.tensor(node, 0)?;
         let transposed = node.int("transB", 0)? != 0;
-        let (mut weights, outputs) = self.matrix(node, &tensor, transposed)?;
+        let matrix = self.floats(node, 1)?;
+        let (mut weights, outputs) = self.matrix(node, &tensor, matrix, transposed)?;
         weights.iter_mut().for_each(|weight| *weight *= alpha);
         let mut bias = vec![0.0; outputs];
         if node.input(2).is_some() {
@@ -149,18 +154,19 @@ impl<'a> Lowering<'a> {
     pub(super) fn mat_mul(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&[])?;
         let tensor = self.tensor(node, 0)?;
-        let (weights, outputs) = self.matrix(node, &tensor, false)?;
+        let matrix = self.floats(node, 1)?;
+        let (weights, outputs) = self.matrix(node, &tensor, matrix, false)?;
         Ok(self.dense(node, &tensor, weights, vec![0.0; outputs]))
     }
 
-    /// Input 1 as `[input][output]`, and the number of outputs.
-    fn matrix(
+    /// A matrix as `[input][output]`, and the number of outputs.
+    pub(super) fn matrix(
         &self,
         node: &Node<'a>,
         tensor: &Tensor,
+        (dims, values): (Vec<usize>, Vec<f32>),
         transposed: bool,
     ) -> Result<(Vec<f32>, usize), ImportError> {
-        let (dims, values) = self.floats(node, 1)?;
         let (&[size], &[rows, columns]) = (&tensor.dims[..], &dims[..]) else {
             return Err(node.form("expected a flat tensor times a constant matrix"));
         };
@@ -179,7 +185,13 @@ impl<'a> Lowering<'a> {
         Ok(((0..inputs).flat_map(column).collect(), outputs))
     }
 
-    fn dense(&mut self, node: &Node, tensor: &Tensor, weights: Vec<f32>, bias: Vec<f32>) -> Value {
+    pub(super) fn dense(
+        &mut self,
+        node: &Node,
+        tensor: &Tensor,
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+    ) -> Value {
         let dims = vec![bias.len()];
         let weights = FloatWeights {
             terms: vec![weights],

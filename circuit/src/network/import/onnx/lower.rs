@@ -3,11 +3,12 @@
 use super::graph::Graph;
 use super::node::Node;
 use super::proto::NodeProto;
-use super::value::{Mark, Tensor, Value};
+use super::value::Value;
 use crate::network::import::float::{Clamp, FloatModel, FloatWeights};
 use crate::network::import::stack::Stack;
+use crate::network::import::tensor::{Mark, Tensor};
 use crate::network::import::{ImportError, Normalization};
-use crate::network::{Layer, Shape, TensorId, Term};
+use crate::network::{Shape, TensorId, Term};
 use std::collections::HashMap;
 
 /// The network so far.
@@ -18,7 +19,8 @@ pub struct Lowering<'a> {
     pub values: HashMap<&'a str, Value>,
     /// How the file's input becomes tensor 0; how pixel bytes do if that was `given`.
     pub normalization: Normalization,
-    given: bool,
+    /// Whether [`Self::normalization`] is that of pixel bytes.
+    pub given: bool,
     /// The layers.
     pub stack: Stack,
 }
@@ -32,12 +34,7 @@ pub fn lower(
     if let Some(normalization) = &normalization {
         normalization.check(shape.channels)?;
     }
-    let input = Tensor {
-        id: TensorId::INPUT,
-        dims: graph.input_dims.clone(),
-        shared: false,
-        mark: Mark::None,
-    };
+    let input = Tensor::new(TensorId::INPUT, graph.input_dims.clone());
     let mut lowering = Lowering {
         graph,
         given: normalization.is_some(),
@@ -71,13 +68,25 @@ impl<'a> Lowering<'a> {
             "Concat" => self.concat(&node)?,
             "Constant" => self.known(&node)?,
             "Conv" => self.conv(&node)?,
+            "DequantizeLinear" => self.dequantize(&node)?,
             "Dropout" | "Identity" => self.identity(&node)?,
             "Flatten" => self.flatten(&node)?,
             "Gather" => self.gather(&node)?,
             "Gemm" => self.gemm(&node)?,
             "GlobalAveragePool" => self.global_average_pool(&node)?,
+            "GlobalMaxPool" => self.global_max_pool(&node)?,
             "MatMul" => self.mat_mul(&node)?,
+            "MaxPool" => self.max_pool(&node)?,
             "Pad" => self.pad(&node)?,
+            "QLinearConv" => self.qlinear_conv(&node)?,
+            "QLinearMatMul" => self.qlinear_mat_mul(&node)?,
+            "QuantizeLinear" => self.quantize(&node)?,
+            "com.microsoft.QGemm" => self.qgemm(&node)?,
+            "com.microsoft.QLinearAdd" => self.qlinear_add(&node)?,
+            "com.microsoft.QLinearAveragePool" | "com.microsoft.QLinearGlobalAveragePool" => {
+                self.qlinear_average(&node)?
+            }
+            "com.microsoft.QLinearConcat" => self.qlinear_concat(&node)?,
             "ReduceMean" => self.reduce_mean(&node)?,
             "Relu" => self.relu(&node)?,
             "Reshape" => self.reshape(&node)?,
@@ -100,12 +109,6 @@ impl<'a> Lowering<'a> {
             true => self.normalization.clone(),
             false => self.normalization.clone().guess_pixels(),
         }
-    }
-
-    /// Adds a view of a tensor: pooling, flatten.
-    pub fn push_view(&mut self, layer: Layer, dims: Vec<usize>) -> Value {
-        let id = self.stack.push_view(layer, shape_of(&dims));
-        fresh(id, dims)
     }
 
     /// Adds a linear layer.
@@ -146,10 +149,5 @@ impl<'a> Lowering<'a> {
 
 /// A tensor that a layer makes.
 pub fn fresh(id: TensorId, dims: Vec<usize>) -> Value {
-    Value::Tensor(Tensor {
-        id,
-        dims,
-        shared: false,
-        mark: Mark::None,
-    })
+    Value::Tensor(Tensor::new(id, dims))
 }

@@ -5,7 +5,7 @@ use super::proto::{kind, AttributeProto, NodeProto};
 use crate::network::import::ImportError;
 
 /// Operators that are lowered; [`super::lower`] knows each of them.
-pub const SUPPORTED: [&str; 26] = [
+pub const SUPPORTED: [&str; 37] = [
     "Add",
     "AveragePool",
     "BatchNormalization",
@@ -13,17 +13,23 @@ pub const SUPPORTED: [&str; 26] = [
     "Concat",
     "Constant",
     "Conv",
+    "DequantizeLinear",
     "Div",
     "Dropout",
     "Flatten",
     "Gather",
     "Gemm",
     "GlobalAveragePool",
+    "GlobalMaxPool",
     "Identity",
     "LogSoftmax",
     "MatMul",
+    "MaxPool",
     "Mul",
     "Pad",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QuantizeLinear",
     "ReduceMean",
     "Relu",
     "Reshape",
@@ -32,6 +38,11 @@ pub const SUPPORTED: [&str; 26] = [
     "Squeeze",
     "Sub",
     "Unsqueeze",
+    "com.microsoft.QGemm",
+    "com.microsoft.QLinearAdd",
+    "com.microsoft.QLinearAveragePool",
+    "com.microsoft.QLinearConcat",
+    "com.microsoft.QLinearGlobalAveragePool",
 ];
 
 /// A node, how it is called in messages, and the shapes it reads.

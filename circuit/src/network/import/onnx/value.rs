@@ -4,32 +4,9 @@ use super::constant::{Constant, Data};
 use super::lower::{shape_of, Lowering};
 use super::node::Node;
 use super::proto::NodeProto;
+use crate::network::import::tensor::{Mark, Tensor};
 use crate::network::import::ImportError;
-use crate::network::{Padding, Shape, TensorId};
-
-/// A tensor as a node sees it.
-#[derive(Clone)]
-pub struct Tensor {
-    /// Which tensor of the network.
-    pub id: TensorId,
-    /// Its shape in the file, without the batch.
-    pub dims: Vec<usize>,
-    /// Whether more than one node reads it.
-    pub shared: bool,
-    /// What the network's tensor does not have and the file's has.
-    pub mark: Mark,
-}
-
-/// An operation that is left to the reader.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Mark {
-    /// None.
-    None,
-    /// A softmax, left out: only the output may read it.
-    Softmax,
-    /// A border of zeros: only a convolution may read it. `dims` are those of the padded tensor.
-    Border(Padding),
-}
+use crate::network::{Shape, TensorId};
 
 /// What a name stands for.
 #[derive(Clone)]
@@ -84,7 +61,10 @@ impl<'a> Lowering<'a> {
     pub fn viewed(&self, node: &Node<'a>, index: usize) -> Result<Tensor, ImportError> {
         let tensor = self.marked(node, index)?;
         match tensor.mark {
-            Mark::Border(_) => plain(node, &tensor).map(|()| tensor),
+            Mark::Border(_) => tensor
+                .plain()
+                .map(|()| tensor)
+                .map_err(|reason| node.form(reason)),
             _ => Ok(tensor),
         }
     }
@@ -126,6 +106,14 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// The one value of a constant of floats.
+    pub fn scalar(&self, node: &Node<'a>, index: usize) -> Result<f32, ImportError> {
+        match &self.floats(node, index)?.1[..] {
+            &[value] => Ok(value),
+            _ => Err(node.form(format!("input {index} must be one value"))),
+        }
+    }
+
     /// Shape of a tensor in the network.
     pub fn shape(&self, tensor: &Tensor) -> Shape {
         self.stack.shapes[tensor.id.0]
@@ -146,11 +134,16 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// Refuses a tensor with a mark.
+/// Refuses a tensor with a mark, or of integers.
 pub fn plain(node: &Node, tensor: &Tensor) -> Result<(), ImportError> {
-    match tensor.mark {
-        Mark::None => Ok(()),
-        Mark::Softmax => Err(node.form("a softmax is only supported at the very end")),
-        Mark::Border(_) => Err(node.form("a Pad is only supported right before a Conv")),
+    tensor.plain().map_err(|reason| node.form(reason))?;
+    real(node, tensor)
+}
+
+/// Refuses a tensor of integers: what they stand for is another node's to say.
+pub fn real(node: &Node, tensor: &Tensor) -> Result<(), ImportError> {
+    match tensor.bytes {
+        None => Ok(()),
+        Some(_) => Err(node.form("it reads integers; a DequantizeLinear must come before it")),
     }
 }

@@ -1,78 +1,15 @@
-//! Poolings, reshapes and what changes nothing.
+//! Reshapes, borders and what changes nothing.
 
 use super::lower::{shape_of, Lowering};
 use super::node::Node;
-use super::value::{Mark, Tensor, Value};
-use super::window::{border, padding};
+use super::value::Value;
+use super::window::border;
 use crate::network::import::stack::KEEPS_ORDER;
+use crate::network::import::tensor::{Mark, Tensor};
 use crate::network::import::ImportError;
-use crate::network::{Layer, Padding, Shape, SumPool};
+use crate::network::{Layer, Shape};
 
 impl<'a> Lowering<'a> {
-    pub(super) fn average_pool(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
-        // Without padding count_include_pad changes nothing.
-        node.only(&[
-            "auto_pad",
-            "ceil_mode",
-            "count_include_pad",
-            "dilations",
-            "kernel_shape",
-            "pads",
-            "strides",
-        ])?;
-        let tensor = self.tensor(node, 0)?;
-        let kernel = node.sides("kernel_shape", None)?;
-        let stride = node.sides("strides", Some((1, 1)))?;
-        let &[_, height, width] = &tensor.dims[..] else {
-            return Err(node.form("only pooling in two dimensions is supported"));
-        };
-        if node.sides("dilations", Some((1, 1)))? != (1, 1) {
-            return Err(node.form("only dilation 1 is supported"));
-        }
-        if padding(node, (height, width), kernel, stride)? != Padding::default() {
-            return Err(node.form("only pooling without padding is supported"));
-        }
-        if kernel.0 > height || kernel.1 > width {
-            return Err(node.form("the window is larger than the tensor"));
-        }
-        let exact = (height - kernel.0) % stride.0 == 0 && (width - kernel.1) % stride.1 == 0;
-        if node.int("ceil_mode", 0)? != 0 && !exact {
-            return Err(node.form("ceil_mode with windows that reach outside is not supported"));
-        }
-        Ok(self.pool(node, tensor, kernel, stride))
-    }
-
-    pub(super) fn global_average_pool(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
-        node.only(&[])?;
-        let tensor = self.tensor(node, 0)?;
-        let &[_, height, width] = &tensor.dims[..] else {
-            return Err(node.form("only pooling in two dimensions is supported"));
-        };
-        Ok(self.pool(node, tensor, (height, width), (1, 1)))
-    }
-
-    /// The mean over all positions: global average pooling under another name.
-    pub(super) fn reduce_mean(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
-        node.only(&["axes", "keepdims", "noop_with_empty_axes"])?;
-        let tensor = self.tensor(node, 0)?;
-        let mut axes = self.axes(node)?;
-        for axis in axes.iter_mut().filter(|axis| **axis < 0) {
-            *axis = axis.saturating_add(4);
-        }
-        axes.sort_unstable();
-        let &[channels, height, width] = &tensor.dims[..] else {
-            return Err(node.form("only the mean over height and width is supported"));
-        };
-        if axes != [2, 3] {
-            return Err(node.form("only the mean over height and width is supported"));
-        }
-        let pooled = self.pool(node, tensor, (height, width), (1, 1));
-        match (node.int("keepdims", 1)?, pooled) {
-            (0, Value::Tensor(tensor)) => Ok(self.renamed(tensor, vec![channels])),
-            (_, pooled) => Ok(pooled),
-        }
-    }
-
     /// The axes of a node, by attribute or second input.
     pub(super) fn axes(&self, node: &Node<'a>) -> Result<Vec<i64>, ImportError> {
         match node.ints("axes")? {
@@ -82,7 +19,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// A border of zeros, left to the convolution that reads it.
+    /// A border of zeros, left to the convolution or max pooling that reads it.
     pub(super) fn pad(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&["mode", "pads", "value"])?;
         let mut tensor = self.tensor(node, 0)?;
@@ -111,33 +48,49 @@ impl<'a> Lowering<'a> {
         Ok(Value::Tensor(tensor))
     }
 
-    fn pool(
-        &mut self,
-        node: &Node,
-        tensor: Tensor,
-        kernel: (usize, usize),
-        stride: (usize, usize),
-    ) -> Value {
-        let Shape {
-            channels,
-            height,
-            width,
-        } = self.shape(&tensor);
-        let dims = vec![
-            channels,
-            (height - kernel.0) / stride.0 + 1,
-            (width - kernel.1) / stride.1 + 1,
-        ];
-        if kernel == (1, 1) && stride == (1, 1) {
-            return self.renamed(tensor, dims);
+    /// Channels of several tensors, one after the other, left to the layers that read them.
+    pub(super) fn concat_channels(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
+        let mut parts = vec![];
+        for index in 0..node.inputs() {
+            let part = self.viewed(node, index)?;
+            part.plain().map_err(|reason| node.form(reason))?;
+            parts.push(part);
         }
-        let layer = Layer::SumPool(SumPool {
-            name: node.name.clone(),
-            input: tensor.id,
-            kernel,
-            stride,
-        });
-        self.push_view(layer, dims)
+        self.joined(node, parts)
+    }
+
+    pub(super) fn joined(
+        &mut self,
+        node: &Node<'a>,
+        parts: Vec<Tensor>,
+    ) -> Result<Value, ImportError> {
+        node.only(&["axis"])?;
+        let Some(first) = parts.first() else {
+            return Err(node.form("input 0 is missing"));
+        };
+        let axis = node.int("axis", 1)?;
+        let rank = first.dims.len() as i64 + 1;
+        if axis != 1 && axis.saturating_add(rank) != 1 {
+            return Err(node.form("only channels can be joined: axis 1"));
+        }
+        let sides = &first.dims[1..];
+        // A flat tensor has channels, one of two sides has none.
+        let alike = |part: &Tensor| part.dims.len() as i64 == rank - 1 && part.dims[1..] == *sides;
+        if rank == 3 || !parts.iter().all(alike) {
+            return Err(node.form("only tensors of the same height and width can be joined"));
+        }
+        if parts.iter().any(|part| part.bytes != first.bytes) {
+            return Err(node.form("only tensors of one scale and zero point can be joined"));
+        }
+        let mut dims = first.dims.clone();
+        let channels = parts.iter().map(|part| part.dims[0]);
+        dims[0] = channels.fold(0, |sum, channels| sum.saturating_add(channels));
+        self.check_size(node, &dims)?;
+        let ids = parts.iter().map(|part| part.id).collect();
+        Ok(Value::Tensor(Tensor {
+            bytes: first.bytes,
+            ..Tensor::new(self.stack.push_concat(ids), dims)
+        }))
     }
 
     pub(super) fn flatten(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
@@ -229,7 +182,12 @@ impl<'a> Lowering<'a> {
         }
         if to == Shape::new(cells, 1, 1) {
             let layer = Layer::Flatten { input: tensor.id };
-            return Ok(self.push_view(layer, dims));
+            let id = self.stack.push_view(layer, to);
+            self.stack.alone_last(!tensor.shared);
+            return Ok(Value::Tensor(Tensor {
+                bytes: tensor.bytes,
+                ..Tensor::new(id, dims)
+            }));
         }
         if let Some(value) = self.reshape_input(&tensor, dims.clone()) {
             return Ok(value);

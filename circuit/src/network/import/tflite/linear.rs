@@ -1,12 +1,13 @@
 //! Convolutions, dense layers and sums.
 
-use super::lower::{shape_of, Lowering, Mark, Tensor};
+use super::lower::{shape_of, Lowering};
 use super::node::Node;
 use super::schema::options;
 use crate::network::architecture::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatWeights};
 use crate::network::import::residual::pointwise;
 use crate::network::import::stack::{kernel_fits, same};
+use crate::network::import::tensor::{both, Mark, Tensor};
 use crate::network::import::ImportError;
 use crate::network::{Layer, Padding, Shape, Term};
 
@@ -105,13 +106,14 @@ impl<'a> Lowering<'a> {
             rows = same(padded.height, kernel.size.0, stride.0);
             columns = same(padded.width, kernel.size.1, stride.1);
         }
-        let padding = Padding {
-            top: rows.0 + border.top,
-            left: columns.0 + border.left,
-            bottom: rows.1 + border.bottom,
-            right: columns.1 + border.right,
+        let own = Padding {
+            top: rows.0,
+            left: columns.0,
+            bottom: rows.1,
+            right: columns.1,
             value: 0,
         };
+        let padding = both(border, own);
         let none = padding == Padding::default();
         let input = match none || self.stack.has_zero_byte(tensor.id, &self.pixels()) {
             true => tensor.id,
@@ -196,6 +198,39 @@ impl<'a> Lowering<'a> {
             clamp,
         };
         self.push_linear(node, vec![pointwise(id, 1)], weights, vec![outputs])
+    }
+
+    /// Channels of several tensors, one after the other, left to the layers that read them.
+    pub(super) fn concat(&mut self, node: &Node<'a>) -> Result<Tensor, ImportError> {
+        let clamp = node.activation(options::CONCATENATION, options::CONCATENATION_AXIS + 1)?;
+        let axis = node.word(options::CONCATENATION, options::CONCATENATION_AXIS)?;
+        let first = self.tensor(node, 0)?;
+        let rank = first.dims.len() as i32 + 1;
+        if axis != rank - 1 && axis != -1 {
+            return Err(node.form("only channels can be joined: the last axis"));
+        }
+        let mut dims = first.dims.clone();
+        let mut ids = vec![first.id];
+        for index in 1..node.inputs() {
+            let next = self.tensor(node, index)?;
+            let alike = next.dims.len() == dims.len()
+                && next.dims[..dims.len() - 1] == dims[..dims.len() - 1];
+            let (Some(sum), Some(more), true) = (dims.last_mut(), next.dims.last(), alike) else {
+                return Err(node.form("only tensors of the same height and width can be joined"));
+            };
+            *sum += more;
+            ids.push(next.id);
+        }
+        if shape_of(&dims).cells() > MAX_CELLS {
+            return Err(node.form(format!("the output has more than {MAX_CELLS} cells")));
+        }
+        let id = self.stack.push_concat(ids);
+        let bounds = self.stack.bounds(id);
+        if bounds.then(clamp) == bounds {
+            return Ok(Tensor::new(id, dims));
+        }
+        let id = self.stack.push_identity(&node.name, id, clamp);
+        self.rounded(node, id, dims)
     }
 
     /// A residual sum of two tensors of one shape.

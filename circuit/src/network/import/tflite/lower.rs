@@ -9,34 +9,9 @@ use super::schema::operator;
 use crate::network::architecture::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatModel, FloatWeights, OutputScale};
 use crate::network::import::stack::Stack;
+use crate::network::import::tensor::{Mark, Tensor};
 use crate::network::import::{ImportError, Normalization};
-use crate::network::{Padding, Shape, TensorId, Term};
-
-/// A tensor as an operator sees it.
-#[derive(Clone)]
-pub struct Tensor {
-    /// Which tensor of the network.
-    pub id: TensorId,
-    /// Its shape in the file, without the batch.
-    pub dims: Vec<usize>,
-    /// Whether more than one operator reads it.
-    pub shared: bool,
-    /// What the network's tensor does not have and the file's has.
-    pub mark: Mark,
-}
-
-/// What is left to the reader of a tensor.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Mark {
-    /// Nothing.
-    None,
-    /// A softmax, left out: only the output may read it.
-    Softmax,
-    /// A border of zeros: only a convolution may read it. `dims` are those of the padded tensor.
-    Border(Padding),
-    /// The tensor is flat and was of this shape: the file counts its cells channels last.
-    Flat(Shape),
-}
+use crate::network::{Shape, TensorId, Term};
 
 /// The network so far.
 pub struct Lowering<'a> {
@@ -71,12 +46,7 @@ pub fn lower(
         (given, _) => given,
     };
     let mut tensors = vec![None; graph.model.tensors.len()];
-    tensors[graph.input] = Some(Tensor {
-        id: TensorId::INPUT,
-        dims,
-        shared: false,
-        mark: Mark::None,
-    });
+    tensors[graph.input] = Some(Tensor::new(TensorId::INPUT, dims));
     let mut lowering = Lowering {
         graph,
         tensors,
@@ -109,10 +79,12 @@ impl<'a> Lowering<'a> {
         let tensor = match node.code {
             operator::ADD => self.add(node)?,
             operator::AVERAGE_POOL_2D => self.average_pool(node)?,
+            operator::CONCATENATION => self.concat(node)?,
             operator::CONV_2D => self.conv(node)?,
             operator::DEPTHWISE_CONV_2D => self.depthwise(node)?,
             operator::DEQUANTIZE => self.dequantize(node)?,
             operator::FULLY_CONNECTED => self.fully_connected(node)?,
+            operator::MAX_POOL_2D => self.max_pool(node)?,
             operator::MEAN => self.mean(node)?,
             operator::PAD => self.pad(node)?,
             operator::QUANTIZE => self.quantize(node)?,
@@ -152,14 +124,8 @@ impl<'a> Lowering<'a> {
     /// Input `index`, which must depend on the image and be unmarked.
     pub fn tensor(&self, node: &Node, index: usize) -> Result<Tensor, ImportError> {
         let tensor = self.marked(node, index)?;
-        match tensor.mark {
-            Mark::None => Ok(tensor),
-            Mark::Softmax => Err(node.form("a SOFTMAX is only supported at the very end")),
-            Mark::Border(_) => Err(node.form("a PAD is only supported right before a convolution")),
-            Mark::Flat(_) => {
-                Err(node.form("a flattened tensor is only supported before FULLY_CONNECTED"))
-            }
-        }
+        tensor.plain().map_err(|reason| node.form(reason))?;
+        Ok(tensor)
     }
 
     /// Input `index`, which must be a constant of real numbers: its shape and elements.
@@ -217,10 +183,8 @@ impl<'a> Lowering<'a> {
         dims: Vec<usize>,
     ) -> Result<Tensor, ImportError> {
         let rounding = self.graph.model.tensors[node.output()?].bytes()?;
-        if let Some(lowered) = self.stack.layers.last_mut() {
-            lowered.rounding = rounding;
-        }
-        Ok(fresh(id, dims))
+        self.stack.round_last(rounding);
+        Ok(Tensor::new(id, dims))
     }
 
     /// Makes the output a layer of logits and drops the layers it does not need.
@@ -253,15 +217,5 @@ impl<'a> Lowering<'a> {
     pub fn pixels(&self) -> Normalization {
         let unit = || Normalization::uniform(1.0 / 255.0, 0.0);
         self.normalization.clone().unwrap_or_else(unit)
-    }
-}
-
-/// A tensor that a layer makes.
-pub fn fresh(id: TensorId, dims: Vec<usize>) -> Tensor {
-    Tensor {
-        id,
-        dims,
-        shared: false,
-        mark: Mark::None,
     }
 }

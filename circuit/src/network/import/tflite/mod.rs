@@ -11,14 +11,15 @@ mod graph;
 mod linear;
 mod lower;
 mod node;
+mod pool;
 mod schema;
 mod view;
 
 use super::{FloatModel, ImportError, Normalization};
 
 /// Operators that are imported.
-pub const SUPPORTED: [&str; 11] = {
-    let mut names = [""; 11];
+pub const SUPPORTED: [&str; node::SUPPORTED.len()] = {
+    let mut names = [""; node::SUPPORTED.len()];
     let mut index = 0;
     while index < names.len() {
         names[index] = node::SUPPORTED[index].1;

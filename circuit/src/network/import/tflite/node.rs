@@ -6,13 +6,15 @@ use crate::network::import::float::Clamp;
 use crate::network::import::ImportError;
 
 /// Operators that are lowered, by number and name.
-pub const SUPPORTED: [(i32, &str); 11] = [
+pub const SUPPORTED: [(i32, &str); 13] = [
     (operator::ADD, "ADD"),
     (operator::AVERAGE_POOL_2D, "AVERAGE_POOL_2D"),
+    (operator::CONCATENATION, "CONCATENATION"),
     (operator::CONV_2D, "CONV_2D"),
     (operator::DEPTHWISE_CONV_2D, "DEPTHWISE_CONV_2D"),
     (operator::DEQUANTIZE, "DEQUANTIZE"),
     (operator::FULLY_CONNECTED, "FULLY_CONNECTED"),
+    (operator::MAX_POOL_2D, "MAX_POOL_2D"),
     (operator::MEAN, "MEAN"),
     (operator::PAD, "PAD"),
     (operator::QUANTIZE, "QUANTIZE"),
@@ -123,6 +125,17 @@ impl<'a> Node<'a> {
     pub fn byte(&self, kind: i8, field: usize) -> Result<i8, ImportError> {
         let table = self.options(kind)?;
         table.map_or(Ok(0), |table| table.i8(field, 0))
+    }
+
+    /// An option of four bytes, 0 by default.
+    pub fn word(&self, kind: i8, field: usize) -> Result<i32, ImportError> {
+        let table = self.options(kind)?;
+        table.map_or(Ok(0), |table| table.i32(field, 0))
+    }
+
+    /// Number of inputs, those left out included.
+    pub fn inputs(&self) -> usize {
+        self.operator.inputs.len()
     }
 
     /// A float option, 0 by default.

@@ -75,6 +75,8 @@ pub mod operator {
     pub const ADD: i32 = 0;
     /// Means of windows.
     pub const AVERAGE_POOL_2D: i32 = 1;
+    /// Tensors one after the other.
+    pub const CONCATENATION: i32 = 2;
     /// Convolution.
     pub const CONV_2D: i32 = 3;
     /// Convolution of every channel by itself.
@@ -83,6 +85,8 @@ pub mod operator {
     pub const DEQUANTIZE: i32 = 6;
     /// Matrix product.
     pub const FULLY_CONNECTED: i32 = 9;
+    /// Greatest values of windows.
+    pub const MAX_POOL_2D: i32 = 17;
     /// Another shape.
     pub const RESHAPE: i32 = 22;
     /// Softmax.
@@ -109,6 +113,8 @@ pub mod options {
     pub const SOFTMAX: i8 = 9;
     /// `AddOptions`.
     pub const ADD: i8 = 11;
+    /// `ConcatenationOptions`.
+    pub const CONCATENATION: i8 = 10;
     /// `ReducerOptions`.
     pub const REDUCER: i8 = 27;
 
@@ -134,6 +140,8 @@ pub mod options {
     pub const POOL_ACTIVATION: usize = 5;
     /// `fused_activation_function` of `AddOptions` and `FullyConnectedOptions`.
     pub const ACTIVATION: usize = 0;
+    /// `axis` of `ConcatenationOptions`, then its `fused_activation_function`.
+    pub const CONCATENATION_AXIS: usize = 0;
     /// `weights_format` of `FullyConnectedOptions`.
     pub const WEIGHTS_FORMAT: usize = 1;
     /// `beta` of `SoftmaxOptions`.

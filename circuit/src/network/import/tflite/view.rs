@@ -1,86 +1,19 @@
-//! Poolings, reshapes, borders and what changes nothing.
+//! Reshapes, borders and what changes nothing.
 
-use super::lower::{fresh, pixels, shape_of, Lowering, Mark, Tensor};
+use super::lower::{pixels, shape_of, Lowering};
 use super::node::Node;
 use super::schema::{element, options};
 use crate::network::import::float::Clamp;
-use crate::network::import::stack::{same, KEEPS_ORDER};
+use crate::network::import::stack::KEEPS_ORDER;
+use crate::network::import::tensor::{Mark, Tensor};
 use crate::network::import::ImportError;
-use crate::network::{Layer, Padding, Shape, SumPool, TensorId};
+use crate::network::{Layer, Padding, Shape, TensorId};
 
 /// Cells of a border.
 const MAX_SIDE: i32 = 1 << 16;
 
 impl<'a> Lowering<'a> {
-    pub(super) fn average_pool(&mut self, node: &Node<'a>) -> Result<Tensor, ImportError> {
-        let kind = options::POOL_2D;
-        let clamp = node.activation(kind, options::POOL_ACTIVATION)?;
-        let filter = [options::FILTER_HEIGHT, options::FILTER_WIDTH];
-        let kernel = node.sides(kind, filter, 0)?;
-        let stride = node.sides(kind, [options::STRIDE_H, options::STRIDE_W], 0)?;
-        let tensor = self.tensor(node, 0)?;
-        let shape = shape_of(&tensor.dims);
-        let border = [
-            same(shape.height, kernel.0, stride.0),
-            same(shape.width, kernel.1, stride.1),
-        ];
-        if node.is_same(kind)? && border != [(0, 0); 2] {
-            return Err(node.form("only pooling without padding is supported"));
-        }
-        if kernel.0 > shape.height || kernel.1 > shape.width {
-            return Err(node.form("the window is larger than the tensor"));
-        }
-        let bounds = self.stack.bounds(tensor.id);
-        if bounds.then(clamp) != bounds {
-            return Err(node.form("an activation function after a pooling is not supported"));
-        }
-        self.pool(node, tensor, kernel, stride)
-    }
-
-    /// The mean over all positions: average pooling under another name.
-    pub(super) fn mean(&mut self, node: &Node<'a>) -> Result<Tensor, ImportError> {
-        let tensor = self.tensor(node, 0)?;
-        let mut axes = self.integers(node, 1)?;
-        for axis in axes.iter_mut().filter(|axis| **axis < 0) {
-            *axis = axis.saturating_add(4);
-        }
-        axes.sort_unstable();
-        let (&[height, width, channels], &[1, 2]) = (&tensor.dims[..], &axes[..]) else {
-            return Err(node.form("only the mean over height and width is supported"));
-        };
-        let mut pooled = self.pool(node, tensor, (height, width), (1, 1))?;
-        if node.byte(options::REDUCER, 0)? == 0 {
-            pooled.dims = vec![channels];
-        }
-        Ok(pooled)
-    }
-
-    /// The network sums and its reader divides.
-    fn pool(
-        &mut self,
-        node: &Node,
-        tensor: Tensor,
-        kernel: (usize, usize),
-        stride: (usize, usize),
-    ) -> Result<Tensor, ImportError> {
-        let from = shape_of(&tensor.dims);
-        let height = (from.height - kernel.0) / stride.0 + 1;
-        let width = (from.width - kernel.1) / stride.1 + 1;
-        let dims = vec![height, width, from.channels];
-        if kernel == (1, 1) && stride == (1, 1) {
-            return Ok(Tensor { dims, ..tensor });
-        }
-        let layer = Layer::SumPool(SumPool {
-            name: node.name.clone(),
-            input: tensor.id,
-            kernel,
-            stride,
-        });
-        let id = self.stack.push_view(layer, shape_of(&dims));
-        self.rounded(node, id, dims)
-    }
-
-    /// A border of zeros, left to the convolution that reads it.
+    /// A border of zeros, left to the convolution or max pooling that reads it.
     pub(super) fn pad(&mut self, node: &Node<'a>) -> Result<Tensor, ImportError> {
         let mut tensor = self.tensor(node, 0)?;
         let sides = self.integers(node, 1)?;
@@ -126,7 +59,7 @@ impl<'a> Lowering<'a> {
             let layer = Layer::Flatten { input: tensor.id };
             return Ok(Tensor {
                 mark: Mark::Flat(from),
-                ..fresh(self.stack.push_view(layer, to), dims)
+                ..Tensor::new(self.stack.push_view(layer, to), dims)
             });
         }
         // Bytes have no shape: the image may be seen in another one if nothing else reads it.
