@@ -91,7 +91,8 @@ impl File {
     /// Weights with a scale for every output, which `axis` counts.
     fn weights(&mut self, name: &str, dims: &[i64], axis: usize, seed: u64) -> Vec<f32> {
         let count = dims.iter().product::<i64>() as usize;
-        let values = numbers(count, seed).iter().map(|v| (v * 127.0) as i64);
+        let values = numbers(count, seed);
+        let values = values.iter().map(|v| (v * 127.0) as i64);
         self.ints(name, dims, &values.collect::<Vec<_>>(), element::INT8);
         let outputs = dims[axis];
         let fan = (count as f32 / outputs as f32).sqrt();
@@ -110,7 +111,8 @@ impl File {
     /// A bias in units of the products.
     fn bias(&mut self, name: &str, input: Bytes, weights: &[f32], seed: u64) {
         let count = weights.len();
-        let values = numbers(count, seed).iter().map(|v| (v * 2000.0) as i64);
+        let values = numbers(count, seed);
+        let values = values.iter().map(|v| (v * 2000.0) as i64);
         self.ints(
             name,
             &[count as i64],
