@@ -12,10 +12,10 @@ use zknode_tests::stage::{over, until, Stage};
 
 /// Nine of 13 samples are right, in two shards.
 const WISH: [&str; 2] = ["--threshold", "9"];
-/// Two contracts, the verifier, the model; then accept, acknowledge, two proofs, withdraw.
-const SELLER_TRANSACTIONS: u64 = 4 + 5;
-/// Opens, and finds nothing to withdraw.
-const BUYER_TRANSACTIONS: u64 = 1;
+/// Two contracts, the verifier, the model; then accept, draw, proceed, acknowledge, claim, withdraw.
+const SELLER_TRANSACTIONS: u64 = 4 + 6;
+/// Opens, approves, and finds nothing to withdraw.
+const BUYER_TRANSACTIONS: u64 = 2;
 
 async fn ends_right(stage: &Stage, answer: &Value, verdict: Answer) -> anyhow::Result<()> {
     assert_eq!(verdict, Answer::Yes);
@@ -47,8 +47,9 @@ async fn a_seller_killed_after_everything_it_tells() -> anyhow::Result<()> {
         serving.stop().await?;
         (serving, _) = stage.serve().await?;
     }
-    // Offered, accepted, delivered, acknowledged, two proofs, both proven, over: each was told at most once more.
-    assert!(told.len() >= 7, "{told:?}");
+    // Offered, accepted, preview, proceeded, delivered, acknowledged, two proofs, claimed, over: each was told at most
+    // once more.
+    assert!(told.len() >= 9, "{told:?}");
     let answer: Value = challenge.next().await?;
     ends_right(&stage, &answer, Answer::Yes).await
 }
@@ -78,8 +79,8 @@ async fn a_seller_killed_while_its_transactions_wait() -> anyhow::Result<()> {
     let (mut serving, url) = stage.serve().await?;
     let mut challenge = stage.buyer.start(stage.challenge(&url, 13, 9, &WISH)?)?;
     challenge.until_it_says("open, 13 samples").await?;
-    // Accept, acknowledge, the two proofs.
-    for _ in 0..4 {
+    // Accept, draw, proceed, acknowledge, claim.
+    for _ in 0..5 {
         stage.hold_back().await?;
         stage.until_pending().await?;
         serving.stop().await?;

@@ -13,6 +13,7 @@ mod prove;
 mod seller;
 mod srs;
 pub mod value;
+mod watch;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -85,6 +86,8 @@ enum Command {
     /// The buyer's side.
     #[command(subcommand)]
     Buyer(buyer::BuyerCommand),
+    /// Ends agreements past their deadline, anybody's.
+    Watch(watch::Watch),
     /// The whole protocol on this machine: a real chain, a seller and a buyer, the bundled model and images.
     Demo(demo::Demo),
     /// Measures proving, verifying, gas and memory on this machine, and how far they are from its floor.
@@ -131,6 +134,7 @@ impl Session {
             Command::Escrow(command) => command.run(self).await,
             Command::Seller(command) => command.run(self).await,
             Command::Buyer(command) => command.run(self).await,
+            Command::Watch(command) => command.run(self).await,
             Command::Demo(command) => command.run(self).await,
             Command::Bench(command) => command.run(self).await,
         }

@@ -20,7 +20,7 @@ use zknode_protocol::{
 use crate::{
     home::{read_file, write_file, Home},
     store::{Store, Table},
-    testset::point,
+    testset::{model_points, SHARD_POINTS},
     verifier_code::VerifierCode,
     wallet::Wallet,
 };
@@ -193,7 +193,8 @@ pub async fn register<C: Chain>(
     let call = Call::Register(Registration {
         architecture,
         verifier,
-        points: vec![point(&commitment)],
+        points: model_points(&commitment),
+        shard_points: SHARD_POINTS,
         endpoint,
         stake,
     });
