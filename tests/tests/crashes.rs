@@ -47,9 +47,9 @@ async fn a_seller_killed_after_everything_it_tells() -> anyhow::Result<()> {
         serving.stop().await?;
         (serving, _) = stage.serve().await?;
     }
-    // Offered, accepted, preview, proceeded, delivered, acknowledged, two proofs, claimed, over: each was told at most
+    // Offered, accepted, drawn, preview, proceeded, delivered, acknowledged, two proofs, claimed, over: each was told at most
     // once more.
-    assert!(told.len() >= 9, "{told:?}");
+    assert!(told.len() >= 10, "{told:?}");
     let answer: Value = challenge.next().await?;
     ends_right(&stage, &answer, Answer::Yes).await
 }
@@ -129,7 +129,7 @@ async fn a_stored_proof_that_does_not_fit_is_made_anew() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_buyer_killed_while_it_opens_and_while_it_delivers() -> anyhow::Result<()> {
+async fn a_buyer_killed_while_it_opens_delivers_and_approves() -> anyhow::Result<()> {
     let Some(stage) = Stage::new().await? else {
         return Ok(());
     };
@@ -146,6 +146,16 @@ async fn a_buyer_killed_while_it_opens_and_while_it_delivers() -> anyhow::Result
     })
     .await?;
     resume.stop().await?;
+    until(&mut serving, |event| {
+        matches!(event, Event::Claimed { .. }).then_some(())
+    })
+    .await?;
+    // Killed once more while its approval waits.
+    stage.hold_back().await?;
+    let resume = stage.start_resume()?;
+    stage.until_pending().await?;
+    resume.stop().await?;
+    stage.mine().await?;
     assert_eq!(until(&mut serving, over).await?, 1_002_000);
 
     let (answer, verdict) = stage.resume().await?;

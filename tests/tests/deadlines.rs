@@ -37,6 +37,10 @@ fn is_accepted(event: &Event) -> Option<()> {
     matches!(event, Event::Accepted { .. }).then_some(())
 }
 
+fn is_drawn(event: &Event) -> Option<()> {
+    matches!(event, Event::Drawn { .. }).then_some(())
+}
+
 fn is_acknowledged(event: &Event) -> Option<()> {
     matches!(event, Event::Acknowledged { .. }).then_some(())
 }
@@ -136,7 +140,7 @@ async fn a_buyer_that_never_delivers_loses_its_bond() -> anyhow::Result<()> {
     let mut challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
     challenge.until_it_says("open, 9 samples").await?;
     std::fs::remove_dir_all(stage.folder.path().join("9-9"))?;
-    until(&mut serving, is_accepted).await?;
+    until(&mut serving, is_drawn).await?;
     challenge.stop().await?;
     stage.pass(301).await?;
     assert_eq!(until(&mut serving, over).await?, 2_070);
@@ -238,7 +242,9 @@ async fn a_seller_silent_after_its_claim_loses_its_bond() -> anyhow::Result<()> 
     serving.stop().await?;
     stage.pass(600).await?;
     let mut resumed = stage.start_resume()?;
-    resumed.until_it_says("shard 1 contested").await?;
+    for _ in 0..2 {
+        resumed.until_it_says("contested,").await?;
+    }
     stage.pass(501).await?;
     let answer: serde_json::Value = resumed.next().await?;
     let answer = &answer["challenges"][0];

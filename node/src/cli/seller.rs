@@ -66,6 +66,9 @@ pub struct Serve {
     /// Least time to answer on chain what a buyer sends or contests.
     #[arg(long, default_value = "5m", value_parser = value::duration)]
     shortest_answer: std::time::Duration,
+    /// Least fee for bringing a contested proof to the chain, about 900,000 gas.
+    #[arg(long, default_value = "0", value_parser = value::amount)]
+    least_contest_fee: Amount,
 }
 
 impl SellerCommand {
@@ -136,6 +139,7 @@ impl Serve {
                 gas_per_shard: self.gas_per_shard,
                 longest_wait: self.longest_wait.as_secs(),
                 shortest_answer: self.shortest_answer.as_secs(),
+                least_contest_fee: self.least_contest_fee,
             },
             progress: session.progress,
             output: session.output(),

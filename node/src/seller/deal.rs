@@ -179,7 +179,12 @@ async fn accepted<C: Chain>(
     if head < agreement.draw_block {
         return Ok(Next::Wait);
     }
-    seller.attempt(&format!("draw {id}"), &Call::Draw(id)).await
+    let purpose = format!("draw {id}");
+    let next = seller.attempt(&purpose, &Call::Draw(id)).await?;
+    if next == Next::Again {
+        seller.tell(Event::Drawn { agreement: id });
+    }
+    Ok(next)
 }
 
 async fn drawn<C: Chain>(

@@ -29,6 +29,11 @@ pub enum Event {
         /// Which.
         agreement: AgreementId,
     },
+    /// The preview's shards are drawn.
+    Drawn {
+        /// Which.
+        agreement: AgreementId,
+    },
     /// Sealed drawn shards arrived.
     PreviewDelivered {
         /// Which.
@@ -117,6 +122,9 @@ impl fmt::Display for Event {
             Self::Offered { agreement } => write!(f, "agreement {agreement}: offered"),
             Self::Accepted { agreement } => {
                 write!(f, "agreement {agreement}: accepted, the bond is locked")
+            }
+            Self::Drawn { agreement } => {
+                write!(f, "agreement {agreement}: the preview is drawn")
             }
             Self::PreviewDelivered { agreement } => {
                 write!(f, "agreement {agreement}: the drawn shards arrived")

@@ -29,6 +29,8 @@ pub struct Policy {
     pub longest_wait: u64,
     /// Least time, in seconds, to answer the chain: a delivery that is said to be sent, a contested shard.
     pub shortest_answer: u64,
+    /// Least fee for bringing a contested proof to the chain.
+    pub least_contest_fee: Amount,
 }
 
 /// Why an agreement is not taken.
@@ -103,6 +105,14 @@ pub enum Refusal {
         expected: u64,
         /// Time agreed.
         got: u32,
+    },
+    /// Contests would cost the seller more than the buyer.
+    #[error("expected a contest fee of at least {expected}, got {got}")]
+    ContestFee {
+        /// The least.
+        expected: Amount,
+        /// The agreement's.
+        got: Amount,
     },
     /// A buyer could make the seller lose more than itself.
     #[error("expected a buyer's bond of at least the preview fee, {expected}, got {got}")]
@@ -198,6 +208,10 @@ impl Policy {
                 size: facts.shard_size,
                 got: terms.shards,
             });
+        }
+        let (expected, got) = (self.least_contest_fee, terms.contest_fee);
+        if terms.mode == Mode::Optimistic && got < expected {
+            return Err(Refusal::ContestFee { expected, got });
         }
         let mut answers = vec![terms.response_time];
         if terms.mode == Mode::Optimistic {
@@ -312,6 +326,7 @@ mod tests {
         gas_per_shard: Amount(7),
         longest_wait: 190,
         shortest_answer: 10,
+        least_contest_fee: Amount(1),
     };
 
     /// Exactly what [`terms`] need.
@@ -355,6 +370,14 @@ mod tests {
         ] {
             assert!(matches!(late, Refusal::Answer { got: 9, .. }));
         }
+        let free = refused(|terms| terms.contest_fee = Amount(0));
+        assert!(matches!(free, Refusal::ContestFee { .. }));
+        let eager = |terms: Terms| Terms {
+            contest_fee: Amount(0),
+            mode: Mode::Eager,
+            ..terms
+        };
+        POLICY.check(&eager(terms()), FACTS).unwrap();
         let cheap = refused(|terms| terms.buyer_bond = Amount(3));
         assert!(matches!(cheap, Refusal::BuyerBond { .. }));
         let wait = refused(|terms| {
