@@ -9,123 +9,245 @@ import {DatasetRoot} from "./DatasetRoot.sol";
 import {IEscrow} from "./IEscrow.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 import {Ledger} from "./Ledger.sol";
+import {ShardProofs} from "./ShardProofs.sol";
+import {SumTree} from "./SumTree.sol";
+import {TermsRules} from "./TermsRules.sol";
 
 /// @title The agreement's state machine.
-/// @dev No owner, no upgrade, no pause. Every function judges in one order: agreement known, state, caller, deadline,
-/// arguments; then it writes the state, then it moves money.
-contract Escrow is IEscrow, Ledger, EIP712, Nonces {
+/// @dev No owner, no upgrade, no pause. Every function judges in one order: agreement known, state, mode, caller,
+/// deadline, arguments; then it writes the state, then it moves money.
+contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
     using BitMaps for BitMaps.BitMap;
 
-    /// @dev Order of the BN254 scalar field, in which proofs carry their context.
-    uint256 private constant SCALAR_ORDER =
-        21888242871839275222246405745257275088548364400416034343698204186575808495617;
-
+    bytes32 private constant PREVIEW_TYPEHASH = keccak256("Preview(bytes32 agreement,bytes32 ciphertextHash)");
     bytes32 private constant RECEIPT_TYPEHASH = keccak256("Receipt(bytes32 agreement,bytes32 ciphertextHash)");
+    bytes32 private constant APPROVAL_TYPEHASH = keccak256("Approval(bytes32 agreement,bytes32 claimRoot)");
+
+    /// @dev Blocks from acceptance to the one whose hash draws the preview.
+    uint48 private constant DRAW_DELAY = 1;
+    /// @dev How many blocks back the chain knows hashes.
+    uint48 private constant KNOWN_BLOCKS = 256;
+    /// @dev Credited with what is burnt. Nobody has its key.
+    address private constant NOBODY = 0x000000000000000000000000000000000000dEaD;
 
     /// @inheritdoc IEscrow
     IModelRegistry public immutable registry;
 
+    // Written by `open`, through a storage pointer.
+    // slither-disable-next-line uninitialized-state
     mapping(bytes32 id => Agreement) private _agreements;
     mapping(bytes32 id => BitMaps.BitMap) private _provenShards;
+    mapping(bytes32 id => BitMaps.BitMap) private _contestedShards;
 
     constructor(IModelRegistry registry_) EIP712("zknode Escrow", "1") {
         registry = registry_;
     }
 
+    // ---- before the test set is shown
+
     /// @inheritdoc IEscrow
     function open(Terms calldata terms) external payable nonReentrant returns (bytes32 id) {
-        address seller = _sellerOf(terms.modelId, terms.proveBy);
+        address seller = _sellerOf(registry, terms);
         _checkTerms(terms);
         uint256 nonce = _useNonce(msg.sender);
         id = agreementIdOf(msg.sender, nonce, terms);
         Agreement storage a = _agreements[id];
         a.terms = terms;
         a.buyer = msg.sender;
-        a.state = State.Open;
         a.seller = seller;
+        _enter(a, State.Open, terms.acceptBy);
         emit Opened(id, msg.sender, terms.modelId, seller, nonce, terms);
-        _deposit(terms.token, terms.price);
+        _deposit(terms.token, uint256(terms.price) + terms.buyerBond);
     }
 
     /// @inheritdoc IEscrow
     function cancel(bytes32 id) external nonReentrant {
-        Agreement storage a = _inState(id, State.Open);
-        if (msg.sender != a.buyer && block.timestamp <= a.terms.acceptBy) {
-            revert OnlyBuyerUntil(a.terms.acceptBy, msg.sender);
-        }
-        a.state = State.Cancelled;
-        emit Cancelled(id);
-        _credit(a.buyer, a.terms.token, a.terms.price);
+        Agreement storage a = _in(id, State.Open);
+        _onlyBuyer(a);
+        _inTime(a);
+        _cancel(id, a);
     }
 
     /// @inheritdoc IEscrow
     function accept(bytes32 id) external payable nonReentrant {
-        Agreement storage a = _inState(id, State.Open);
+        Agreement storage a = _in(id, State.Open);
         _onlySeller(a);
-        _until(a.terms.acceptBy);
-        a.state = State.Accepted;
-        emit Accepted(id);
+        _inTime(a);
+        if (a.terms.previewShards == 0) {
+            _enter(a, State.Previewed, a.terms.deliverBy);
+        } else {
+            a.drawBlock = uint48(block.number) + DRAW_DELAY;
+            _enter(a, State.Accepted, a.terms.previewBy);
+        }
+        emit Accepted(id, a.drawBlock);
         _deposit(a.terms.token, a.terms.bond);
     }
 
     /// @inheritdoc IEscrow
+    function draw(bytes32 id) external {
+        Agreement storage a = _in(id, State.Accepted);
+        _inTime(a);
+        if (block.number <= a.drawBlock) revert DrawTooEarly(a.drawBlock, block.number);
+        if (block.number > a.drawBlock + KNOWN_BLOCKS) revert DrawTooLate(a.drawBlock, block.number);
+        // The id makes it differ between agreements accepted in one block.
+        a.seed = keccak256(abi.encode(blockhash(a.drawBlock), id));
+        _enter(a, State.Drawn, a.terms.previewBy);
+        emit Drawn(id, a.seed);
+    }
+
+    // ---- delivery
+
+    /// @inheritdoc IEscrow
+    function send(bytes32 id, bytes32 ciphertextHash) external {
+        Agreement storage a = _known(id);
+        bool preview = a.state == State.Drawn;
+        if (!preview && a.state != State.Previewed) revert WrongState(a.state);
+        _onlyBuyer(a);
+        _inTime(a);
+        uint48 answerBy = a.deadline + a.terms.responseTime;
+        _enter(a, preview ? State.PreviewSent : State.RestSent, answerBy);
+        emit Sent(id, ciphertextHash);
+    }
+
+    /// @inheritdoc IEscrow
+    function proceed(bytes32 id, bytes32 ciphertextHash, bytes calldata signature) external {
+        Agreement storage a = _known(id);
+        if (a.state != State.Drawn && a.state != State.PreviewSent) revert WrongState(a.state);
+        _signed(id, a.seller, previewDigest(id, ciphertextHash), signature);
+        _inTime(a);
+        _enter(a, State.Previewed, a.terms.deliverBy);
+        emit Proceeded(id, ciphertextHash);
+    }
+
+    /// @inheritdoc IEscrow
+    function acknowledge(bytes32 id, bytes32 ciphertextHash, bytes calldata signature) external {
+        Agreement storage a = _known(id);
+        if (a.state != State.Previewed && a.state != State.RestSent) revert WrongState(a.state);
+        _signed(id, a.seller, receiptDigest(id, ciphertextHash), signature);
+        _inTime(a);
+        a.ciphertextHash = ciphertextHash;
+        _enter(a, State.Delivered, a.terms.claimBy);
+        emit Acknowledged(id, ciphertextHash);
+    }
+
+    /// @inheritdoc IEscrow
     function decline(bytes32 id) external nonReentrant {
-        Agreement storage a = _inState(id, State.Accepted);
-        if (msg.sender != a.seller && block.timestamp <= a.terms.deliverBy) {
-            revert OnlySellerUntil(a.terms.deliverBy, msg.sender);
-        }
-        a.state = State.Declined;
-        emit Declined(id);
-        _credit(a.buyer, a.terms.token, a.terms.price);
-        _credit(a.seller, a.terms.token, a.terms.bond);
-    }
-
-    /// @inheritdoc IEscrow
-    function acknowledge(bytes32 id, bytes32 ciphertextHash) external {
-        Agreement storage a = _inState(id, State.Accepted);
+        Agreement storage a = _known(id);
+        if (a.state < State.Accepted || a.state > State.RestSent) revert WrongState(a.state);
         _onlySeller(a);
-        _deliver(id, a, ciphertextHash);
+        _inTime(a);
+        _decline(id, a, a.state == State.Accepted ? 0 : a.terms.previewFee);
     }
 
     /// @inheritdoc IEscrow
-    function acknowledgeBySignature(bytes32 id, bytes32 ciphertextHash, bytes calldata signature) external {
-        Agreement storage a = _inState(id, State.Accepted);
-        if (!SignatureChecker.isValidSignatureNow(a.seller, receiptDigest(id, ciphertextHash), signature)) {
-            revert ReceiptNotSigned(id, a.seller);
-        }
-        _deliver(id, a, ciphertextHash);
+    function deny(bytes32 id) external nonReentrant {
+        Agreement storage a = _known(id);
+        if (a.state != State.PreviewSent && a.state != State.RestSent) revert WrongState(a.state);
+        _onlySeller(a);
+        _inTime(a);
+        _enter(a, State.Denied, 0);
+        emit Denied(id);
+        (uint256 fee, uint256 buyerBond) = (a.terms.previewFee, a.terms.buyerBond);
+        _pay(a, a.terms.price, a.terms.bond - fee);
+        _credit(NOBODY, a.terms.token, fee + buyerBond);
+    }
+
+    // ---- the count
+
+    /// @inheritdoc IEscrow
+    function claim(bytes32 id, bytes32 node, uint32 top1, uint32 topk) external {
+        Agreement storage a = _in(id, State.Delivered);
+        _inMode(a, Mode.Optimistic);
+        _onlySeller(a);
+        _inTime(a);
+        uint32 samples = a.terms.samples;
+        if (top1 > samples) revert ClaimAboveSamples(top1, samples);
+        if (topk > samples) revert ClaimAboveSamples(topk, samples);
+        // The total of valid samples is not the seller's to say.
+        bytes32 root = SumTree.root(SumTree.Node(node, SumTree.pack(samples, top1, topk)));
+        uint48 windowEnd = uint48(block.timestamp) + a.terms.window;
+        a.claimRoot = root;
+        a.correct = a.terms.metric == Metric.Top1 ? top1 : topk;
+        a.windowEnd = windowEnd;
+        _enter(a, State.Claimed, windowEnd);
+        emit Claimed(id, root, top1, topk, windowEnd);
     }
 
     /// @inheritdoc IEscrow
-    function proveShard(
-        bytes32 id,
-        Shard calldata shard,
-        bytes calldata modelPoints,
-        bytes calldata shardPoints,
-        bytes32[] calldata merkleProof,
-        bytes calldata proof
-    ) external nonReentrant {
-        Agreement storage a = _inState(id, State.Delivered);
-        _until(a.terms.proveBy);
-        if (shard.index >= a.terms.shards) revert ShardOutOfRange(shard.index, a.terms.shards);
-        if (_provenShards[id].get(shard.index)) revert ShardAlreadyProven(shard.index);
-        if (shard.top1 > shard.valid) revert CountAboveValid(shard.top1, shard.valid);
-        if (shard.topk > shard.valid) revert CountAboveValid(shard.topk, shard.valid);
-        _checkMembership(a.terms, shard, keccak256(shardPoints), merkleProof);
-
-        bytes memory claim = _claim(id, shard, a.seller);
-        _checkProof(a.terms.modelId, shard.index, modelPoints, bytes.concat(shardPoints, claim, proof));
-        _count(id, a, shard);
+    function approve(bytes32 id, bytes calldata signature) external nonReentrant {
+        Agreement storage a = _in(id, State.Claimed);
+        _signed(id, a.buyer, approvalDigest(id, a.claimRoot), signature);
+        _inTime(a);
+        emit Approved(id);
+        _settle(id, a);
     }
 
     /// @inheritdoc IEscrow
-    function slash(bytes32 id) external nonReentrant {
-        Agreement storage a = _inState(id, State.Delivered);
-        if (block.timestamp <= a.terms.proveBy) revert TooEarly(a.terms.proveBy, block.timestamp);
-        a.state = State.Slashed;
-        emit Slashed(id);
-        _credit(a.buyer, a.terms.token, uint256(a.terms.price) + a.terms.bond);
+    function contest(bytes32 id, uint32 index) external payable nonReentrant {
+        Agreement storage a = _known(id);
+        if (a.state != State.Claimed && a.state != State.Contested) revert WrongState(a.state);
+        _onlyBuyer(a);
+        _inTime(a);
+        if (block.timestamp > a.windowEnd) revert TooLate(a.windowEnd, block.timestamp);
+        _inRange(a, index);
+        if (_contestedShards[id].get(index)) revert ShardAlreadyContested(index);
+        _contestedShards[id].set(index);
+        ++a.contests;
+        // One deadline for all open contests: a later one prolongs the earlier, and only the buyer makes them.
+        uint48 answerBy = uint48(block.timestamp) + a.terms.proveTime;
+        _enter(a, State.Contested, answerBy);
+        emit Contested(id, index, answerBy);
+        _deposit(a.terms.token, a.terms.contestFee);
     }
+
+    /// @inheritdoc IEscrow
+    function answer(bytes32 id, ShardProof calldata shardProof, SumTree.Node[] calldata path) external nonReentrant {
+        Agreement storage a = _in(id, State.Contested);
+        _inTime(a);
+        Shard calldata s = shardProof.shard;
+        _inRange(a, s.index);
+        if (!_contestedShards[id].get(s.index)) revert ShardNotContested(s.index);
+        if (_provenShards[id].get(s.index)) revert ShardAlreadyProven(s.index);
+        _checkLeaf(a, s, keccak256(shardProof.proof), path);
+        _checkShard(registry, id, a, shardProof);
+
+        _provenShards[id].set(s.index);
+        ++a.proven;
+        --a.contests;
+        if (a.contests == 0) _enter(a, State.Claimed, a.windowEnd);
+        emit ShardProven(id, s.index, s.valid, s.top1, s.topk);
+        _credit(a.seller, a.terms.token, a.terms.contestFee);
+    }
+
+    /// @inheritdoc IEscrow
+    function proveShard(bytes32 id, ShardProof calldata shardProof) external nonReentrant {
+        Agreement storage a = _in(id, State.Delivered);
+        _inMode(a, Mode.Eager);
+        _inTime(a);
+        Shard calldata s = shardProof.shard;
+        _inRange(a, s.index);
+        if (_provenShards[id].get(s.index)) revert ShardAlreadyProven(s.index);
+        _checkShard(registry, id, a, shardProof);
+        _count(id, a, s);
+    }
+
+    /// @inheritdoc IEscrow
+    function expire(bytes32 id) external nonReentrant {
+        Agreement storage a = _known(id);
+        State state = a.state;
+        if (state >= State.Cancelled) revert WrongState(state);
+        bool missed = state == State.Accepted && block.number > a.drawBlock + KNOWN_BLOCKS;
+        if (block.timestamp <= a.deadline && !missed) revert TooEarly(a.deadline, block.timestamp);
+
+        if (state == State.Open) _cancel(id, a);
+        else if (state == State.Accepted) _decline(id, a, 0);
+        else if (state == State.Drawn || state == State.Previewed) _forfeit(id, a);
+        else if (state == State.PreviewSent || state == State.RestSent) _decline(id, a, a.terms.previewFee);
+        else if (state == State.Claimed) _settle(id, a);
+        else _slash(id, a);
+    }
+
+    // ---- views
 
     /// @inheritdoc IEscrow
     function agreement(bytes32 id) external view returns (Agreement memory) {
@@ -138,13 +260,23 @@ contract Escrow is IEscrow, Ledger, EIP712, Nonces {
     }
 
     /// @inheritdoc IEscrow
+    function isContested(bytes32 id, uint32 index) external view returns (bool) {
+        return _contestedShards[id].get(index);
+    }
+
+    /// @inheritdoc IEscrow
     function agreementIdOf(address buyer, uint256 nonce, Terms calldata terms) public view returns (bytes32) {
         return keccak256(abi.encode(block.chainid, address(this), buyer, nonce, terms));
     }
 
     /// @inheritdoc IEscrow
-    function contextOf(bytes32 id, uint32 index, address payee) public view returns (uint256) {
-        return uint256(keccak256(abi.encode(block.chainid, address(this), id, index, payee))) % SCALAR_ORDER;
+    function contextOf(bytes32 id, uint32 index, address payee) external view returns (uint256) {
+        return _contextOf(id, index, payee);
+    }
+
+    /// @inheritdoc IEscrow
+    function previewDigest(bytes32 id, bytes32 ciphertextHash) public view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(PREVIEW_TYPEHASH, id, ciphertextHash)));
     }
 
     /// @inheritdoc IEscrow
@@ -152,111 +284,120 @@ contract Escrow is IEscrow, Ledger, EIP712, Nonces {
         return _hashTypedDataV4(keccak256(abi.encode(RECEIPT_TYPEHASH, id, ciphertextHash)));
     }
 
+    /// @inheritdoc IEscrow
+    function approvalDigest(bytes32 id, bytes32 claimRoot) public view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(APPROVAL_TYPEHASH, id, claimRoot)));
+    }
+
+    // ---- the ends, and who gets what
+
+    function _cancel(bytes32 id, Agreement storage a) private {
+        _enter(a, State.Cancelled, 0);
+        emit Cancelled(id);
+        _pay(a, uint256(a.terms.price) + a.terms.buyerBond, 0);
+    }
+
+    function _decline(bytes32 id, Agreement storage a, uint256 fee) private {
+        _enter(a, State.Declined, 0);
+        emit Declined(id);
+        _pay(a, uint256(a.terms.price) + a.terms.buyerBond + fee, a.terms.bond - fee);
+    }
+
+    function _forfeit(bytes32 id, Agreement storage a) private {
+        _enter(a, State.Forfeited, 0);
+        emit Forfeited(id);
+        _pay(a, a.terms.price, uint256(a.terms.bond) + a.terms.buyerBond);
+    }
+
+    function _slash(bytes32 id, Agreement storage a) private {
+        // Fees of contests that nobody answered; none where there was no contest.
+        uint256 fees = uint256(a.terms.contestFee) * a.contests;
+        _enter(a, State.Slashed, 0);
+        emit Slashed(id);
+        _pay(a, uint256(a.terms.price) + a.terms.buyerBond + a.terms.bond + fees, 0);
+    }
+
+    function _settle(bytes32 id, Agreement storage a) private {
+        bool passed = a.correct >= a.terms.threshold;
+        _enter(a, State.Settled, 0);
+        emit Settled(id, a.correct, passed);
+        (uint256 price, uint256 bond, uint256 penalty) = (a.terms.price, a.terms.bond, a.terms.penalty);
+        if (passed) _pay(a, a.terms.buyerBond, price + bond);
+        else _pay(a, price + a.terms.buyerBond + penalty, bond - penalty);
+    }
+
+    function _pay(Agreement storage a, uint256 toBuyer, uint256 toSeller) private {
+        _credit(a.buyer, a.terms.token, toBuyer);
+        _credit(a.seller, a.terms.token, toSeller);
+    }
+
     /// @dev Counts a proven shard; the last one settles.
-    function _count(bytes32 id, Agreement storage a, Shard calldata shard) private {
+    function _count(bytes32 id, Agreement storage a, Shard calldata s) private {
         (uint32 shards, uint32 samples) = (a.terms.shards, a.terms.samples);
         uint32 proven = a.proven + 1;
-        uint256 valid = uint256(a.valid) + shard.valid;
+        uint256 valid = uint256(a.valid) + s.valid;
         if (valid > samples || (proven == shards && valid != samples)) revert SamplesMismatch(samples, valid);
-        // At most `valid`, which fits.
-        uint32 correct = a.correct + (a.terms.metric == Metric.Top1 ? shard.top1 : shard.topk);
-
-        _provenShards[id].set(shard.index);
+        _provenShards[id].set(s.index);
         a.proven = proven;
+        // At most `samples`, which fits.
         a.valid = uint32(valid);
-        a.correct = correct;
-        emit ShardProven(id, shard.index, shard.valid, shard.top1, shard.topk);
-        if (proven == shards) _settle(id, a, correct);
+        a.correct += a.terms.metric == Metric.Top1 ? s.top1 : s.topk;
+        emit ShardProven(id, s.index, s.valid, s.top1, s.topk);
+        if (proven == shards) _settle(id, a);
     }
 
-    /// @dev Pays by the proven count.
-    function _settle(bytes32 id, Agreement storage a, uint32 correct) private {
-        bool passed = correct >= a.terms.threshold;
-        a.state = State.Settled;
-        emit Settled(id, correct, passed);
-        (uint256 price, uint256 bond, uint256 penalty) = (a.terms.price, a.terms.bond, a.terms.penalty);
-        if (passed) {
-            _credit(a.seller, a.terms.token, price + bond);
-        } else {
-            _credit(a.buyer, a.terms.token, price + penalty);
-            _credit(a.seller, a.terms.token, bond - penalty);
-        }
+    /// @dev The leaf of this shard with this proof is in the claim, and the sums on its way are the claimed totals.
+    function _checkLeaf(Agreement storage a, Shard calldata s, bytes32 proofHash, SumTree.Node[] calldata path)
+        private
+        view
+    {
+        uint256 depth = DatasetRoot.depth(a.terms.shards);
+        if (path.length != depth) revert PathLength(depth, path.length);
+        SumTree.Node memory leaf = SumTree.leaf(s.index, s.valid, s.top1, s.topk, proofHash);
+        bytes32 root = SumTree.climb(leaf, s.index, a.terms.shards, path);
+        if (root != a.claimRoot) revert ShardNotInClaim(a.claimRoot, root);
     }
 
-    /// @dev From here the seller proves or pays.
-    function _deliver(bytes32 id, Agreement storage a, bytes32 ciphertextHash) private {
-        _until(a.terms.deliverBy);
-        a.state = State.Delivered;
-        a.ciphertextHash = ciphertextHash;
-        emit Acknowledged(id, ciphertextHash);
+    // ---- who, what, when
+
+    /// @dev The only place where an agreement's state is written.
+    function _enter(Agreement storage a, State state, uint48 deadline) private {
+        a.state = state;
+        a.deadline = deadline;
     }
 
-    /// @dev The model was fixed before these terms showed a dataset, and its stake stays until `proveBy`.
-    function _sellerOf(bytes32 modelId, uint48 proveBy) private view returns (address) {
-        IModelRegistry.Model memory m = registry.model(modelId);
-        if (m.seller == address(0)) revert UnknownModel(modelId);
-        if (m.registeredBlock >= block.number) revert ModelNotEarlier(m.registeredBlock, block.number);
-        if (m.retiresAt != 0) revert ModelRetiring(modelId, m.retiresAt);
-        uint256 latest = block.timestamp + registry.NOTICE_PERIOD();
-        if (proveBy > latest) revert AgreementTooLong(proveBy, latest);
-        return m.seller;
-    }
-
-    /// @dev Terms that make sense by themselves.
-    function _checkTerms(Terms calldata terms) private view {
-        if (terms.token != ETHER && terms.token.code.length == 0) revert TokenWithoutCode(terms.token);
-        if (terms.penalty > terms.bond) revert PenaltyAboveBond(terms.penalty, terms.bond);
-        if (terms.shards == 0 || terms.shards > terms.samples) revert ShardsOutOfRange(terms.shards, terms.samples);
-        if (terms.threshold > terms.samples) revert ThresholdAboveSamples(terms.threshold, terms.samples);
-        (uint256 acceptBy, uint256 deliverBy, uint256 proveBy) = (terms.acceptBy, terms.deliverBy, terms.proveBy);
-        if (block.timestamp >= acceptBy || acceptBy >= deliverBy || deliverBy >= proveBy) {
-            revert DeadlinesOutOfOrder(block.timestamp, terms.acceptBy, terms.deliverBy, terms.proveBy);
-        }
-    }
-
-    /// @dev The shard is the one the buyer committed at this index, with this many valid samples.
-    function _checkMembership(
-        Terms storage terms,
-        Shard calldata shard,
-        bytes32 shardPointsHash,
-        bytes32[] calldata merkleProof
-    ) private view {
-        uint256 depth = DatasetRoot.depth(terms.shards);
-        if (merkleProof.length != depth) revert MerkleProofLength(depth, merkleProof.length);
-        bytes32 leaf = DatasetRoot.leaf(shard.index, shard.valid, shardPointsHash);
-        bytes32 root = DatasetRoot.climb(leaf, shard.index, merkleProof);
-        if (root != terms.datasetRoot) revert ShardNotInDataset(terms.datasetRoot, root);
-    }
-
-    /// @dev The scalars of the statement, one word each.
-    function _claim(bytes32 id, Shard calldata shard, address payee) private view returns (bytes memory) {
-        return abi.encode(shard.valid, shard.top1, shard.topk, contextOf(id, shard.index, payee));
-    }
-
-    /// @dev The registered verifier says 1 to the registered model followed by `rest`: shard, scalars, proof.
-    function _checkProof(bytes32 modelId, uint32 index, bytes calldata modelPoints, bytes memory rest) private view {
-        IModelRegistry.Model memory m = registry.model(modelId);
-        bytes32 found = keccak256(modelPoints);
-        if (found != m.modelPointsHash) revert ModelPointsMismatch(m.modelPointsHash, found);
-        if (m.verifier.codehash != m.verifierCodehash) {
-            revert VerifierChanged(m.verifierCodehash, m.verifier.codehash);
-        }
-        (bool success, bytes memory answer) = m.verifier.staticcall(bytes.concat(modelPoints, rest));
-        if (!success || answer.length != 32 || bytes32(answer) != bytes32(uint256(1))) revert ProofRejected(index);
-    }
-
-    /// @dev The agreement, if it is in this state.
-    function _inState(bytes32 id, State expected) private view returns (Agreement storage a) {
+    function _known(bytes32 id) private view returns (Agreement storage a) {
         a = _agreements[id];
         if (a.state == State.None) revert UnknownAgreement(id);
-        if (a.state != expected) revert WrongState(expected, a.state);
+    }
+
+    function _in(bytes32 id, State expected) private view returns (Agreement storage a) {
+        a = _known(id);
+        if (a.state != expected) revert WrongState(a.state);
+    }
+
+    function _inMode(Agreement storage a, Mode expected) private view {
+        if (a.terms.mode != expected) revert WrongMode(a.terms.mode);
+    }
+
+    function _onlyBuyer(Agreement storage a) private view {
+        if (msg.sender != a.buyer) revert OnlyBuyer(a.buyer, msg.sender);
     }
 
     function _onlySeller(Agreement storage a) private view {
         if (msg.sender != a.seller) revert OnlySeller(a.seller, msg.sender);
     }
 
-    function _until(uint48 deadline) private view {
-        if (block.timestamp > deadline) revert TooLate(deadline, block.timestamp);
+    function _signed(bytes32 id, address signer, bytes32 digest, bytes calldata signature) private view {
+        if (msg.sender == signer) return;
+        if (!SignatureChecker.isValidSignatureNow(signer, digest, signature)) revert NotSigned(id, signer);
+    }
+
+    function _inTime(Agreement storage a) private view {
+        if (block.timestamp > a.deadline) revert TooLate(a.deadline, block.timestamp);
+    }
+
+    function _inRange(Agreement storage a, uint32 index) private view {
+        if (index >= a.terms.shards) revert ShardOutOfRange(index, a.terms.shards);
     }
 }

@@ -15,9 +15,11 @@ interface IModelRegistry {
         /// Contract that judges proofs of the architecture; raw calldata, returns one word 1.
         address verifier;
         /// Block of the registration; agreements open in later blocks only.
-        uint48 registeredBlock;
+        uint40 registeredBlock;
         /// 0 while the model is offered; else the last second of the notice period.
-        uint48 retiresAt;
+        uint40 retiresAt;
+        /// Points of one shard's commitment in this architecture, 64 bytes each.
+        uint16 shardPoints;
         /// EXTCODEHASH of the verifier at registration.
         bytes32 verifierCodehash;
         /// Digest of the verifying key.
@@ -35,10 +37,11 @@ interface IModelRegistry {
         bytes32 verifierCodehash,
         uint256 stake,
         bytes modelPoints,
+        uint16 shardPoints,
         string endpoint
     );
     /// @notice No agreement opens on the model any more; the stake is free after `retiresAt`.
-    event ModelRetired(bytes32 indexed modelId, uint48 retiresAt);
+    event ModelRetired(bytes32 indexed modelId, uint40 retiresAt);
     event StakeWithdrawn(bytes32 indexed modelId, address indexed seller, uint256 amount);
 
     error NoStake();
@@ -47,12 +50,14 @@ interface IModelRegistry {
     error VerifierWithoutCode(address verifier);
     /// @notice Points are 64 bytes each and there is at least one.
     error PointsLength(uint256 length);
+    /// @notice A shard is committed to by at least one point.
+    error NoShardPoints();
     error UnknownModel(bytes32 modelId);
     error OnlySeller(address seller, address caller);
-    error AlreadyRetired(bytes32 modelId, uint48 retiresAt);
+    error AlreadyRetired(bytes32 modelId, uint40 retiresAt);
     /// @notice Call `retire` first.
     error NotRetired(bytes32 modelId);
-    error StakeLocked(uint48 retiresAt, uint256 now_);
+    error StakeLocked(uint40 retiresAt, uint256 now_);
     error StakeAlreadyWithdrawn(bytes32 modelId);
     error EtherRefused(address to);
 
@@ -60,11 +65,15 @@ interface IModelRegistry {
     /// @param architecture Digest of the verifying key.
     /// @param verifier Verifier contract of the architecture.
     /// @param modelPoints Commitments of the weight columns, n * 64 bytes.
+    /// @param shardPoints Points of a shard's commitment: what the verifier reads between model and scalars.
     /// @param endpoint Where the seller answers; not interpreted.
-    function register(bytes32 architecture, address verifier, bytes calldata modelPoints, string calldata endpoint)
-        external
-        payable
-        returns (bytes32 modelId);
+    function register(
+        bytes32 architecture,
+        address verifier,
+        bytes calldata modelPoints,
+        uint16 shardPoints,
+        string calldata endpoint
+    ) external payable returns (bytes32 modelId);
 
     /// @notice Gives notice. Irrevocable: a seller who changes its mind registers again.
     function retire(bytes32 modelId) external;
@@ -75,12 +84,16 @@ interface IModelRegistry {
     /// @notice The stored model; all zero when unknown.
     function model(bytes32 modelId) external view returns (Model memory);
 
-    /// @notice keccak256(abi.encode(chainid, registry, seller, nonce, architecture, verifier, modelPointsHash)).
-    function modelIdOf(address seller, uint256 nonce, bytes32 architecture, address verifier, bytes32 modelPointsHash)
-        external
-        view
-        returns (bytes32);
+    /// @notice keccak256(abi.encode(chainid, registry, seller, nonce, architecture, verifier, modelPointsHash, shardPoints)).
+    function modelIdOf(
+        address seller,
+        uint256 nonce,
+        bytes32 architecture,
+        address verifier,
+        bytes32 modelPointsHash,
+        uint16 shardPoints
+    ) external view returns (bytes32);
 
     /// @notice Seconds between notice and stake; also the longest life of an agreement.
-    function NOTICE_PERIOD() external view returns (uint48);
+    function NOTICE_PERIOD() external view returns (uint40);
 }

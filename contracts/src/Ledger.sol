@@ -34,7 +34,9 @@ abstract contract Ledger is ILedger, ReentrancyGuardTransient {
         }
     }
 
-    /// @dev Takes `amount` from the caller. The caller's state is written before: a token may call back.
+    /// @dev Takes `amount` from the caller. The caller's state is written before: a token may call back. Called by payable
+    /// functions only (open, accept, contest), which the analyzer does not see.
+    // slither-disable-next-line msg-value-in-nonpayable
     function _deposit(address token, uint256 amount) internal {
         uint256 value = token == ETHER ? amount : 0;
         if (msg.value != value) revert WrongValue(value, msg.value);

@@ -10,7 +10,7 @@ import {IModelRegistry} from "./IModelRegistry.sol";
 /// of escrows may share the registry.
 contract ModelRegistry is IModelRegistry, Nonces {
     /// @inheritdoc IModelRegistry
-    uint48 public constant NOTICE_PERIOD = 30 days;
+    uint40 public constant NOTICE_PERIOD = 30 days;
 
     /// @dev Length of an uncompressed G1 point.
     uint256 private constant POINT = 64;
@@ -18,30 +18,42 @@ contract ModelRegistry is IModelRegistry, Nonces {
     mapping(bytes32 modelId => Model) private _models;
 
     /// @inheritdoc IModelRegistry
-    function register(bytes32 architecture, address verifier, bytes calldata modelPoints, string calldata endpoint)
-        external
-        payable
-        returns (bytes32 modelId)
-    {
+    function register(
+        bytes32 architecture,
+        address verifier,
+        bytes calldata modelPoints,
+        uint16 shardPoints,
+        string calldata endpoint
+    ) external payable returns (bytes32 modelId) {
         if (msg.value == 0) revert NoStake();
         if (msg.value > type(uint96).max) revert StakeTooLarge(msg.value);
         if (verifier.code.length == 0) revert VerifierWithoutCode(verifier);
         if (modelPoints.length == 0 || modelPoints.length % POINT != 0) revert PointsLength(modelPoints.length);
+        if (shardPoints == 0) revert NoShardPoints();
 
         bytes32 pointsHash = keccak256(modelPoints);
-        modelId = modelIdOf(msg.sender, _useNonce(msg.sender), architecture, verifier, pointsHash);
+        modelId = modelIdOf(msg.sender, _useNonce(msg.sender), architecture, verifier, pointsHash, shardPoints);
         _models[modelId] = Model({
             seller: msg.sender,
             stake: uint96(msg.value),
             verifier: verifier,
-            registeredBlock: uint48(block.number),
+            registeredBlock: uint40(block.number),
             retiresAt: 0,
+            shardPoints: shardPoints,
             verifierCodehash: verifier.codehash,
             architecture: architecture,
             modelPointsHash: pointsHash
         });
         emit ModelRegistered(
-            modelId, msg.sender, architecture, verifier, verifier.codehash, msg.value, modelPoints, endpoint
+            modelId,
+            msg.sender,
+            architecture,
+            verifier,
+            verifier.codehash,
+            msg.value,
+            modelPoints,
+            shardPoints,
+            endpoint
         );
     }
 
@@ -49,7 +61,7 @@ contract ModelRegistry is IModelRegistry, Nonces {
     function retire(bytes32 modelId) external {
         Model storage m = _ownModel(modelId);
         if (m.retiresAt != 0) revert AlreadyRetired(modelId, m.retiresAt);
-        m.retiresAt = uint48(block.timestamp) + NOTICE_PERIOD;
+        m.retiresAt = uint40(block.timestamp) + NOTICE_PERIOD;
         emit ModelRetired(modelId, m.retiresAt);
     }
 
@@ -72,13 +84,19 @@ contract ModelRegistry is IModelRegistry, Nonces {
     }
 
     /// @inheritdoc IModelRegistry
-    function modelIdOf(address seller, uint256 nonce, bytes32 architecture, address verifier, bytes32 modelPointsHash)
-        public
-        view
-        returns (bytes32)
-    {
-        return
-            keccak256(abi.encode(block.chainid, address(this), seller, nonce, architecture, verifier, modelPointsHash));
+    function modelIdOf(
+        address seller,
+        uint256 nonce,
+        bytes32 architecture,
+        address verifier,
+        bytes32 modelPointsHash,
+        uint16 shardPoints
+    ) public view returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                block.chainid, address(this), seller, nonce, architecture, verifier, modelPointsHash, shardPoints
+            )
+        );
     }
 
     /// @dev The caller's own model.

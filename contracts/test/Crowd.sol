@@ -2,9 +2,10 @@
 pragma solidity 0.8.37;
 
 import {Escrow} from "../src/Escrow.sol";
-import {IEscrow} from "../src/IEscrow.sol";
+import {IAgreement} from "../src/IAgreement.sol";
 import {IModelRegistry} from "../src/IModelRegistry.sol";
 import {ModelRegistry} from "../src/ModelRegistry.sol";
+import {SumTree} from "../src/SumTree.sol";
 import {DigestVerifier} from "./mocks/Verifiers.sol";
 import {TestToken} from "./mocks/Tokens.sol";
 import {Shim} from "./Shim.sol";
@@ -34,8 +35,10 @@ contract Crowd is Shim {
     uint256 public stakes;
     /// keccak256 of an agreement when it ended.
     mapping(bytes32 id => bytes32) public ended;
+    /// Correct answers in each shard of a claim.
+    mapping(bytes32 id => uint32) public claimed;
     /// How often each state was entered; how many calls went through.
-    uint256[8] public entered;
+    uint256[16] public entered;
     uint256 public calls;
 
     constructor() {
@@ -76,7 +79,7 @@ contract Crowd is Shim {
         stake = uint64(stake % 1000 + 1);
         if (wallet[who][address(0)] < stake) return;
         vm.prank(who);
-        models.push(registry.register{value: stake}(keccak256("architecture"), _verifier, _modelPoints, ""));
+        models.push(registry.register{value: stake}(keccak256("architecture"), _verifier, _modelPoints, 1, ""));
         wallet[who][address(0)] -= stake;
         stakes += stake;
     }
@@ -103,86 +106,161 @@ contract Crowd is Shim {
     }
 
     /// @dev Opens, and often walks on at once: the later the state, the fewer random calls would find the way there.
-    function open(uint256 p, uint256 m, uint96 amounts, uint8 kind, uint8 walk, uint256 flaw) external {
+    function open(uint256 p, uint256 m, uint256 amounts, uint16 kind, uint8 walk, uint256 flaw) external {
         if (models.length == 0) return;
-        IEscrow.Terms memory terms = _terms(models[m % models.length], amounts, kind);
+        IAgreement.Terms memory terms = _terms(models[m % models.length], amounts, kind);
         // Now and then the terms are as bad as the fuzzer likes.
-        if (flaw % 16 == 1) terms.proveBy = uint48(flaw >> 8);
+        if (flaw % 16 == 1) terms.claimBy = uint48(flaw >> 8);
         if (flaw % 16 == 2) terms.penalty = uint128(flaw >> 8);
         if (flaw % 16 == 3) terms.shards = uint32(flaw >> 8);
+        if (flaw % 16 == 4) terms.previewShards = uint32(flaw >> 8);
 
         address who = person(p);
         bytes32 id = escrow.agreementIdOf(who, escrow.nonces(who), terms);
-        uint256 value = terms.token == address(0) ? terms.price : 0;
+        uint256 deposit = uint256(terms.price) + terms.buyerBond;
+        uint256 value = terms.token == address(0) ? deposit : 0;
         if (!_try(who, id, value, abi.encodeCall(escrow.open, terms))) return;
         agreements.push(id);
-        if (walk % 4 > 0) accept(p, 0, 2);
-        if (walk % 4 > 1) acknowledge(p, 0, 2);
-        if (walk % 4 > 2) proveShard(p, 0, walk >> 2, walk >> 3, 0);
+        if (walk % 8 > 0) accept(p, 0, 2);
+        if (walk % 8 > 1) draw(p, 0);
+        if ((walk % 8 == 2 || walk % 8 == 3) && walk >= 128) send(p, 0, 2);
+        if (walk % 8 > 2) proceed(p, 0, 2);
+        if (walk % 8 > 3) acknowledge(p, 0, 2);
+        if (walk % 8 > 4) claim(p, 0, walk >> 3, 2);
+        if (walk % 8 > 5) contest(p, 0, walk >> 3, 2);
     }
 
-    function _terms(bytes32 modelId, uint96 amounts, uint8 kind) private view returns (IEscrow.Terms memory terms) {
+    function _terms(bytes32 modelId, uint256 amounts, uint16 kind)
+        private
+        view
+        returns (IAgreement.Terms memory terms)
+    {
         terms.modelId = modelId;
         terms.datasetRoot = keccak256(abi.encode(_leaf(0), _leaf(1)));
         terms.token = kind & 1 == 0 ? address(0) : address(token);
-        terms.metric = kind & 2 == 0 ? IEscrow.Metric.Top1 : IEscrow.Metric.TopK;
-        (terms.shards, terms.samples, terms.threshold) = (SHARDS, SHARDS * VALID, (kind >> 2) % (SHARDS * VALID + 1));
+        terms.metric = kind & 2 == 0 ? IAgreement.Metric.Top1 : IAgreement.Metric.TopK;
+        terms.mode = kind & 4 == 0 ? IAgreement.Mode.Optimistic : IAgreement.Mode.Eager;
+        terms.previewShards = (kind >> 3) & 1;
+        (terms.shards, terms.samples, terms.threshold) = (SHARDS, SHARDS * VALID, (kind >> 4) % (SHARDS * VALID + 1));
         (terms.price, terms.bond) = (uint32(amounts) % 1000, uint32(amounts >> 32) % 1000);
-        terms.penalty = uint128(_bound(amounts >> 64, 0, terms.bond));
+        terms.penalty = uint128(_bound(uint32(amounts >> 64), 0, terms.bond));
+        terms.previewFee = uint128(_bound(uint32(amounts >> 96), 0, terms.bond));
+        (terms.buyerBond, terms.contestFee) = (uint32(amounts >> 128) % 1000, uint32(amounts >> 160) % 1000);
         uint48 now_ = uint48(block.timestamp);
-        (terms.acceptBy, terms.deliverBy, terms.proveBy) = (now_ + 300, now_ + 600, now_ + 900);
+        (terms.acceptBy, terms.previewBy, terms.deliverBy, terms.claimBy) =
+        (now_ + 300, now_ + 400, now_ + 600, now_ + 900);
+        (terms.responseTime, terms.window, terms.proveTime) = (50, 200, 100);
     }
 
-    function cancel(uint256 p, uint256 i) external {
-        if (agreements.length != 0) _try(person(p), _pick(i), 0, abi.encodeCall(escrow.cancel, _pick(i)));
+    function cancel(uint256 p, uint256 i, uint8 wrong) external {
+        if (agreements.length == 0) return;
+        _send(_party(p, i, wrong, true), i, 0, abi.encodeCall(escrow.cancel, _pick(i)));
     }
 
     function accept(uint256 p, uint256 i, uint8 wrong) public {
         if (agreements.length == 0) return;
-        IEscrow.Agreement memory a = escrow.agreement(_pick(i));
+        IAgreement.Agreement memory a = escrow.agreement(_pick(i));
         uint256 value = a.terms.token == address(0) ? a.terms.bond : 0;
         if (wrong % 16 == 0) value += 1;
-        address who = wrong % 4 == 1 ? person(p) : a.seller;
-        _try(who, _pick(i), value, abi.encodeCall(escrow.accept, _pick(i)));
+        _send(_party(p, i, wrong, false), i, value, abi.encodeCall(escrow.accept, _pick(i)));
     }
 
-    function decline(uint256 p, uint256 i) external {
-        if (agreements.length != 0) _try(person(p), _pick(i), 0, abi.encodeCall(escrow.decline, _pick(i)));
+    function draw(uint256 p, uint256 i) public {
+        if (agreements.length == 0) return;
+        uint256 block_ = escrow.agreement(_pick(i)).drawBlock;
+        if (p % 8 != 0 && block.number <= block_) vm.roll(block_ + 1);
+        _send(person(p), i, 0, abi.encodeCall(escrow.draw, _pick(i)));
+    }
+
+    function send(uint256 p, uint256 i, uint8 wrong) public {
+        if (agreements.length == 0) return;
+        _send(_party(p, i, wrong, true), i, 0, abi.encodeCall(escrow.send, (_pick(i), bytes32(i))));
+    }
+
+    function proceed(uint256 p, uint256 i, uint8 wrong) public {
+        if (agreements.length == 0) return;
+        _send(_party(p, i, wrong, false), i, 0, abi.encodeCall(escrow.proceed, (_pick(i), bytes32(i), "")));
     }
 
     function acknowledge(uint256 p, uint256 i, uint8 wrong) public {
         if (agreements.length == 0) return;
-        address who = wrong % 4 == 1 ? person(p) : escrow.agreement(_pick(i)).seller;
-        _try(who, _pick(i), 0, abi.encodeCall(escrow.acknowledge, (_pick(i), bytes32(i))));
+        _send(_party(p, i, wrong, false), i, 0, abi.encodeCall(escrow.acknowledge, (_pick(i), bytes32(i), "")));
     }
 
     function acknowledgeBySignature(uint256 p, uint256 i, uint256 signer) external {
         if (agreements.length == 0) return;
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(1000 + signer % PEOPLE, escrow.receiptDigest(_pick(i), 0));
-        bytes memory signature = abi.encodePacked(r, s, v);
-        _try(person(p), _pick(i), 0, abi.encodeCall(escrow.acknowledgeBySignature, (_pick(i), 0, signature)));
+        bytes memory signature = _sign(signer, escrow.receiptDigest(_pick(i), 0));
+        _send(person(p), i, 0, abi.encodeCall(escrow.acknowledge, (_pick(i), 0, signature)));
     }
 
-    function proveShard(uint256 p, uint256 i, uint32 index, uint32 right, uint8 flaw) public {
+    function decline(uint256 p, uint256 i, uint8 wrong) external {
+        if (agreements.length == 0) return;
+        _send(_party(p, i, wrong, false), i, 0, abi.encodeCall(escrow.decline, _pick(i)));
+    }
+
+    function deny(uint256 p, uint256 i, uint8 wrong) external {
+        if (agreements.length == 0) return;
+        _send(_party(p, i, wrong, false), i, 0, abi.encodeCall(escrow.deny, _pick(i)));
+    }
+
+    /// @dev Claims that are true, and some that are not.
+    function claim(uint256 p, uint256 i, uint32 right, uint8 wrong) public {
+        if (agreements.length == 0) return;
+        right %= VALID + 1;
+        SumTree.Node memory top = _top(_pick(i), right);
+        uint32 total = SHARDS * right + (wrong % 16 == 3 ? 1 : 0);
+        bytes memory call_ = abi.encodeCall(escrow.claim, (_pick(i), top.hash, total, total));
+        if (_send(_party(p, i, wrong, false), i, 0, call_)) claimed[_pick(i)] = right;
+    }
+
+    function approve(uint256 p, uint256 i, uint256 signer) external {
+        if (agreements.length == 0) return;
+        bytes memory signature = _sign(signer, escrow.approvalDigest(_pick(i), escrow.agreement(_pick(i)).claimRoot));
+        _send(person(p), i, 0, abi.encodeCall(escrow.approve, (_pick(i), signature)));
+    }
+
+    function contest(uint256 p, uint256 i, uint32 index, uint8 wrong) public {
+        if (agreements.length == 0) return;
+        IAgreement.Terms memory terms = escrow.agreement(_pick(i)).terms;
+        uint256 value = terms.token == address(0) ? terms.contestFee : 0;
+        if (wrong % 16 == 0) value += 1;
+        bytes memory call_ = abi.encodeCall(escrow.contest, (_pick(i), index % (SHARDS + 1)));
+        _send(_party(p, i, wrong, true), i, value, call_);
+    }
+
+    function answer(uint256 p, uint256 i, uint32 index, uint8 flaw) external {
         if (agreements.length == 0) return;
         bytes32 id = _pick(i);
         index %= SHARDS;
-        IEscrow.Shard memory shard = IEscrow.Shard(index, VALID, right % (VALID + 1), right % (VALID + 1));
-        bytes32[] memory siblings = new bytes32[](1);
-        siblings[0] = _leaf(1 - index);
-        bytes32 proof = _proof(id, shard);
-        // Now and then the proof, or what it is about, is not what it should be.
-        if (flaw % 16 == 1) proof = ~proof;
-        if (flaw % 16 == 2) siblings[0] = 0;
-        if (flaw % 16 == 3) shard.top1 = shard.top1 + 1;
-        bool counted = _try(person(p), id, 0, _proveCall(id, shard, siblings, proof));
+        uint32 right = claimed[id];
+        IAgreement.ShardProof memory shown = _shown(id, index, right);
+        SumTree.Node[] memory path = new SumTree.Node[](1);
+        path[0] = _sumLeaf(id, 1 - index, right);
+        if (flaw % 16 == 1) shown.proof[0] ^= 0x01;
+        if (flaw % 16 == 2) path[0].sums += 1;
+        if (flaw % 16 == 3) shown.shard.top1 = right == 0 ? 1 : 0;
+        bool counted = _send(person(p), i, 0, abi.encodeCall(escrow.answer, (id, shown, path)));
         _isTrue(!counted || flaw % 16 == 0 || flaw % 16 > 3, "only true proofs count");
     }
 
-    function slash(uint256 p, uint256 i) external {
+    function proveShard(uint256 p, uint256 i, uint32 index, uint32 right, uint8 flaw) external {
         if (agreements.length == 0) return;
-        bytes32 id = _pick(4 * (i % 64)); // any: the forgotten ones are the ones to slash
-        _try(person(p), id, 0, abi.encodeCall(escrow.slash, id));
+        IAgreement.ShardProof memory shown = _shown(_pick(i), index % SHARDS, right % (VALID + 1));
+        // Now and then the proof, or what it is about, is not what it should be.
+        if (flaw % 16 == 1) shown.proof[0] ^= 0x01;
+        if (flaw % 16 == 2) shown.merkleProof[0] = 0;
+        if (flaw % 16 == 3) shown.shard.top1 += 1;
+        bool counted = _send(person(p), i, 0, abi.encodeCall(escrow.proveShard, (_pick(i), shown)));
+        _isTrue(!counted || flaw % 16 == 0 || flaw % 16 > 3, "only true proofs count");
+    }
+
+    function expire(uint256 p, uint256 i) external {
+        if (agreements.length == 0) return;
+        i = p % 2 == 0 ? i : 4 * (i % 64); // any: the forgotten ones are the ones to end
+        IAgreement.Agreement memory before = escrow.agreement(_pick(i));
+        bool ended_ = _send(person(p), i, 0, abi.encodeCall(escrow.expire, _pick(i)));
+        bool due = before.state < IAgreement.State.Cancelled && block.timestamp > before.deadline;
+        _isTrue(ended_ || !due, "whatever is due can be ended by anyone");
     }
 
     function withdraw(uint256 p, bool ether_) external {
@@ -206,37 +284,53 @@ contract Crowd is Shim {
 
     /// @dev Makes the call and books the transition it caused.
     function _try(address who, bytes32 id, uint256 value, bytes memory call_) private returns (bool success) {
-        IEscrow.Agreement memory before = escrow.agreement(id);
+        IAgreement.Agreement memory before = escrow.agreement(id);
         vm.prank(who);
         (success,) = address(escrow).call{value: value}(call_);
         if (!success) return false;
         ++calls;
-        IEscrow.Agreement memory a = escrow.agreement(id);
-        if (a.state != before.state) _book(who, id, a);
+        IAgreement.Agreement memory a = escrow.agreement(id);
+        if (a.state != IAgreement.State.None) _book(who, id, before, a);
     }
 
-    function _book(address who, bytes32 id, IEscrow.Agreement memory a) private {
+    function _book(address who, bytes32 id, IAgreement.Agreement memory before, IAgreement.Agreement memory a) private {
+        (address money, uint256 price, uint256 own) = (a.terms.token, a.terms.price, a.terms.buyerBond);
+        (uint256 bond, uint256 fee) = (a.terms.bond, a.terms.previewFee);
+        bool ends = a.state >= IAgreement.State.Cancelled;
+        if (a.contests > before.contests) _lock(a.buyer, money, a.terms.contestFee);
+        if (a.contests < before.contests && !ends) _pay(a.seller, money, a.terms.contestFee);
+        if (a.state == before.state) return;
         ++entered[uint256(a.state)];
-        (address money, uint256 price, uint256 bond) = (a.terms.token, a.terms.price, a.terms.bond);
-        if (a.state == IEscrow.State.Open) {
-            wallet[who][money] -= price;
-            locked[money] += price;
-        } else if (a.state == IEscrow.State.Accepted) {
-            wallet[who][money] -= bond;
-            locked[money] += bond;
-        } else if (a.state == IEscrow.State.Cancelled) {
+        if (a.state == IAgreement.State.Open) {
+            _lock(who, money, price + own);
+        } else if (before.state == IAgreement.State.Open && !ends) {
+            _lock(who, money, bond);
+        } else if (a.state == IAgreement.State.Cancelled) {
+            _pay(a.buyer, money, price + own);
+        } else if (a.state == IAgreement.State.Declined) {
+            if (before.state == IAgreement.State.Accepted) fee = 0;
+            _pay(a.buyer, money, price + own + fee);
+            _pay(a.seller, money, bond - fee);
+        } else if (a.state == IAgreement.State.Denied) {
             _pay(a.buyer, money, price);
-        } else if (a.state == IEscrow.State.Declined) {
+            _pay(a.seller, money, bond - fee);
+            _pay(address(0xdEaD), money, own + fee);
+        } else if (a.state == IAgreement.State.Forfeited) {
             _pay(a.buyer, money, price);
-            _pay(a.seller, money, bond);
-        } else if (a.state == IEscrow.State.Slashed) {
-            _pay(a.buyer, money, price + bond);
-        } else if (a.state == IEscrow.State.Settled) {
+            _pay(a.seller, money, bond + own);
+        } else if (a.state == IAgreement.State.Slashed) {
+            _pay(a.buyer, money, price + own + bond + before.contests * uint256(a.terms.contestFee));
+        } else if (a.state == IAgreement.State.Settled) {
             uint256 toBuyer = a.correct < a.terms.threshold ? price + a.terms.penalty : 0;
-            _pay(a.buyer, money, toBuyer);
+            _pay(a.buyer, money, own + toBuyer);
             _pay(a.seller, money, price + bond - toBuyer);
         }
-        if (a.state >= IEscrow.State.Cancelled) ended[id] = keccak256(abi.encode(a));
+        if (ends) ended[id] = keccak256(abi.encode(a));
+    }
+
+    function _lock(address who, address money, uint256 amount) private {
+        wallet[who][money] -= amount;
+        locked[money] += amount;
     }
 
     function _pay(address who, address money, uint256 amount) private {
@@ -244,7 +338,32 @@ contract Crowd is Shim {
         credit[who][money] += amount;
     }
 
-    function _proof(bytes32 id, IEscrow.Shard memory shard) private view returns (bytes32) {
+    // ---- how calls are made
+
+    /// @dev The buyer or the seller, or now and then somebody.
+    function _party(uint256 p, uint256 i, uint8 wrong, bool buyer) private view returns (address) {
+        IAgreement.Agreement memory a = escrow.agreement(_pick(i));
+        return wrong % 8 == 1 ? person(p) : buyer ? a.buyer : a.seller;
+    }
+
+    function _send(address who, uint256 i, uint256 value, bytes memory call_) private returns (bool) {
+        return _try(who, _pick(i), value, call_);
+    }
+
+    function _sign(uint256 signer, bytes32 digest) private pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(1000 + signer % PEOPLE, digest);
+        return abi.encodePacked(r, s, v);
+    }
+
+    function _shown(bytes32 id, uint32 index, uint32 right) private view returns (IAgreement.ShardProof memory shown) {
+        shown.shard = IAgreement.Shard(index, VALID, right, right);
+        (shown.modelPoints, shown.shardPoints) = (_modelPoints, _points(index));
+        shown.merkleProof = new bytes32[](1);
+        shown.merkleProof[0] = _leaf(1 - index);
+        shown.proof = bytes.concat(_proof(id, shown.shard));
+    }
+
+    function _proof(bytes32 id, IAgreement.Shard memory shard) private view returns (bytes32) {
         address payee = escrow.agreement(id).seller;
         bytes32 digest = keccak256(abi.encode(block.chainid, address(escrow), id, shard.index, payee));
         uint256 context =
@@ -253,13 +372,15 @@ contract Crowd is Shim {
         return keccak256(bytes.concat(_modelPoints, _points(shard.index), scalars));
     }
 
-    function _proveCall(bytes32 id, IEscrow.Shard memory shard, bytes32[] memory siblings, bytes32 proof)
-        private
-        view
-        returns (bytes memory)
-    {
-        bytes memory shardPoints = _points(shard.index);
-        return abi.encodeCall(escrow.proveShard, (id, shard, _modelPoints, shardPoints, siblings, bytes.concat(proof)));
+    function _sumLeaf(bytes32 id, uint32 index, uint32 right) private view returns (SumTree.Node memory) {
+        bytes memory proof = bytes.concat(_proof(id, IAgreement.Shard(index, VALID, right, right)));
+        return SumTree.leaf(index, VALID, right, right, keccak256(proof));
+    }
+
+    function _top(bytes32 id, uint32 right) private view returns (SumTree.Node memory) {
+        SumTree.Node memory left = _sumLeaf(id, 0, right);
+        SumTree.Node memory other = _sumLeaf(id, 1, right);
+        return SumTree.Node(keccak256(abi.encode(left, other)), left.sums + other.sums);
     }
 
     function _pick(uint256 i) private view returns (bytes32) {

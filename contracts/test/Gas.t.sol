@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IEscrow} from "../src/IEscrow.sol";
+import {IAgreement} from "../src/IAgreement.sol";
 import {Scene} from "./Scene.sol";
 
 /// @title What each call costs as a transaction of its own, in snapshots/Gas.json.
@@ -18,53 +18,124 @@ contract GasTest is Scene {
         _road(address(token), "token");
     }
 
+    /// @dev A claim settled by approval, by silence and after a contest.
     function _road(address money, string memory in_) private {
-        IEscrow.Terms memory terms = _terms(money);
-        (uint256 price, uint256 bond) = money == address(0) ? (terms.price, terms.bond) : (uint128(0), uint128(0));
+        IAgreement.Terms memory terms = _optimistic(money);
         // Not the first of their kind: counters and totals are already there.
         _open(terms);
-
-        vm.prank(buyer);
-        bytes32 id = escrow.open{value: price}(terms);
-        _snap("open", in_);
-        vm.prank(seller);
-        escrow.accept{value: bond}(id);
-        _snap("accept", in_);
-        vm.prank(seller);
-        escrow.acknowledge(id, CIPHERTEXT);
-        _snap("acknowledge", in_);
-        _prove(id, 0, 4, 4);
-        _snap("prove the first of 3 shards", in_);
-        _prove(id, 1, 4, 4);
-        _snap("prove the next shard", in_);
-        _prove(id, 2, 2, 2);
-        _snap("prove the last shard and settle", in_);
+        bytes32 id = _begin(terms, in_);
+        _snapClaim(id, in_);
+        bytes memory signature = _sign(BUYER_KEY, escrow.approvalDigest(id, escrow.agreement(id).claimRoot));
+        escrow.approve(id, signature);
+        _snap("approve and settle", in_);
         vm.prank(seller);
         escrow.withdraw(money);
         _snap("withdraw", in_);
 
-        id = _open(terms);
+        id = _claimed(terms, 0);
+        _contest(id, 1);
+        _snap("contest", in_);
+        _answer(id, _counts(id, 0), 1);
+        _snap("answer a contest", in_);
+        vm.warp(block.timestamp + 501);
+        escrow.expire(id);
+        _snap("settle after the window", in_);
+        vm.warp(T0);
+        _otherEnds(terms, in_);
+        _eagerly(money, in_);
+    }
+
+    function _begin(IAgreement.Terms memory terms, string memory in_) private returns (bytes32 id) {
+        bool ether_ = terms.token == address(0);
+        vm.prank(buyer);
+        id = escrow.open{value: ether_ ? terms.price + terms.buyerBond : 0}(terms);
+        _snap("open", in_);
+        vm.prank(seller);
+        escrow.accept{value: ether_ ? terms.bond : 0}(id);
+        _snap("accept", in_);
+        vm.roll(block.number + 2);
+        escrow.draw(id);
+        _snap("draw", in_);
+        vm.prank(seller);
+        escrow.proceed(id, CIPHERTEXT, "");
+        _snap("proceed", in_);
+        vm.prank(seller);
+        escrow.acknowledge(id, CIPHERTEXT, "");
+        _snap("acknowledge", in_);
+    }
+
+    function _snapClaim(bytes32 id, string memory in_) private {
+        _claim(id, _counts(id, 0));
+        _snap("claim", in_);
+    }
+
+    function _otherEnds(IAgreement.Terms memory terms, string memory in_) private {
+        bytes32 id = _open(terms);
         vm.prank(buyer);
         escrow.cancel(id);
         _snap("cancel", in_);
-        id = _accepted(terms);
+        id = _drawn(terms);
+        vm.prank(buyer);
+        escrow.send(id, CIPHERTEXT);
+        _snap("send", in_);
+        vm.prank(seller);
+        escrow.deny(id);
+        _snap("deny", in_);
+        id = _drawn(terms);
         vm.prank(seller);
         escrow.decline(id);
         _snap("decline", in_);
-        id = _accepted(terms);
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(SELLER_KEY, escrow.receiptDigest(id, CIPHERTEXT));
-        escrow.acknowledgeBySignature(id, CIPHERTEXT, abi.encodePacked(r, s, v));
+        id = _drawn(terms);
+        bytes memory signature = _sign(SELLER_KEY, escrow.previewDigest(id, CIPHERTEXT));
+        escrow.proceed(id, CIPHERTEXT, signature);
+        _snap("proceed by signature", in_);
+        signature = _sign(SELLER_KEY, escrow.receiptDigest(id, CIPHERTEXT));
+        escrow.acknowledge(id, CIPHERTEXT, signature);
         _snap("acknowledge by signature", in_);
-        vm.warp(terms.proveBy + 1);
-        escrow.slash(id);
+        vm.warp(terms.claimBy + 1);
+        escrow.expire(id);
         _snap("slash", in_);
+        vm.warp(T0);
+    }
+
+    function _eagerly(address money, string memory in_) private {
+        bytes32 id = _delivered(_terms(money));
+        IAgreement.ShardProof[] memory counts = _counts(id, 0);
+        escrow.proveShard(id, counts[0]);
+        _snap("prove the first of 3 shards", in_);
+        escrow.proveShard(id, counts[1]);
+        _snap("prove the next shard", in_);
+        escrow.proveShard(id, counts[2]);
+        _snap("prove the last shard and settle", in_);
+    }
+
+    /// @dev The whole point: what a settled claim costs does not depend on the number of samples or shards.
+    /// forge-config: default.isolate = true
+    function test_aSettledClaimCostsTheSameForAnyNumberOfSamples() public {
+        uint256 small = _settledClaim(3, 10);
+        uint256 large = _settledClaim(60_000, 9_000_000);
+        // The totals' bytes are not zero any more.
+        _isTrue(large < small + 500 && large < 200_000, "claim and approval");
+        vm.snapshotValue("Gas", "claim, approval and settlement of 9,000,000 samples in 60,000 shards", large);
+    }
+
+    function _settledClaim(uint32 shards, uint32 samples) private returns (uint256 gas) {
+        IAgreement.Terms memory terms = _optimistic(address(0));
+        (terms.shards, terms.samples, terms.threshold) = (shards, samples, samples - 1);
+        bytes32 id = _delivered(terms);
+        vm.prank(seller);
+        escrow.claim(id, keccak256("top"), samples, samples);
+        gas = vm.lastCallGas().gasTotalUsed;
+        bytes memory signature = _sign(BUYER_KEY, escrow.approvalDigest(id, escrow.agreement(id).claimRoot));
+        escrow.approve(id, signature);
+        gas += vm.lastCallGas().gasTotalUsed;
     }
 
     /// forge-config: default.isolate = true
     function test_gasOfTheRegistry() public {
         vm.deal(seller, 1);
         vm.prank(seller);
-        registry.register{value: 1}(ARCHITECTURE, verifier, modelPoints, "http://127.0.0.1:1");
+        registry.register{value: 1}(ARCHITECTURE, verifier, modelPoints, 2, "http://127.0.0.1:1");
         vm.snapshotGasLastCall("Gas", "register a model of 3 points");
         vm.prank(seller);
         registry.retire(modelId);

@@ -3,8 +3,10 @@ pragma solidity 0.8.37;
 
 import {DatasetRoot} from "../src/DatasetRoot.sol";
 import {Escrow} from "../src/Escrow.sol";
-import {IEscrow} from "../src/IEscrow.sol";
+import {IAgreement} from "../src/IAgreement.sol";
 import {ModelRegistry} from "../src/ModelRegistry.sol";
+import {Sampling} from "../src/Sampling.sol";
+import {SumTree} from "../src/SumTree.sol";
 import {DigestVerifier} from "./mocks/Verifiers.sol";
 import {Shim} from "./Shim.sol";
 
@@ -31,7 +33,8 @@ contract HashesTest is Shim {
             _uint(".model.nonce"),
             _word(".model.architecture"),
             _address(".model.verifier"),
-            keccak256(points)
+            keccak256(points),
+            uint16(_uint(".model.shardPoints"))
         );
         _eq(id, _word(".model.modelId"), "model id");
     }
@@ -44,28 +47,36 @@ contract HashesTest is Shim {
         for (uint256 nonce = 0; nonce <= _uint(".model.nonce"); ++nonce) {
             vm.deal(seller, 1);
             vm.prank(seller);
-            id = _registry.register{value: 1}(_word(".model.architecture"), _address(".model.verifier"), points, "");
+            id = _registry.register{value: 1}(_word(".model.architecture"), _address(".model.verifier"), points, 2, "");
         }
         _eq(id, _word(".model.modelId"), "model id");
     }
 
     function test_agreementId() public view {
         string memory t = ".agreement.terms";
-        IEscrow.Terms memory terms = IEscrow.Terms({
-            modelId: _word(string.concat(t, ".modelId")),
-            datasetRoot: _word(string.concat(t, ".datasetRoot")),
-            token: _address(string.concat(t, ".token")),
-            shards: uint32(_uint(string.concat(t, ".shards"))),
-            samples: uint32(_uint(string.concat(t, ".samples"))),
-            threshold: uint32(_uint(string.concat(t, ".threshold"))),
-            price: uint128(_uint(string.concat(t, ".price"))),
-            bond: uint128(_uint(string.concat(t, ".bond"))),
-            penalty: uint128(_uint(string.concat(t, ".penalty"))),
-            acceptBy: uint48(_uint(string.concat(t, ".acceptBy"))),
-            deliverBy: uint48(_uint(string.concat(t, ".deliverBy"))),
-            proveBy: uint48(_uint(string.concat(t, ".proveBy"))),
-            metric: IEscrow.Metric(_uint(string.concat(t, ".metric")))
-        });
+        IAgreement.Terms memory terms;
+        terms.modelId = _word(string.concat(t, ".modelId"));
+        terms.datasetRoot = _word(string.concat(t, ".datasetRoot"));
+        terms.token = _address(string.concat(t, ".token"));
+        terms.shards = uint32(_uint(string.concat(t, ".shards")));
+        terms.samples = uint32(_uint(string.concat(t, ".samples")));
+        terms.threshold = uint32(_uint(string.concat(t, ".threshold")));
+        terms.price = uint128(_uint(string.concat(t, ".price")));
+        terms.buyerBond = uint128(_uint(string.concat(t, ".buyerBond")));
+        terms.bond = uint128(_uint(string.concat(t, ".bond")));
+        terms.penalty = uint128(_uint(string.concat(t, ".penalty")));
+        terms.previewFee = uint128(_uint(string.concat(t, ".previewFee")));
+        terms.contestFee = uint128(_uint(string.concat(t, ".contestFee")));
+        terms.acceptBy = uint48(_uint(string.concat(t, ".acceptBy")));
+        terms.previewBy = uint48(_uint(string.concat(t, ".previewBy")));
+        terms.deliverBy = uint48(_uint(string.concat(t, ".deliverBy")));
+        terms.claimBy = uint48(_uint(string.concat(t, ".claimBy")));
+        terms.metric = IAgreement.Metric(_uint(string.concat(t, ".metric")));
+        terms.mode = IAgreement.Mode(_uint(string.concat(t, ".mode")));
+        terms.previewShards = uint32(_uint(string.concat(t, ".previewShards")));
+        terms.responseTime = uint32(_uint(string.concat(t, ".responseTime")));
+        terms.window = uint32(_uint(string.concat(t, ".window")));
+        terms.proveTime = uint32(_uint(string.concat(t, ".proveTime")));
         bytes32 id = _escrow.agreementIdOf(_address(".agreement.buyer"), _uint(".agreement.nonce"), terms);
         _eq(id, _word(".agreement.id"), "agreement id");
     }
@@ -80,14 +91,70 @@ contract HashesTest is Shim {
         }
     }
 
-    function test_receipt() public view {
-        bytes32 digest = _escrow.receiptDigest(_word(".agreement.id"), _word(".receipt.ciphertextHash"));
-        _eq(digest, _word(".receipt.digest"), "digest");
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(_uint(".receipt.signerKey"), digest);
-        _eq(
-            keccak256(abi.encodePacked(r, s, v)), keccak256(vm.parseJsonBytes(_json, ".receipt.signature")), "signature"
+    function test_signatures() public view {
+        bytes32 id = _word(".agreement.id");
+        _signature(".signed.preview", _escrow.previewDigest(id, _word(".signed.preview.content")));
+        _signature(".signed.receipt", _escrow.receiptDigest(id, _word(".signed.receipt.content")));
+        _signature(".signed.approval", _escrow.approvalDigest(id, _word(".signed.approval.content")));
+        _eq(vm.addr(_uint(".signed.signerKey")), _address(".model.seller"), "signer");
+    }
+
+    function _signature(string memory path, bytes32 digest) private view {
+        _eq(digest, _word(string.concat(path, ".digest")), "digest");
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(_uint(".signed.signerKey"), digest);
+        bytes memory expected = vm.parseJsonBytes(_json, string.concat(path, ".signature"));
+        _eq(keccak256(abi.encodePacked(r, s, v)), keccak256(expected), "signature");
+    }
+
+    function test_draws() public view {
+        bytes32 seed = keccak256(abi.encode(_word(".draw.blockHash"), _word(".agreement.id")));
+        _eq(seed, _word(".draw.seed"), "seed");
+        for (uint256 d = 0; d < 5; ++d) {
+            string memory draw = string.concat(".draws[", vm.toString(d), "]");
+            uint256[] memory expected = vm.parseJsonUintArray(_json, string.concat(draw, ".shards"));
+            uint32[] memory found = Sampling.draw(
+                _word(string.concat(draw, ".seed")), _uint(string.concat(draw, ".available")), expected.length
+            );
+            for (uint256 i = 0; i < expected.length; ++i) {
+                _eq(found[i], expected[i], "drawn");
+            }
+        }
+    }
+
+    function test_claims() public view {
+        for (uint256 t = 0; t < 5; ++t) {
+            uint256 leaves = [uint256(1), 2, 3, 5, 8][t];
+            string memory claim = string.concat(".claims[", vm.toString(t), "]");
+            for (uint256 i = 0; i < leaves; ++i) {
+                _claimed(i, leaves, claim, string.concat(claim, ".leaves[", vm.toString(i), "]"));
+            }
+        }
+    }
+
+    function _claimed(uint256 i, uint256 leaves, string memory claim, string memory leaf) private view {
+        SumTree.Node memory node = SumTree.leaf(
+            i,
+            _uint(string.concat(leaf, ".valid")),
+            _uint(string.concat(leaf, ".top1")),
+            _uint(string.concat(leaf, ".topk")),
+            _word(string.concat(leaf, ".proofHash"))
         );
-        _eq(vm.addr(_uint(".receipt.signerKey")), _address(".model.seller"), "signer");
+        _eq(node.hash, _word(string.concat(leaf, ".hash")), "leaf");
+        bytes32[] memory hashes = vm.parseJsonBytes32Array(_json, string.concat(leaf, ".path"));
+        bytes32[] memory sums = vm.parseJsonBytes32Array(_json, string.concat(leaf, ".sums"));
+        SumTree.Node[] memory path = new SumTree.Node[](hashes.length);
+        for (uint256 h = 0; h < path.length; ++h) {
+            path[h] = SumTree.Node(hashes[h], uint256(sums[h]));
+        }
+        _eq(this.climbSums(node, i, leaves, path), _word(string.concat(claim, ".root")), "root");
+    }
+
+    function climbSums(SumTree.Node memory node, uint256 index, uint256 leaves, SumTree.Node[] calldata path)
+        external
+        pure
+        returns (bytes32)
+    {
+        return SumTree.climb(node, index, leaves, path);
     }
 
     function test_trees() public view {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IEscrow} from "../src/IEscrow.sol";
+import {IAgreement} from "../src/IAgreement.sol";
 import {Crowd} from "./Crowd.sol";
 import {Shim} from "./Shim.sol";
 
@@ -48,6 +48,9 @@ contract InvariantsTest is Shim {
             for (uint256 p = 0; p < _crowd.PEOPLE(); ++p) {
                 owed += _crowd.escrow().credit(_crowd.person(p), money);
             }
+            uint256 burnt = _crowd.escrow().credit(address(0xdEaD), money);
+            _eq(burnt, _crowd.credit(address(0xdEaD), money), "burnt");
+            owed += burnt;
             uint256 balance = money == address(0) ? escrow.balance : _crowd.token().balanceOf(escrow);
             _eq(_crowd.escrow().held(money), owed, "held");
             _eq(balance, owed + _crowd.given(money), "balance");
@@ -59,12 +62,11 @@ contract InvariantsTest is Shim {
     function _lockedIsTheLiveDeposits() private view {
         uint256[2] memory live;
         for (uint256 i = 0; i < _crowd.numberOfAgreements(); ++i) {
-            IEscrow.Agreement memory a = _crowd.escrow().agreement(_crowd.agreements(i));
+            IAgreement.Agreement memory a = _crowd.escrow().agreement(_crowd.agreements(i));
             uint256 k = a.terms.token == address(0) ? 0 : 1;
-            if (a.state == IEscrow.State.Open) live[k] += a.terms.price;
-            if (a.state == IEscrow.State.Accepted || a.state == IEscrow.State.Delivered) {
-                live[k] += uint256(a.terms.price) + a.terms.bond;
-            }
+            if (a.state >= IAgreement.State.Cancelled) continue;
+            live[k] += uint256(a.terms.price) + a.terms.buyerBond + uint256(a.terms.contestFee) * a.contests;
+            if (a.state > IAgreement.State.Open) live[k] += a.terms.bond;
         }
         for (uint256 k = 0; k < 2; ++k) {
             _eq(_crowd.locked(_money(k)), live[k], "locked");
@@ -80,43 +82,58 @@ contract InvariantsTest is Shim {
         }
     }
 
-    /// @dev The stake of a model is there as long as an agreement of it can still be proven.
+    /// @dev The stake of a model is there as long as an agreement of it can still be contested.
     function _stakesOutliveAgreements() private view {
         for (uint256 i = 0; i < _crowd.numberOfAgreements(); ++i) {
-            IEscrow.Agreement memory a = _crowd.escrow().agreement(_crowd.agreements(i));
-            if (a.state >= IEscrow.State.Cancelled || block.timestamp > a.terms.proveBy) continue;
+            IAgreement.Agreement memory a = _crowd.escrow().agreement(_crowd.agreements(i));
+            if (
+                a.state >= IAgreement.State.Cancelled
+                    || block.timestamp > uint256(a.terms.claimBy) + a.terms.window + a.terms.proveTime
+            ) continue;
             _isTrue(_crowd.registry().model(a.terms.modelId).stake != 0, "stake");
         }
     }
 
     /// @dev The crowd is not idle: a fixed walk goes through every state, and all of the above holds at its end.
     function test_theCrowdReachesEveryState() public {
-        for (uint256 n = 0; n < 3000; ++n) {
+        for (uint256 n = 0; n < 6000; ++n) {
             uint256 dice = uint256(keccak256(abi.encode("walk", n)));
-            _turn(dice % 14, dice >> 8);
+            _turn(dice % 24, dice >> 8);
         }
-        for (uint256 s = 1; s < 8; ++s) {
-            _isTrue(_crowd.entered(s) >= 5, "state reached");
+        for (uint256 s = 1; s < 16; ++s) {
+            _isTrue(_crowd.entered(s) >= 5, string.concat("state reached ", vm.toString(s)));
         }
-        _isTrue(_crowd.calls() > 600, "calls");
+        _isTrue(_crowd.calls() > 1200, "calls");
         invariant_theMoneyIsWhereTheRulesPutIt();
     }
 
     function _turn(uint256 what, uint256 dice) private {
         (uint256 p, uint256 i, uint8 flaw) = (dice % 4, (dice >> 8) % 64, uint8(dice >> 16));
-        if (what == 0) _crowd.pass(uint16(dice >> 24));
-        else if (what == 1) _crowd.register(p, uint64(dice));
-        else if (what == 2) _crowd.retire(dice % 64, i);
-        else if (what == 3) _crowd.withdrawStake(p, i, dice >> 24 & 31 == 0);
-        else if (what == 4) _crowd.cancel(p, i);
-        else if (what == 5) _crowd.accept(p, i, flaw);
-        else if (what == 6) _crowd.decline(p, i);
-        else if (what == 7) _crowd.acknowledge(p, i, flaw);
-        else if (what == 8) _crowd.acknowledgeBySignature(p, i, dice >> 24);
-        else if (what <= 10) _crowd.proveShard(p, i, uint32(dice >> 24), uint32(dice >> 32), flaw);
-        else if (what == 11) _crowd.slash(p, i);
-        else if (what == 12) _crowd.withdraw(p, flaw % 2 == 0);
-        else _crowd.open(p, i, uint96(dice >> 24), uint8(dice >> 120), uint8(dice >> 128), dice >> 136);
+        if (what <= 1) _crowd.pass(uint16(dice >> 24));
+        else if (what == 2) _crowd.register(p, uint64(dice));
+        else if (what == 3) _crowd.retire(dice % 64, i);
+        else if (what == 4) _crowd.withdrawStake(p, i, dice >> 24 & 31 == 0);
+        else if (what == 5) _crowd.cancel(p, i, flaw);
+        else if (what == 6) _crowd.accept(p, i, flaw);
+        else if (what == 7) _crowd.draw(p, i);
+        else if (what == 8) _crowd.send(p, i, flaw);
+        else if (what == 9) _crowd.proceed(p, i, flaw);
+        else if (what == 10) _crowd.acknowledge(p, i, flaw);
+        else if (what == 11) _crowd.acknowledgeBySignature(p, i, dice >> 24);
+        else if (what == 12) _crowd.decline(p, i, flaw);
+        else _turnLater(what, dice, p, i, flaw);
+    }
+
+    function _turnLater(uint256 what, uint256 dice, uint256 p, uint256 i, uint8 flaw) private {
+        if (what == 13) _crowd.deny(p, i, flaw);
+        else if (what == 14) _crowd.claim(p, i, uint32(dice >> 24), flaw);
+        else if (what == 15) _crowd.approve(p, i, dice >> 24);
+        else if (what == 16) _crowd.contest(p, i, uint32(dice >> 24), flaw);
+        else if (what == 17) _crowd.answer(p, i, uint32(dice >> 24), flaw);
+        else if (what <= 19) _crowd.proveShard(p, i, uint32(dice >> 24), uint32(dice >> 32), flaw);
+        else if (what == 20) _crowd.expire(p, i);
+        else if (what == 21) _crowd.withdraw(p, flaw % 2 == 0);
+        else _crowd.open(p, i, dice >> 24, uint16(dice >> 216), uint8(dice >> 232), dice >> 240);
     }
 
     function _money(uint256 k) private view returns (address) {

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {IEscrow} from "../src/IEscrow.sol";
+import {IAgreement} from "../src/IAgreement.sol";
 import {ILedger} from "../src/ILedger.sol";
 import {Account, SigningAccount} from "./mocks/Accounts.sol";
 import {CallbackToken, FalseToken, FeeToken, SilentToken, TestToken} from "./mocks/Tokens.sol";
@@ -11,8 +11,14 @@ import {Scene} from "./Scene.sol";
 
 /// @title Ether, tokens, and tokens and receivers that misbehave.
 contract MoneyTest is Scene {
+    /// @dev Eager, and with no money but price, bond and penalty.
+    function _plain(address money) private view returns (IAgreement.Terms memory terms) {
+        terms = _terms(money);
+        (terms.buyerBond, terms.previewFee) = (0, 0);
+    }
+
     function test_depositsAndPaymentsTell() public {
-        bytes32 id = _accepted(_terms(address(token)));
+        bytes32 id = _accepted(_plain(address(token)));
         _owes(address(token), 0, 0, 1500);
         vm.expectEmit(address(escrow));
         emit ILedger.Credited(buyer, address(token), 1000);
@@ -30,8 +36,8 @@ contract MoneyTest is Scene {
     }
 
     function test_etherAndTokensAreApart() public {
-        bytes32 inEther = _open(_terms(address(0)));
-        bytes32 inTokens = _open(_terms(address(token)));
+        bytes32 inEther = _open(_plain(address(0)));
+        bytes32 inTokens = _open(_plain(address(token)));
         vm.startPrank(buyer);
         escrow.cancel(inEther);
         vm.expectRevert(abi.encodeWithSelector(ILedger.NothingToWithdraw.selector, buyer, address(token)));
@@ -40,12 +46,12 @@ contract MoneyTest is Scene {
         vm.stopPrank();
         _eq(buyer.balance, WEALTH, "ether back");
         _eq(escrow.held(address(token)), 1000, "tokens held");
-        _is(inTokens, IEscrow.State.Open);
+        _is(inTokens, IAgreement.State.Open);
     }
 
     function test_creditsAddUp() public {
-        bytes32 one = _open(_terms(address(0)));
-        bytes32 two = _open(_terms(address(0)));
+        bytes32 one = _open(_plain(address(0)));
+        bytes32 two = _open(_plain(address(0)));
         _isTrue(one != two, "same terms, two agreements");
         vm.startPrank(buyer);
         escrow.cancel(one);
@@ -55,7 +61,7 @@ contract MoneyTest is Scene {
     }
 
     function test_etherWithATokenAgreement() public {
-        IEscrow.Terms memory terms = _terms(address(token));
+        IAgreement.Terms memory terms = _plain(address(token));
         vm.prank(buyer);
         vm.expectRevert(abi.encodeWithSelector(ILedger.WrongValue.selector, 0, 1));
         escrow.open{value: 1}(terms);
@@ -73,14 +79,14 @@ contract MoneyTest is Scene {
     }
 
     function test_tokenWithoutCode() public {
-        IEscrow.Terms memory terms = _terms(stranger);
-        vm.expectRevert(abi.encodeWithSelector(IEscrow.TokenWithoutCode.selector, stranger));
+        IAgreement.Terms memory terms = _plain(stranger);
+        vm.expectRevert(abi.encodeWithSelector(IAgreement.TokenWithoutCode.selector, stranger));
         vm.prank(buyer);
         escrow.open(terms);
     }
 
     function test_tokensNotApprovedOrNotOwned() public {
-        IEscrow.Terms memory terms = _terms(address(token));
+        IAgreement.Terms memory terms = _plain(address(token));
         vm.startPrank(buyer);
         token.approve(address(escrow), 999);
         _fails(abi.encodeCall(escrow.open, terms));
@@ -94,7 +100,7 @@ contract MoneyTest is Scene {
 
     function test_tokenWithAFeeIsRefused() public {
         FeeToken fee = new FeeToken();
-        IEscrow.Terms memory terms = _endow(fee);
+        IAgreement.Terms memory terms = _endow(fee);
         vm.expectRevert(abi.encodeWithSelector(ILedger.DepositMismatch.selector, 1000, 990));
         vm.prank(buyer);
         escrow.open(terms);
@@ -109,7 +115,7 @@ contract MoneyTest is Scene {
 
     function test_tokenThatReturnsFalse() public {
         FalseToken lazy = new FalseToken();
-        IEscrow.Terms memory terms = _endow(lazy);
+        IAgreement.Terms memory terms = _endow(lazy);
         bytes memory failed = abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, address(lazy));
         lazy.sulk(true);
         vm.expectRevert(failed);
@@ -133,7 +139,7 @@ contract MoneyTest is Scene {
     function test_tokenThatReturnsNothing() public {
         SilentToken silent = new SilentToken();
         silent.mint(buyer, 1000);
-        bytes32 id = _open(_terms(address(silent)));
+        bytes32 id = _open(_plain(address(silent)));
         vm.startPrank(buyer);
         escrow.cancel(id);
         escrow.withdraw(address(silent));
@@ -143,14 +149,14 @@ contract MoneyTest is Scene {
 
     function test_tokenThatCallsBack() public {
         CallbackToken hook = new CallbackToken();
-        IEscrow.Terms memory terms = _endow(hook);
+        IAgreement.Terms memory terms = _endow(hook);
         bytes32 id = escrow.agreementIdOf(buyer, 0, terms);
         // While the price is on its way, every door is shut.
         bytes[4] memory calls = [
             abi.encodeCall(escrow.withdraw, address(hook)),
             abi.encodeCall(escrow.cancel, id),
             abi.encodeCall(escrow.open, terms),
-            abi.encodeCall(escrow.slash, id)
+            abi.encodeCall(escrow.expire, id)
         ];
         for (uint256 i = 0; i < calls.length; ++i) {
             hook.arm(address(escrow), calls[i]);
@@ -165,7 +171,7 @@ contract MoneyTest is Scene {
 
     function test_withdrawalPaysOnceUnderReentry() public {
         Account account = _contractBuyerWithCredit();
-        _open(_terms(address(0))); // somebody else's money to steal
+        _open(_plain(address(0))); // somebody else's money to steal
         bytes memory call_ = abi.encodeCall(escrow.withdraw, address(0));
         account.arm(address(escrow), call_);
         account.act(address(escrow), 0, call_);
@@ -190,12 +196,12 @@ contract MoneyTest is Scene {
     function test_settlementDoesNotNeedTheReceivers() public {
         Account account = new Account();
         vm.deal(address(account), 1000);
-        IEscrow.Terms memory terms = _terms(address(0));
+        IAgreement.Terms memory terms = _plain(address(0));
         bytes32 id = abi.decode(account.act(address(escrow), 1000, abi.encodeCall(escrow.open, terms)), (bytes32));
         account.refuse(true);
         vm.startPrank(seller);
         escrow.accept{value: 500}(id);
-        escrow.acknowledge(id, CIPHERTEXT);
+        escrow.acknowledge(id, CIPHERTEXT, "");
         _proveAll(id, 3);
         escrow.withdraw(address(0));
         vm.stopPrank();
@@ -207,54 +213,54 @@ contract MoneyTest is Scene {
         SigningAccount account = new SigningAccount();
         (seller, modelId) = (address(account), _registerAs(account));
         vm.roll(block.number + 1);
-        IEscrow.Terms memory terms = _terms(address(0));
+        IAgreement.Terms memory terms = _plain(address(0));
         terms.bond = 0;
         terms.penalty = 0;
         bytes32 id = _open(terms);
         account.act(address(escrow), 0, abi.encodeCall(escrow.accept, id));
-        vm.expectRevert(abi.encodeWithSelector(IEscrow.ReceiptNotSigned.selector, id, seller));
-        escrow.acknowledgeBySignature(id, CIPHERTEXT, "");
+        vm.expectRevert(abi.encodeWithSelector(IAgreement.NotSigned.selector, id, seller));
+        escrow.acknowledge(id, CIPHERTEXT, "");
         account.sign(escrow.receiptDigest(id, CIPHERTEXT));
-        escrow.acknowledgeBySignature(id, CIPHERTEXT, "");
-        _is(id, IEscrow.State.Delivered);
+        escrow.acknowledge(id, CIPHERTEXT, "");
+        _is(id, IAgreement.State.Delivered);
     }
 
     function test_receiptIsForOneAgreementAndOneCiphertext() public {
-        bytes32 one = _accepted(_terms(address(0)));
-        bytes32 two = _accepted(_terms(address(0)));
+        bytes32 one = _accepted(_plain(address(0)));
+        bytes32 two = _accepted(_plain(address(0)));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(SELLER_KEY, escrow.receiptDigest(one, CIPHERTEXT));
         bytes memory signature = abi.encodePacked(r, s, v);
-        vm.expectRevert(abi.encodeWithSelector(IEscrow.ReceiptNotSigned.selector, two, seller));
-        escrow.acknowledgeBySignature(two, CIPHERTEXT, signature);
-        vm.expectRevert(abi.encodeWithSelector(IEscrow.ReceiptNotSigned.selector, one, seller));
-        escrow.acknowledgeBySignature(one, keccak256("other"), signature);
+        vm.expectRevert(abi.encodeWithSelector(IAgreement.NotSigned.selector, two, seller));
+        escrow.acknowledge(two, CIPHERTEXT, signature);
+        vm.expectRevert(abi.encodeWithSelector(IAgreement.NotSigned.selector, one, seller));
+        escrow.acknowledge(one, keccak256("other"), signature);
         vm.expectEmit(address(escrow));
-        emit IEscrow.Acknowledged(one, CIPHERTEXT);
-        escrow.acknowledgeBySignature(one, CIPHERTEXT, signature);
+        emit IAgreement.Acknowledged(one, CIPHERTEXT);
+        escrow.acknowledge(one, CIPHERTEXT, signature);
         _eq(escrow.agreement(one).ciphertextHash, CIPHERTEXT, "stored");
     }
 
-    function _endow(TestToken money) private returns (IEscrow.Terms memory) {
+    function _endow(TestToken money) private returns (IAgreement.Terms memory) {
         for (uint256 i = 0; i < 2; ++i) {
             address who = [buyer, seller][i];
             money.mint(who, WEALTH);
             vm.prank(who);
             money.approve(address(escrow), type(uint256).max);
         }
-        return _terms(address(money));
+        return _plain(address(money));
     }
 
     function _contractBuyerWithCredit() private returns (Account account) {
         account = new Account();
         vm.deal(address(account), 1000);
-        IEscrow.Terms memory terms = _terms(address(0));
+        IAgreement.Terms memory terms = _plain(address(0));
         bytes32 id = abi.decode(account.act(address(escrow), 1000, abi.encodeCall(escrow.open, terms)), (bytes32));
         account.act(address(escrow), 0, abi.encodeCall(escrow.cancel, id));
     }
 
     function _registerAs(Account account) private returns (bytes32) {
         vm.deal(address(account), 1);
-        bytes memory call_ = abi.encodeCall(registry.register, (ARCHITECTURE, verifier, modelPoints, ""));
+        bytes memory call_ = abi.encodeCall(registry.register, (ARCHITECTURE, verifier, modelPoints, 2, ""));
         return abi.decode(account.act(address(registry), 1, call_), (bytes32));
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IEscrow} from "../src/IEscrow.sol";
+import {IAgreement} from "../src/IAgreement.sol";
 import {DigestVerifier, FixedAnswer, WritingVerifier} from "./mocks/Verifiers.sol";
 import {Scene} from "./Scene.sol";
 
@@ -9,11 +9,7 @@ import {Scene} from "./Scene.sol";
 contract ProveShardTest is Scene {
     struct Call {
         bytes32 id;
-        IEscrow.Shard shard;
-        bytes modelPoints;
-        bytes shardPoints;
-        bytes32[] siblings;
-        bytes proof;
+        IAgreement.ShardProof p;
     }
 
     bytes32 private _id;
@@ -25,9 +21,9 @@ contract ProveShardTest is Scene {
 
     function test_honestProofCounts() public {
         vm.expectEmit(address(escrow));
-        emit IEscrow.ShardProven(_id, 1, 4, 2, 3);
+        emit IAgreement.ShardProven(_id, 1, 4, 2, 3);
         _send(_honest(1, 2, 3));
-        IEscrow.Agreement memory a = escrow.agreement(_id);
+        IAgreement.Agreement memory a = escrow.agreement(_id);
         _eq(a.proven, 1, "proven");
         _eq(a.valid, 4, "valid");
         _eq(a.correct, 2, "correct");
@@ -38,62 +34,62 @@ contract ProveShardTest is Scene {
         _send(_honest(0, 4, 4));
         _send(_honest(1, 4, 4));
         vm.expectEmit(address(escrow));
-        emit IEscrow.Settled(_id, 9, true);
+        emit IAgreement.Settled(_id, 9, true);
         _send(_honest(2, 1, 2));
-        _is(_id, IEscrow.State.Settled);
+        _is(_id, IAgreement.State.Settled);
     }
 
     // ---- each rule
 
     function test_shardIndexInRange() public {
         Call memory c = _honest(2, 2, 2);
-        c.shard.index = 3;
-        _refused(c, abi.encodeWithSelector(IEscrow.ShardOutOfRange.selector, 3, 3));
+        c.p.shard.index = 3;
+        _refused(c, abi.encodeWithSelector(IAgreement.ShardOutOfRange.selector, 3, 3));
     }
 
     function test_shardCountsOnce() public {
         _send(_honest(0, 4, 4));
-        _refused(_honest(0, 4, 4), abi.encodeWithSelector(IEscrow.ShardAlreadyProven.selector, 0));
-        _refused(_honest(0, 3, 3), abi.encodeWithSelector(IEscrow.ShardAlreadyProven.selector, 0));
+        _refused(_honest(0, 4, 4), abi.encodeWithSelector(IAgreement.ShardAlreadyProven.selector, 0));
+        _refused(_honest(0, 3, 3), abi.encodeWithSelector(IAgreement.ShardAlreadyProven.selector, 0));
     }
 
     function test_countsWithinValid() public {
-        _refused(_honest(2, 3, 2), abi.encodeWithSelector(IEscrow.CountAboveValid.selector, 3, 2));
-        _refused(_honest(2, 2, 3), abi.encodeWithSelector(IEscrow.CountAboveValid.selector, 3, 2));
+        _refused(_honest(2, 3, 2), abi.encodeWithSelector(IAgreement.CountAboveValid.selector, 3, 2));
+        _refused(_honest(2, 2, 3), abi.encodeWithSelector(IAgreement.CountAboveValid.selector, 3, 2));
     }
 
     function test_siblingsOneTooFewOrTooMany() public {
         Call memory c = _honest(0, 4, 4);
-        c.siblings = new bytes32[](1);
-        _refused(c, abi.encodeWithSelector(IEscrow.MerkleProofLength.selector, 2, 1));
-        c.siblings = new bytes32[](3);
-        _refused(c, abi.encodeWithSelector(IEscrow.MerkleProofLength.selector, 2, 3));
+        c.p.merkleProof = new bytes32[](1);
+        _refused(c, abi.encodeWithSelector(IAgreement.PathLength.selector, 2, 1));
+        c.p.merkleProof = new bytes32[](3);
+        _refused(c, abi.encodeWithSelector(IAgreement.PathLength.selector, 2, 3));
     }
 
     function test_wrongSibling() public {
         Call memory c = _honest(0, 4, 4);
-        c.siblings[1] = ~c.siblings[1];
-        _refusedAs(c, IEscrow.ShardNotInDataset.selector);
+        c.p.merkleProof[1] = ~c.p.merkleProof[1];
+        _refusedAs(c, IAgreement.ShardNotInDataset.selector);
     }
 
     function test_shardOfAnotherIndex() public {
         Call memory c = _honest(0, 4, 4);
-        (c.shard.index, c.siblings) = (1, _siblings(1));
-        _refusedAs(c, IEscrow.ShardNotInDataset.selector);
+        (c.p.shard.index, c.p.merkleProof) = (1, _siblings(1));
+        _refusedAs(c, IAgreement.ShardNotInDataset.selector);
     }
 
     function test_moreValidSamplesThanCommitted() public {
         Call memory c = _honest(0, 4, 4);
-        c.shard.valid = 5;
-        c.proof = _proof(_id, c.shard);
-        _refusedAs(c, IEscrow.ShardNotInDataset.selector);
+        c.p.shard.valid = 5;
+        c.p.proof = _proof(_id, c.p.shard);
+        _refusedAs(c, IAgreement.ShardNotInDataset.selector);
     }
 
     function test_anotherModel() public {
         Call memory c = _honest(0, 4, 4);
-        c.modelPoints[5] ^= 0x01;
+        c.p.modelPoints[5] ^= 0x01;
         bytes memory error_ = abi.encodeWithSelector(
-            IEscrow.ModelPointsMismatch.selector, keccak256(modelPoints), keccak256(c.modelPoints)
+            IAgreement.ModelPointsMismatch.selector, keccak256(modelPoints), keccak256(c.p.modelPoints)
         );
         _refused(c, error_);
     }
@@ -101,18 +97,20 @@ contract ProveShardTest is Scene {
     /// @dev Bytes moved over the border between model and shard leave the statement's bytes alike, but not the hashes.
     function test_borderBetweenModelAndShard() public {
         Call memory c = _honest(0, 4, 4);
-        bytes memory both = bytes.concat(c.modelPoints, c.shardPoints);
-        c.modelPoints = _slice(both, 0, 128);
-        c.shardPoints = _slice(both, 128, both.length);
-        _refusedAs(c, IEscrow.ShardNotInDataset.selector);
+        bytes memory both = bytes.concat(c.p.modelPoints, c.p.shardPoints);
+        c.p.modelPoints = _slice(both, 0, 128);
+        c.p.shardPoints = _slice(both, 128, both.length);
+        _refusedAs(c, IAgreement.ShardNotInDataset.selector);
     }
 
     function test_verifierWithOtherCode() public {
         bytes32 before = verifier.codehash;
         vm.etch(verifier, address(new FixedAnswer(abi.encode(1))).code);
-        _refused(_honest(0, 4, 4), abi.encodeWithSelector(IEscrow.VerifierChanged.selector, before, verifier.codehash));
+        _refused(
+            _honest(0, 4, 4), abi.encodeWithSelector(IAgreement.VerifierChanged.selector, before, verifier.codehash)
+        );
         vm.etch(verifier, "");
-        _refusedAs(_honest(0, 4, 4), IEscrow.VerifierChanged.selector);
+        _refusedAs(_honest(0, 4, 4), IAgreement.VerifierChanged.selector);
         vm.etch(verifier, address(new DigestVerifier()).code);
         _send(_honest(0, 4, 4));
     }
@@ -132,7 +130,7 @@ contract ProveShardTest is Scene {
             bytes32 id = _deliveredWith(address(new FixedAnswer(answers[i])));
             Call memory c = _honest(0, 4, 4);
             c.id = id;
-            _refused(c, abi.encodeWithSelector(IEscrow.ProofRejected.selector, 0));
+            _refused(c, abi.encodeWithSelector(IAgreement.ProofRejected.selector, 0));
         }
         bytes32 yes = _deliveredWith(address(new FixedAnswer(abi.encode(1))));
         Call memory d = _honest(0, 4, 4);
@@ -144,7 +142,7 @@ contract ProveShardTest is Scene {
         bytes32 id = _deliveredWith(address(new WritingVerifier()));
         Call memory c = _honest(0, 4, 4);
         c.id = id;
-        _refused(c, abi.encodeWithSelector(IEscrow.ProofRejected.selector, 0));
+        _refused(c, abi.encodeWithSelector(IAgreement.ProofRejected.selector, 0));
     }
 
     // ---- a proof is worth something in one place only
@@ -153,47 +151,47 @@ contract ProveShardTest is Scene {
     function test_anyOtherProofIsRejected(uint256 word, uint8 bit) public {
         Call memory c = _honest(1, 2, 3);
         word = _bound(word, 0, 2);
-        if (word == 0) c.shard.top1 = uint32(_bound(bit, 0, 1));
-        else if (word == 1) c.shard.topk = 4;
-        else c.proof[bit % 32] ^= bytes1(uint8(1) << (bit / 32));
-        _refused(c, abi.encodeWithSelector(IEscrow.ProofRejected.selector, 1));
+        if (word == 0) c.p.shard.top1 = uint32(_bound(bit, 0, 1));
+        else if (word == 1) c.p.shard.topk = 4;
+        else c.p.proof[bit % 32] ^= bytes1(uint8(1) << (bit / 32));
+        _refused(c, abi.encodeWithSelector(IAgreement.ProofRejected.selector, 1));
         _send(_honest(1, 2, 3));
     }
 
     function test_trailingOrMissingBytes() public {
         Call memory c = _honest(1, 2, 3);
-        c.proof = bytes.concat(c.proof, hex"00");
-        _refusedAs(c, IEscrow.ProofRejected.selector);
-        c.proof = "";
-        _refusedAs(c, IEscrow.ProofRejected.selector);
+        c.p.proof = bytes.concat(c.p.proof, hex"00");
+        _refusedAs(c, IAgreement.ProofRejected.selector);
+        c.p.proof = "";
+        _refusedAs(c, IAgreement.ProofRejected.selector);
     }
 
     function test_proofOfAnotherAgreement() public {
         bytes32 other = _delivered(_terms(address(0)));
         Call memory c = _honest(0, 4, 4);
         c.id = other;
-        _refusedAs(c, IEscrow.ProofRejected.selector);
+        _refusedAs(c, IAgreement.ProofRejected.selector);
     }
 
     function test_proofOfAnotherChain() public {
         Call memory c = _honest(0, 4, 4);
         vm.chainId(block.chainid + 1);
-        _refusedAs(c, IEscrow.ProofRejected.selector);
+        _refusedAs(c, IAgreement.ProofRejected.selector);
     }
 
     function test_proofForAnotherPayee() public {
         Call memory c = _honest(0, 4, 4);
         address honest = seller;
         seller = stranger;
-        c.proof = _proof(_id, c.shard);
+        c.p.proof = _proof(_id, c.p.shard);
         seller = honest;
-        _refusedAs(c, IEscrow.ProofRejected.selector);
+        _refusedAs(c, IAgreement.ProofRejected.selector);
     }
 
     function test_proofOfAnEqualShardElsewhere() public {
         Call memory c = _honest(1, 4, 4);
-        c.proof = _honest(0, 4, 4).proof;
-        _refusedAs(c, IEscrow.ProofRejected.selector);
+        c.p.proof = _honest(0, 4, 4).p.proof;
+        _refusedAs(c, IAgreement.ProofRejected.selector);
     }
 
     /// @dev A proof copied from the mempool still pays its prover.
@@ -201,7 +199,7 @@ contract ProveShardTest is Scene {
         vm.startPrank(stranger);
         _proveAll(_id, 0);
         vm.stopPrank();
-        _owes(address(0), 0, 1500, 1500);
+        _owes(address(0), 100, 1500, 1600);
     }
 
     function test_contextIsASmallField(bytes32 id, uint32 index, address payee) public view {
@@ -222,7 +220,7 @@ contract ProveShardTest is Scene {
             dataset.push(valid);
             samples += valid;
         }
-        IEscrow.Terms memory terms = _terms(address(0));
+        IAgreement.Terms memory terms = _terms(address(0));
         (terms.samples, terms.threshold) = (samples, samples);
         bytes32 id = _delivered(terms);
         // From the last to the first, with one answer missing every other time.
@@ -232,35 +230,34 @@ contract ProveShardTest is Scene {
             uint32 right = i == 0 ? dataset[0] - missing : dataset[i];
             _prove(id, i, right, right);
         }
-        _is(id, IEscrow.State.Settled);
+        _is(id, IAgreement.State.Settled);
         _eq(escrow.agreement(id).correct, samples - missing, "correct");
         _eq(escrow.credit(seller, address(0)), missing == 0 ? 1500 : 300, "seller");
-        _eq(escrow.credit(buyer, address(0)), missing == 0 ? 0 : 1200, "buyer");
+        _eq(escrow.credit(buyer, address(0)), missing == 0 ? 100 : 1300, "buyer");
     }
 
     // ---- how a call is made
 
     function _honest(uint32 index, uint32 top1, uint32 topk) private view returns (Call memory c) {
-        IEscrow.Shard memory shard = IEscrow.Shard(index, dataset[index], top1, topk);
-        c = Call(_id, shard, modelPoints, _shardPoints(index), _siblings(index), _proof(_id, shard));
+        IAgreement.Shard memory shard = IAgreement.Shard(index, dataset[index], top1, topk);
+        c = Call(_id, _shardProof(_id, shard));
     }
 
     function _send(Call memory c) private {
-        escrow.proveShard(c.id, c.shard, c.modelPoints, c.shardPoints, c.siblings, c.proof);
+        escrow.proveShard(c.id, c.p);
     }
 
     /// @dev Refused for exactly this reason, and nothing changed.
     function _refused(Call memory c, bytes memory error_) private {
-        bytes32 before = keccak256(abi.encode(escrow.agreement(c.id), escrow.isProven(c.id, c.shard.index)));
+        bytes32 before = keccak256(abi.encode(escrow.agreement(c.id), escrow.isProven(c.id, c.p.shard.index)));
         vm.expectRevert(error_);
         _send(c);
-        bytes32 found = keccak256(abi.encode(escrow.agreement(c.id), escrow.isProven(c.id, c.shard.index)));
+        bytes32 found = keccak256(abi.encode(escrow.agreement(c.id), escrow.isProven(c.id, c.p.shard.index)));
         _eq(found, before, "agreement");
     }
 
     function _refusedAs(Call memory c, bytes4 selector) private {
-        bytes memory call_ =
-            abi.encodeCall(escrow.proveShard, (c.id, c.shard, c.modelPoints, c.shardPoints, c.siblings, c.proof));
+        bytes memory call_ = abi.encodeCall(escrow.proveShard, (c.id, c.p));
         (bool success, bytes memory answer) = address(escrow).call(call_);
         _isTrue(!success, "refused");
         _eq(bytes32(bytes4(answer)), bytes32(selector), "error");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IEscrow} from "../src/IEscrow.sol";
+import {IAgreement} from "../src/IAgreement.sol";
 import {IModelRegistry} from "../src/IModelRegistry.sol";
 import {Account} from "./mocks/Accounts.sol";
 import {Scene} from "./Scene.sol";
@@ -10,13 +10,13 @@ import {Scene} from "./Scene.sol";
 contract RegistryTest is Scene {
     function test_registerStoresAndTells() public {
         vm.deal(stranger, 7);
-        bytes32 expected = registry.modelIdOf(stranger, 0, ARCHITECTURE, verifier, keccak256(modelPoints));
+        bytes32 expected = registry.modelIdOf(stranger, 0, ARCHITECTURE, verifier, keccak256(modelPoints), 2);
         vm.expectEmit(address(registry));
         emit IModelRegistry.ModelRegistered(
-            expected, stranger, ARCHITECTURE, verifier, verifier.codehash, 7, modelPoints, "http://[::1]:80"
+            expected, stranger, ARCHITECTURE, verifier, verifier.codehash, 7, modelPoints, 2, "http://[::1]:80"
         );
         vm.prank(stranger);
-        bytes32 id = registry.register{value: 7}(ARCHITECTURE, verifier, modelPoints, "http://[::1]:80");
+        bytes32 id = registry.register{value: 7}(ARCHITECTURE, verifier, modelPoints, 2, "http://[::1]:80");
         _eq(id, expected, "id");
 
         IModelRegistry.Model memory m = registry.model(id);
@@ -26,6 +26,7 @@ contract RegistryTest is Scene {
         _eq(m.verifierCodehash, verifier.codehash, "codehash");
         _eq(m.registeredBlock, block.number, "block");
         _eq(m.retiresAt, 0, "retiresAt");
+        _eq(m.shardPoints, 2, "shard points");
         _eq(m.architecture, ARCHITECTURE, "architecture");
         _eq(m.modelPointsHash, keccak256(modelPoints), "points");
     }
@@ -36,27 +37,30 @@ contract RegistryTest is Scene {
 
     function test_idDependsOnEverything() public {
         bytes32 h = keccak256(modelPoints);
-        bytes32 id = registry.modelIdOf(seller, 0, ARCHITECTURE, verifier, h);
-        _isTrue(id != registry.modelIdOf(buyer, 0, ARCHITECTURE, verifier, h), "seller");
-        _isTrue(id != registry.modelIdOf(seller, 1, ARCHITECTURE, verifier, h), "nonce");
-        _isTrue(id != registry.modelIdOf(seller, 0, h, verifier, h), "architecture");
-        _isTrue(id != registry.modelIdOf(seller, 0, ARCHITECTURE, buyer, h), "verifier");
-        _isTrue(id != registry.modelIdOf(seller, 0, ARCHITECTURE, verifier, id), "points");
+        bytes32 id = registry.modelIdOf(seller, 0, ARCHITECTURE, verifier, h, 2);
+        _isTrue(id != registry.modelIdOf(buyer, 0, ARCHITECTURE, verifier, h, 2), "seller");
+        _isTrue(id != registry.modelIdOf(seller, 1, ARCHITECTURE, verifier, h, 2), "nonce");
+        _isTrue(id != registry.modelIdOf(seller, 0, h, verifier, h, 2), "architecture");
+        _isTrue(id != registry.modelIdOf(seller, 0, ARCHITECTURE, buyer, h, 2), "verifier");
+        _isTrue(id != registry.modelIdOf(seller, 0, ARCHITECTURE, verifier, id, 2), "points");
+        _isTrue(id != registry.modelIdOf(seller, 0, ARCHITECTURE, verifier, h, 3), "shard points");
         vm.chainId(2);
-        _isTrue(id != registry.modelIdOf(seller, 0, ARCHITECTURE, verifier, h), "chain");
+        _isTrue(id != registry.modelIdOf(seller, 0, ARCHITECTURE, verifier, h, 2), "chain");
     }
 
     function test_stakeIsRequiredAndFits() public {
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.NoStake.selector));
-        registry.register(ARCHITECTURE, verifier, modelPoints, "");
+        registry.register(ARCHITECTURE, verifier, modelPoints, 2, "");
         vm.deal(address(this), 1 << 96);
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.StakeTooLarge.selector, 1 << 96));
-        registry.register{value: 1 << 96}(ARCHITECTURE, verifier, modelPoints, "");
+        registry.register{value: 1 << 96}(ARCHITECTURE, verifier, modelPoints, 2, "");
     }
 
     function test_verifierNeedsCode() public {
+        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.NoShardPoints.selector));
+        registry.register{value: 1}(ARCHITECTURE, verifier, modelPoints, 0, "");
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.VerifierWithoutCode.selector, buyer));
-        registry.register{value: 1}(ARCHITECTURE, buyer, modelPoints, "");
+        registry.register{value: 1}(ARCHITECTURE, buyer, modelPoints, 2, "");
     }
 
     function test_pointsAreWholeAndSome(uint256 length) public {
@@ -65,12 +69,12 @@ contract RegistryTest is Scene {
         if (length == 0 || length % 64 != 0) {
             vm.expectRevert(abi.encodeWithSelector(IModelRegistry.PointsLength.selector, length));
         }
-        registry.register{value: 1}(ARCHITECTURE, verifier, points, "");
+        registry.register{value: 1}(ARCHITECTURE, verifier, points, 2, "");
     }
 
     function test_stakeComesBackAfterTheNotice() public {
         uint256 before = seller.balance;
-        uint48 retiresAt = uint48(T0) + registry.NOTICE_PERIOD();
+        uint40 retiresAt = uint40(T0) + registry.NOTICE_PERIOD();
 
         vm.prank(seller);
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.NotRetired.selector, modelId));
@@ -102,7 +106,7 @@ contract RegistryTest is Scene {
     function test_noticeIsGivenOnce() public {
         vm.prank(seller);
         registry.retire(modelId);
-        uint48 retiresAt = registry.model(modelId).retiresAt;
+        uint40 retiresAt = registry.model(modelId).retiresAt;
         vm.warp(T0 + 5);
         vm.prank(seller);
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.AlreadyRetired.selector, modelId, retiresAt));
@@ -142,28 +146,28 @@ contract RegistryTest is Scene {
         _eq(address(registry).balance, 1, "the other model's stake");
     }
 
-    /// @dev Longest agreement, notice in the same second: at `proveBy` the stake is still there.
+    /// @dev Longest agreement, notice in the same second: at the last second for a contested proof the stake is still there.
     function test_stakeOutlivesEveryAgreement() public {
-        uint48 proveBy = uint48(T0) + registry.NOTICE_PERIOD();
-        _openUntil(proveBy);
+        uint48 claimBy = uint48(T0) + registry.NOTICE_PERIOD() - 800;
+        _openUntil(claimBy);
         vm.prank(seller);
         registry.retire(modelId);
-        vm.warp(proveBy);
+        vm.warp(claimBy + 800);
         vm.prank(seller);
-        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.StakeLocked.selector, proveBy, uint256(proveBy)));
+        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.StakeLocked.selector, claimBy + 800, claimBy + 800));
         registry.withdrawStake(modelId);
     }
 
-    function _openUntil(uint48 proveBy) private {
-        IEscrow.Terms memory terms = _terms(address(token));
-        (terms.acceptBy, terms.deliverBy, terms.proveBy) = (proveBy - 2, proveBy - 1, proveBy);
+    function _openUntil(uint48 claimBy) private {
+        IAgreement.Terms memory terms = _optimistic(address(token));
+        terms.claimBy = claimBy;
         _open(terms);
     }
 
     function _contractSeller() private returns (Account account, bytes32 id) {
         account = new Account();
         vm.deal(address(account), 9);
-        bytes memory call_ = abi.encodeCall(registry.register, (ARCHITECTURE, verifier, modelPoints, ""));
+        bytes memory call_ = abi.encodeCall(registry.register, (ARCHITECTURE, verifier, modelPoints, 2, ""));
         id = abi.decode(account.act(address(registry), 9, call_), (bytes32));
         account.act(address(registry), 0, abi.encodeCall(registry.retire, id));
         vm.warp(registry.model(id).retiresAt + 1);

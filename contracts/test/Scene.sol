@@ -2,8 +2,9 @@
 pragma solidity 0.8.37;
 
 import {Escrow} from "../src/Escrow.sol";
-import {IEscrow} from "../src/IEscrow.sol";
+import {IAgreement} from "../src/IAgreement.sol";
 import {ModelRegistry} from "../src/ModelRegistry.sol";
+import {SumTree} from "../src/SumTree.sol";
 import {DigestVerifier} from "./mocks/Verifiers.sol";
 import {TestToken} from "./mocks/Tokens.sol";
 import {Shim} from "./Shim.sol";
@@ -13,6 +14,7 @@ import {Shim} from "./Shim.sol";
 abstract contract Scene is Shim {
     uint256 internal constant R = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
     uint256 internal constant SELLER_KEY = 0x5eed;
+    uint256 internal constant BUYER_KEY = 0xb0b;
     uint256 internal constant WEALTH = 1_000_000;
     uint256 internal constant T0 = 1000;
     uint256 internal constant B0 = 10;
@@ -23,7 +25,7 @@ abstract contract Scene is Shim {
     Escrow internal escrow;
     TestToken internal token;
     address internal verifier;
-    address internal buyer = address(0xB0B);
+    address internal buyer;
     address internal stranger = address(0x57A6);
     address internal seller;
     bytes internal modelPoints = abi.encode(11, 12, 13, 14, 15, 16);
@@ -35,6 +37,7 @@ abstract contract Scene is Shim {
         vm.warp(T0 - 100);
         vm.roll(B0);
         seller = vm.addr(SELLER_KEY);
+        buyer = vm.addr(BUYER_KEY);
         registry = new ModelRegistry();
         escrow = new Escrow(registry);
         token = new TestToken();
@@ -57,11 +60,12 @@ abstract contract Scene is Shim {
     function _register(uint256 stake) internal returns (bytes32) {
         vm.deal(seller, seller.balance + stake);
         vm.prank(seller);
-        return registry.register{value: stake}(ARCHITECTURE, verifier, modelPoints, "http://127.0.0.1:1");
+        return registry.register{value: stake}(ARCHITECTURE, verifier, modelPoints, 2, "http://127.0.0.1:1");
     }
 
-    function _terms(address money) internal view returns (IEscrow.Terms memory) {
-        return IEscrow.Terms({
+    /// @dev Eager and without a preview; `_optimistic` is the other way round.
+    function _terms(address money) internal view returns (IAgreement.Terms memory) {
+        return IAgreement.Terms({
             modelId: modelId,
             datasetRoot: _root(),
             token: money,
@@ -69,48 +73,103 @@ abstract contract Scene is Shim {
             samples: 10,
             threshold: 8,
             price: 1000,
+            buyerBond: 100,
             bond: 500,
             penalty: 200,
+            previewFee: 50,
+            contestFee: 40,
             acceptBy: 2000,
+            previewBy: 2400,
             deliverBy: 3000,
-            proveBy: 4000,
-            metric: IEscrow.Metric.Top1
+            claimBy: 4000,
+            metric: IAgreement.Metric.Top1,
+            mode: IAgreement.Mode.Eager,
+            previewShards: 0,
+            responseTime: 100,
+            window: 500,
+            proveTime: 300
         });
     }
 
-    function _open(IEscrow.Terms memory terms) internal returns (bytes32) {
-        vm.prank(buyer);
-        return escrow.open{value: terms.token == address(0) ? terms.price : 0}(terms);
+    function _optimistic(address money) internal view returns (IAgreement.Terms memory terms) {
+        terms = _terms(money);
+        terms.mode = IAgreement.Mode.Optimistic;
+        terms.previewShards = 2;
     }
 
-    function _accepted(IEscrow.Terms memory terms) internal returns (bytes32 id) {
+    function _open(IAgreement.Terms memory terms) internal returns (bytes32) {
+        vm.prank(buyer);
+        return escrow.open{value: terms.token == address(0) ? uint256(terms.price) + terms.buyerBond : 0}(terms);
+    }
+
+    function _accepted(IAgreement.Terms memory terms) internal returns (bytes32 id) {
         id = _open(terms);
         vm.prank(seller);
         escrow.accept{value: terms.token == address(0) ? terms.bond : 0}(id);
     }
 
-    function _delivered(IEscrow.Terms memory terms) internal returns (bytes32 id) {
+    function _drawn(IAgreement.Terms memory terms) internal returns (bytes32 id) {
         id = _accepted(terms);
+        vm.roll(block.number + 2);
+        escrow.draw(id);
+    }
+
+    /// @dev Past the preview, if there is one.
+    function _previewed(IAgreement.Terms memory terms) internal returns (bytes32 id) {
+        if (terms.previewShards == 0) return _accepted(terms);
+        id = _drawn(terms);
         vm.prank(seller);
-        escrow.acknowledge(id, CIPHERTEXT);
+        escrow.proceed(id, CIPHERTEXT, "");
+    }
+
+    function _delivered(IAgreement.Terms memory terms) internal returns (bytes32 id) {
+        id = _previewed(terms);
+        vm.prank(seller);
+        escrow.acknowledge(id, CIPHERTEXT, "");
+    }
+
+    /// @dev All right, up to `missing` answers of the first shard.
+    function _claimed(IAgreement.Terms memory terms, uint32 missing) internal returns (bytes32 id) {
+        id = _delivered(terms);
+        _claim(id, _counts(id, missing));
+    }
+
+    function _claim(bytes32 id, IAgreement.ShardProof[] memory counts) internal {
+        SumTree.Node memory top = _sumNode(counts, 0, _height());
+        vm.prank(seller);
+        escrow.claim(id, top.hash, uint32(top.sums >> 64), uint32(top.sums >> 128));
+    }
+
+    function _contest(bytes32 id, uint32 index) internal {
+        uint256 value = escrow.agreement(id).terms.token == address(0) ? escrow.agreement(id).terms.contestFee : 0;
+        vm.prank(buyer);
+        escrow.contest{value: value}(id, index);
     }
 
     /// @dev An honest call of proveShard: shard, siblings and proof as the definitions say.
     function _prove(bytes32 id, uint32 index, uint32 top1, uint32 topk) internal {
-        _prove(id, IEscrow.Shard(index, dataset[index], top1, topk));
+        _prove(id, IAgreement.Shard(index, dataset[index], top1, topk));
     }
 
-    function _prove(bytes32 id, IEscrow.Shard memory shard) internal {
-        bytes memory proof = _proof(id, shard);
-        escrow.proveShard(id, shard, modelPoints, _shardPoints(shard.index), _siblings(shard.index), proof);
+    function _prove(bytes32 id, IAgreement.Shard memory shard) internal {
+        escrow.proveShard(id, _shardProof(id, shard));
     }
 
     /// @dev Proves every shard fully right, up to `missing` answers of the first.
     function _proveAll(bytes32 id, uint32 missing) internal {
-        for (uint32 i = 0; i < dataset.length; ++i) {
-            uint32 right = i == 0 ? dataset[0] - missing : dataset[i];
-            _prove(id, i, right, right);
+        IAgreement.ShardProof[] memory counts = _counts(id, missing);
+        for (uint256 i = 0; i < counts.length; ++i) {
+            escrow.proveShard(id, counts[i]);
         }
+    }
+
+    function _answer(bytes32 id, IAgreement.ShardProof[] memory counts, uint32 index) internal {
+        escrow.answer(id, counts[index], _sumPath(counts, index));
+    }
+
+    function _sign(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return abi.encodePacked(r, s, v);
     }
 
     // ---- the definitions
@@ -123,14 +182,57 @@ abstract contract Scene is Shim {
         return uint256(keccak256(abi.encode(block.chainid, address(escrow), id, index, seller))) % R;
     }
 
-    function _statement(bytes32 id, IEscrow.Shard memory s) internal view returns (bytes memory) {
+    function _statement(bytes32 id, IAgreement.Shard memory s) internal view returns (bytes memory) {
         bytes memory points = bytes.concat(modelPoints, _shardPoints(s.index));
         return bytes.concat(points, abi.encode(s.valid, s.top1, s.topk, _context(id, s.index)));
     }
 
     /// @dev What the digest verifier accepts for this statement.
-    function _proof(bytes32 id, IEscrow.Shard memory s) internal view returns (bytes memory) {
+    function _proof(bytes32 id, IAgreement.Shard memory s) internal view returns (bytes memory) {
         return abi.encode(keccak256(_statement(id, s)));
+    }
+
+    function _shardProof(bytes32 id, IAgreement.Shard memory s) internal view returns (IAgreement.ShardProof memory) {
+        return IAgreement.ShardProof(s, modelPoints, _shardPoints(s.index), _siblings(s.index), _proof(id, s));
+    }
+
+    /// @dev Every shard with its proof, fully right, up to `missing` answers of the first.
+    function _counts(bytes32 id, uint32 missing) internal view returns (IAgreement.ShardProof[] memory counts) {
+        counts = new IAgreement.ShardProof[](dataset.length);
+        for (uint32 i = 0; i < counts.length; ++i) {
+            uint32 right = i == 0 ? dataset[0] - missing : dataset[i];
+            counts[i] = _shardProof(id, IAgreement.Shard(i, dataset[i], right, right));
+        }
+    }
+
+    /// @dev Node of the claim's tree at height `height` whose leftmost leaf is `first`.
+    function _sumNode(IAgreement.ShardProof[] memory counts, uint256 first, uint256 height)
+        internal
+        pure
+        returns (SumTree.Node memory)
+    {
+        // What lies beyond the last leaf is zero at every height.
+        if (first >= counts.length) return SumTree.Node(0, 0);
+        if (height == 0) {
+            IAgreement.Shard memory s = counts[first].shard;
+            bytes32 inner = keccak256(abi.encode(first, s.valid, s.top1, s.topk, keccak256(counts[first].proof)));
+            uint256 sums = s.valid + (uint256(s.top1) << 64) + (uint256(s.topk) << 128);
+            return SumTree.Node(keccak256(abi.encode(inner)), sums);
+        }
+        SumTree.Node memory left = _sumNode(counts, first, height - 1);
+        SumTree.Node memory right = _sumNode(counts, first + (1 << (height - 1)), height - 1);
+        return SumTree.Node(keccak256(abi.encode(left, right)), left.sums + right.sums);
+    }
+
+    function _sumPath(IAgreement.ShardProof[] memory counts, uint256 index)
+        internal
+        view
+        returns (SumTree.Node[] memory path)
+    {
+        path = new SumTree.Node[](_height());
+        for (uint256 h = 0; h < path.length; ++h) {
+            path[h] = _sumNode(counts, ((index >> h) ^ 1) << h, h);
+        }
     }
 
     function _leaf(uint256 index) internal view returns (bytes32) {
@@ -161,7 +263,7 @@ abstract contract Scene is Shim {
 
     // ---- what is looked at
 
-    function _is(bytes32 id, IEscrow.State expected) internal view {
+    function _is(bytes32 id, IAgreement.State expected) internal view {
         _eq(uint256(escrow.agreement(id).state), uint256(expected), "state");
     }
 

@@ -1,10 +1,14 @@
 //! What a seller tells the world about a model, over HTTP.
 
-use serde::{Deserialize, Serialize};
-use zknode_circuit::{layout::LayoutOptions, network::Architecture};
+use serde::{de::DeserializeOwned, Deserialize, Serialize};
+use zknode_circuit::{
+    attestation::Statement, layout::LayoutOptions, network::Architecture, verify::Attestation,
+};
 use zknode_protocol::{
-    agreement::State,
-    message::{DeliveryManifest, Receipt, SellerCard, Version},
+    agreement::{ShardCount, State},
+    claim_tree::{ShardClaim, SumNode},
+    digest::keccak,
+    message::{Receipt, SellerCard, Version},
     value::{ModelId, Point},
 };
 
@@ -38,12 +42,51 @@ pub struct DealStatus {
     pub proven: u32,
     /// Shards in all.
     pub shards: u32,
+    /// A preview is here: it need not be sent again.
+    pub previewed: bool,
+    /// Signed once the preview was opened and found good.
+    pub preview_receipt: Option<Receipt>,
     /// A delivery is here: it need not be sent again.
     pub delivered: bool,
     /// Signed once the delivery was opened and found good.
     pub receipt: Option<Receipt>,
     /// Why the seller will not go on.
     pub refused: Option<String>,
+}
+
+/// One shard of a claim, with everything that makes it true.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardEvidence {
+    /// Version of this message.
+    pub version: Version,
+    /// The proof, with what it says.
+    pub attestation: Attestation,
+    /// Its place in the claim: siblings from the leaf up.
+    pub path: Vec<SumNode>,
+}
+
+impl ShardEvidence {
+    /// The leaf it is about.
+    pub fn claim(&self, index: u32) -> ShardClaim {
+        shard_claim(index, &self.attestation)
+    }
+}
+
+/// What a claim says of a shard that is proven so.
+pub fn shard_claim(index: u32, attestation: &Attestation) -> ShardClaim {
+    let Statement {
+        valid, top1, topk, ..
+    } = attestation.statement;
+    ShardClaim {
+        count: ShardCount {
+            index,
+            valid,
+            top1,
+            topk,
+        },
+        proof: keccak(&attestation.proof),
+    }
 }
 
 /// An error, as the interface reports it.
@@ -59,7 +102,7 @@ pub fn manifest_limit(shards: usize) -> usize {
 }
 
 /// Body of a delivery: length of the manifest (u32, little-endian), manifest as JSON, ciphertext.
-pub fn write_delivery(manifest: &DeliveryManifest, sealed: &[u8]) -> serde_json::Result<Vec<u8>> {
+pub fn write_delivery(manifest: &impl Serialize, sealed: &[u8]) -> serde_json::Result<Vec<u8>> {
     let text = serde_json::to_vec(manifest)?;
     let mut body = (text.len() as u32).to_le_bytes().to_vec();
     body.extend(text);
@@ -67,7 +110,7 @@ pub fn write_delivery(manifest: &DeliveryManifest, sealed: &[u8]) -> serde_json:
     Ok(body)
 }
 
-/// Reads a manifest; `Err` says what is wrong with it.
-pub fn read_manifest(text: &[u8]) -> Result<DeliveryManifest, String> {
+/// Reads a manifest of a preview or of everything; `Err` says what is wrong with it.
+pub fn read_manifest<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     serde_json::from_slice(text).map_err(|error| format!("the manifest does not parse: {error}"))
 }

@@ -20,3 +20,4 @@ pub mod store;
 pub mod testset;
 pub mod verifier_code;
 pub mod wallet;
+pub mod watch;

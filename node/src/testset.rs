@@ -13,7 +13,7 @@ use zknode_circuit::{
 use zknode_datasets::{fixtures, open, Dataset, Options};
 use zknode_protocol::{
     dataset_root::{DatasetTree, ShardLeaf},
-    message::ManifestShard,
+    message::{ManifestShard, PreviewShard},
     value::{Bytes, Hash, Point},
 };
 
@@ -116,15 +116,23 @@ pub struct ShardRecord {
 /// Format of [`CommittedSet`].
 const VERSION: u16 = 1;
 
-/// A model's commitment as the protocol writes it.
-pub fn points(model: &ModelCommitment) -> Vec<Point> {
-    model.columns().iter().map(point).collect()
-}
-
 /// The commitment as the protocol writes it.
 pub fn point(commitment: &Commitment) -> Point {
     Bytes(*commitment.bytes())
 }
+
+/// A model's commitment, one point a column of weights.
+pub fn model_points(model: &ModelCommitment) -> Vec<Point> {
+    model.columns().iter().map(point).collect()
+}
+
+/// A shard's commitment.
+pub fn shard_points(commitment: &Commitment) -> Vec<Point> {
+    vec![point(commitment)]
+}
+
+/// Points of a shard's commitment, as the registry notes them.
+pub const SHARD_POINTS: u16 = 1;
 
 impl CommittedSet {
     /// Cuts the samples into shards and commits to each.
@@ -168,9 +176,23 @@ impl CommittedSet {
     pub fn manifest(&self) -> Vec<ManifestShard> {
         let shard = |shard: &ShardRecord| ManifestShard {
             valid: shard.valid,
-            points: vec![point(&shard.commitment)],
+            points: shard_points(&shard.commitment),
         };
         self.shards.iter().map(shard).collect()
+    }
+
+    /// The public half of the drawn shards, in drawn order.
+    pub fn preview(&self, drawn: &[u32]) -> anyhow::Result<Vec<PreviewShard>> {
+        let (tree, all) = (tree(&self.shards)?, self.manifest());
+        let shard = |index: &u32| {
+            let shard = all.get(*index as usize).cloned();
+            Ok(PreviewShard {
+                index: *index,
+                shard: shard.with_context(|| format!("there is no shard {index}"))?,
+                path: tree.path(*index)?,
+            })
+        };
+        drawn.iter().map(shard).collect()
     }
 
     /// Samples in all shards.
@@ -223,7 +245,7 @@ impl CommittedSet {
 pub fn tree(shards: &[ShardRecord]) -> anyhow::Result<DatasetTree> {
     let leaves = (0u32..)
         .zip(shards)
-        .map(|(index, shard)| ShardLeaf::new(index, shard.valid, &[point(&shard.commitment)]))
+        .map(|(index, shard)| ShardLeaf::new(index, shard.valid, &shard_points(&shard.commitment)))
         .collect();
     Ok(DatasetTree::new(leaves)?)
 }

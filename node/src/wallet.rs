@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use zknode_protocol::{
-    agreement::{State, Terms},
     chain::{
         fees::FEE_CEILING,
         journal::{Journal, JournalError, Patience},
@@ -58,13 +57,15 @@ impl<C: Chain> Wallet<C> {
         self.chain.agreement_at_depth(id, 0).await
     }
 
+    /// An agreement as it is at the depth at which a block is believed; `None` when it is younger.
+    pub async fn settled(&self, id: AgreementId) -> Result<Option<AgreementSummary>, ChainError> {
+        self.chain.agreement_at_depth(id, self.patience.depth).await
+    }
+
     /// An agreement that ended, once its end lies as deep as a block must to be believed: before that, a
     /// reorganization may bring it back.
     pub async fn ended(&self, id: AgreementId) -> Result<Option<AgreementSummary>, ChainError> {
-        let found = self
-            .chain
-            .agreement_at_depth(id, self.patience.depth)
-            .await?;
+        let found = self.settled(id).await?;
         Ok(found.filter(|agreement| agreement.state.is_terminal()))
     }
 
@@ -179,23 +180,13 @@ fn unsaved(error: StoreError) -> ChainError {
     JournalError::Save(error.to_string()).into()
 }
 
-/// What anybody may do about an agreement at `now` to give the money back, when the other side is silent.
-pub fn overdue(id: AgreementId, state: State, terms: &Terms, now: u64) -> Option<Call> {
-    match state {
-        State::Open if now > terms.accept_by => Some(Call::Cancel(id)),
-        State::Accepted if now > terms.deliver_by => Some(Call::Decline(id)),
-        State::Delivered if now > terms.prove_by => Some(Call::Slash(id)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
     use zknode_protocol::{
-        agreement::Metric,
+        agreement::{Metric, Mode, Terms},
         chain::{created_contract, fake::FakeChain, Contracts, Registration},
         value::{Bytes, Data, Hash, ModelId},
     };
@@ -245,6 +236,7 @@ mod tests {
                 architecture: Bytes([3; 32]),
                 verifier,
                 points: vec![Bytes([4; 64])],
+                shard_points: 1,
                 endpoint: String::new(),
                 stake: Amount(1),
             });
@@ -277,10 +269,19 @@ mod tests {
                 price: Amount(price),
                 bond: Amount(1),
                 penalty: Amount(1),
+                buyer_bond: Amount(0),
+                preview_fee: Amount(0),
+                contest_fee: Amount(0),
                 accept_by: 1_001_000,
+                preview_by: 1_001_000 + 1,
                 deliver_by: 1_002_000,
-                prove_by: 1_003_000,
+                claim_by: 1_003_000,
                 metric: Metric::Top1,
+                mode: Mode::Eager,
+                preview_shards: 0,
+                response_time: 10,
+                window: 0,
+                prove_time: 0,
             }
         }
     }

@@ -1,13 +1,10 @@
 //! The agreement between one buyer and one seller: what it says, how far it came, what may happen to it.
 //!
-//! ```text
-//! (none) --open--> Open --accept--> Accepted --acknowledge--> Delivered --last shard proven--> Settled
-//!                   | cancel          | decline                  | slash
-//!                   v                 v                          v
-//!                Cancelled         Declined                   Slashed
-//! ```
-//! [`step`] is the contract's rule book said a second time, in plain Rust; `contracts/vectors/agreement.json` judges
-//! both. A deadline `x_by` is the last second in which x may happen; its default action starts one second later.
+//! The states, who may do what in each and what money moves are one table, `contracts/agreement.json`, which
+//! ARCHITECTURE.md draws. [`step`] is the same in plain Rust, with the arguments of every event; it and the contract are
+//! tested against the whole table (`tests/machine.rs`, `contracts/test/Machine.t.sol`) and against the same stories
+//! (`contracts/vectors/stories.json`). Every state that is not terminal has one deadline, the last second in which its
+//! own events may happen; from the next second on anyone may [`Action::Expire`] it, and nothing else happens.
 
 mod ledger;
 mod rule;
@@ -19,7 +16,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Address, Amount, Hash, ModelId};
+use crate::{
+    claim_tree::SumNode,
+    value::{Address, Amount, Bytes, Hash, ModelId},
+};
 
 pub use ledger::Ledger;
 pub use rule::RuleError;
@@ -38,6 +38,27 @@ pub enum Metric {
     TopK,
 }
 
+/// How the count comes to the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// By the seller's claim, which the buyer approves, contests or lets pass.
+    Optimistic,
+    /// By a proof of every shard, verified on chain.
+    Eager,
+}
+
+/// Where money goes that is lost to both: an account nobody has a key of.
+pub const NOBODY: Address = Bytes([
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xde, 0xad,
+]);
+
+/// How many blocks back a chain knows hashes, and so how long a draw may wait.
+pub const KNOWN_BLOCKS: u64 = 256;
+
+/// Blocks from acceptance to the one whose hash draws the preview.
+pub const DRAW_DELAY: u64 = 1;
+
 /// What the buyer offers. Amounts in base units of `token`, times in Unix seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,23 +75,53 @@ pub struct Terms {
     pub samples: u32,
     /// Fewest correct answers for which the seller is paid.
     pub threshold: u32,
-    /// Deposited by the buyer.
+    /// Deposited by the buyer for the seller.
     pub price: Amount,
-    /// Deposited by the seller; lost when a delivered agreement is not proven in time.
+    /// Deposited by the buyer; lost when it does not deliver.
+    pub buyer_bond: Amount,
+    /// Deposited by the seller; lost when it has the test set and does not answer for it.
     pub bond: Amount,
     /// Part of the bond that goes to the buyer when the count is below the threshold.
     pub penalty: Amount,
-    /// Last second for the seller to accept.
+    /// Part of the bond that it costs the seller to go away once the preview is drawn.
+    pub preview_fee: Amount,
+    /// Deposited by the buyer for each shard it contests, earned by its proof.
+    pub contest_fee: Amount,
+    /// Last second to accept.
     pub accept_by: u64,
-    /// Last second for the seller to acknowledge the test set.
+    /// Last second to hand over the preview.
+    pub preview_by: u64,
+    /// Last second to hand over the rest.
     pub deliver_by: u64,
-    /// Last second for a shard to be proven.
-    pub prove_by: u64,
+    /// Last second to claim; in eager mode, of the last proof.
+    pub claim_by: u64,
     /// What counts as correct.
     pub metric: Metric,
+    /// How the count comes to the chain.
+    pub mode: Mode,
+    /// Shards the seller sees before it goes on; 0: none, and no draw.
+    pub preview_shards: u32,
+    /// Seconds for the seller to answer a delivery that the buyer announces on chain.
+    pub response_time: u32,
+    /// Seconds for the buyer to look at a claim.
+    pub window: u32,
+    /// Seconds for the seller to bring a contested proof.
+    pub prove_time: u32,
 }
 
 impl Terms {
+    /// What the buyer deposits to open, `None` past 2^128.
+    pub fn deposit(&self) -> Option<Amount> {
+        self.price.checked_add(self.buyer_bond)
+    }
+
+    /// The last second in which anything can happen that is no default.
+    pub fn last_second(&self) -> u64 {
+        self.claim_by
+            .saturating_add(self.window.into())
+            .saturating_add(self.prove_time.into())
+    }
+
     /// The wei a deposit of `amount` takes: all of it in ether, none in tokens.
     pub fn wei(&self, amount: Amount) -> Amount {
         if self.token == Address::ZERO {
@@ -81,29 +132,64 @@ impl Terms {
     }
 }
 
-/// How far an agreement came. The last four absorb: nothing changes the agreement any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How far an agreement came. From [`State::Cancelled`] on they absorb: nothing changes the agreement any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum State {
-    /// The price is deposited; the seller may accept.
+    /// The price and the buyer's bond are locked; the seller may accept.
     Open,
-    /// The bond is deposited; the buyer delivers.
+    /// The bond is locked too; a block is named whose hash draws the preview.
     Accepted,
-    /// The seller holds the test set: from here it proves or pays.
+    /// The preview is drawn; the buyer hands it over.
+    Drawn,
+    /// The buyer says on chain that it did; the seller answers.
+    PreviewSent,
+    /// The seller goes on (or no preview was agreed); the buyer hands over the rest.
+    Previewed,
+    /// The buyer says on chain that it did; the seller answers.
+    RestSent,
+    /// The seller holds the test set: from here it claims (or proves, in eager mode) or loses its bond.
     Delivered,
+    /// The seller said how many answers are correct; the buyer looks.
+    Claimed,
+    /// The buyer asked for proofs on chain.
+    Contested,
     /// Ended before acceptance.
     Cancelled,
-    /// Ended before delivery.
+    /// The seller went away before its receipt, or said nothing to a delivery.
     Declined,
-    /// Every shard proven, paid by the count.
+    /// The seller says that what the buyer calls delivered is not there or no good: nobody gains by that.
+    Denied,
+    /// The buyer did not deliver.
+    Forfeited,
+    /// Paid by the count.
     Settled,
-    /// Shards missing after the last deadline: the seller lost its bond.
+    /// No claim, or a contested shard not proven: the seller lost its bond.
     Slashed,
 }
 
 impl State {
+    /// In the contract's order, which begins with 1.
+    pub const ALL: [Self; 15] = [
+        Self::Open,
+        Self::Accepted,
+        Self::Drawn,
+        Self::PreviewSent,
+        Self::Previewed,
+        Self::RestSent,
+        Self::Delivered,
+        Self::Claimed,
+        Self::Contested,
+        Self::Cancelled,
+        Self::Declined,
+        Self::Denied,
+        Self::Forfeited,
+        Self::Settled,
+        Self::Slashed,
+    ];
+
     /// Whether nothing changes the agreement any more.
     pub fn is_terminal(self) -> bool {
-        !matches!(self, Self::Open | Self::Accepted | Self::Delivered)
+        self >= Self::Cancelled
     }
 }
 
@@ -118,23 +204,40 @@ pub struct Agreement {
     pub seller: Address,
     /// How far it came.
     pub state: State,
-    /// Indices of the shards proven so far.
+    /// Last second of this state's own events; 0 in a terminal state.
+    pub deadline: u64,
+    /// Block whose hash draws the preview; 0 before acceptance, or without a preview.
+    pub draw_block: u64,
+    /// What draws the preview; zero until drawn.
+    pub seed: Hash,
+    /// Last second to contest; 0 until claimed.
+    pub window_end: u64,
+    /// Indices of the shards contested so far.
+    pub contested: BTreeSet<u32>,
+    /// Indices of the shards proven on chain so far.
     pub proven: BTreeSet<u32>,
-    /// Valid samples of the proven shards.
+    /// Eager mode: valid samples of the proven shards.
     pub valid: u64,
-    /// Correct answers (by the agreed metric) in the proven shards.
+    /// Correct answers by the agreed metric: claimed, or (eager mode) proven so far.
     pub correct: u64,
     /// Hash of the ciphertext the seller acknowledged; zero before.
     pub ciphertext: Hash,
+    /// Root of the seller's claim, its totals included; zero until claimed.
+    pub claim: Hash,
 }
 
 impl Agreement {
-    /// Shards still to be proven, ascending.
+    /// Shards not proven on chain, ascending.
     pub fn missing(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.terms.shards).filter(|index| !self.proven.contains(index))
     }
 
-    /// Whether the count so far reaches the threshold; final once settled.
+    /// Contested shards that are not proven yet, ascending.
+    pub fn unanswered(&self) -> impl Iterator<Item = u32> + '_ {
+        self.contested.difference(&self.proven).copied()
+    }
+
+    /// Whether the count reaches the threshold; final once settled.
     pub fn passed(&self) -> bool {
         self.correct >= u64::from(self.terms.threshold)
     }
@@ -151,6 +254,8 @@ pub struct ModelFacts {
     pub retires_at: u64,
     /// Digest of its commitment points.
     pub points: Hash,
+    /// Points of a shard's commitment.
+    pub shard_points: u16,
 }
 
 /// When a transaction is executed.
@@ -214,44 +319,91 @@ pub enum Action {
         /// Wei sent.
         value: Amount,
     },
-    /// End an open agreement: the buyer at any time, anyone after `accept_by`.
+    /// The buyer takes an offer back that nobody accepted.
     Cancel,
     /// Lock the bond.
     Accept {
         /// Wei sent.
         value: Amount,
     },
-    /// End an accepted agreement: the seller at any time, anyone after `deliver_by`.
-    Decline,
-    /// The seller says that it holds the opened test set.
+    /// Anyone records the draw.
+    Draw {
+        /// What the chain computes for it ([`crate::digest::draw_seed`]).
+        seed: Hash,
+    },
+    /// The buyer puts on record that it handed over the preview, or the rest.
+    Send,
+    /// The seller has the preview and goes on.
+    Proceed {
+        /// Who signed the receipt, if anybody did.
+        signer: Option<Address>,
+    },
+    /// The seller holds the opened test set.
     Acknowledge {
         /// Hash of the delivered ciphertext.
         ciphertext: Hash,
-    },
-    /// The same by the seller's signature, brought by anyone.
-    AcknowledgeBySignature {
-        /// Hash of the delivered ciphertext.
-        ciphertext: Hash,
-        /// Who signed the receipt, if the signature is one at all.
+        /// Who signed the receipt, if anybody did.
         signer: Option<Address>,
     },
-    /// Count one proven shard; the last one settles.
-    ProveShard {
-        /// What the proof says.
-        shard: ShardCount,
-        /// Digest of the model points the registry holds.
-        registered_points: Hash,
-        /// Digest of the model points sent along.
-        model_points: Hash,
-        /// Digest of the shard points sent along.
-        shard_points: Hash,
-        /// Siblings from the leaf up.
-        path: Vec<Hash>,
-        /// What the verifier says.
-        verdict: Verdict,
+    /// The seller goes away before its receipt.
+    Decline,
+    /// The seller says that what the buyer calls sent did not come or is no good.
+    Deny,
+    /// The seller says how many are correct.
+    Claim {
+        /// Hash of the top node of its tree.
+        node: Hash,
+        /// Correct at the first place, in all.
+        top1: u32,
+        /// Correct among the first k places, in all.
+        topk: u32,
     },
-    /// After `prove_by`, with shards missing: the seller loses the bond.
-    Slash,
+    /// The buyer takes the claim as it is.
+    Approve {
+        /// Who signed the approval, if anybody did.
+        signer: Option<Address>,
+    },
+    /// The buyer wants the proof of this shard on chain.
+    Contest {
+        /// Which.
+        index: u32,
+        /// Wei sent.
+        value: Amount,
+    },
+    /// Brings the proof of a contested shard.
+    Answer {
+        /// What is brought.
+        shard: ShardFacts,
+        /// Keccak-256 of the proof.
+        proof: Hash,
+        /// Siblings in the claim's tree, from the leaf up.
+        path: Vec<SumNode>,
+    },
+    /// Eager mode: count one proven shard; the last one settles.
+    ProveShard(ShardFacts),
+    /// After the deadline of its state: what this state comes to when nobody does anything.
+    Expire,
+}
+
+/// A shard proof, and what the outside world says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardFacts {
+    /// What the proof says.
+    pub shard: ShardCount,
+    /// Digest of the model points the registry holds.
+    pub registered_points: Hash,
+    /// Digest of the model points sent along.
+    pub model_points: Hash,
+    /// Points of a shard's commitment, as registered.
+    pub registered_length: u16,
+    /// Points of the shard sent along.
+    pub length: usize,
+    /// Their digest.
+    pub shard_points: Hash,
+    /// Siblings under the dataset root, from the leaf up.
+    pub path: Vec<Hash>,
+    /// What the verifier says.
+    pub verdict: Verdict,
 }
 
 /// Money that an accepted event moves.

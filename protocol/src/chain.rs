@@ -69,6 +69,8 @@ pub struct Model {
     pub architecture: Hash,
     /// Digest of the commitment points; the points are in the block's [`ChainEvent::ModelRegistered`].
     pub points: Hash,
+    /// Points of a shard's commitment.
+    pub shard_points: u16,
 }
 
 impl Model {
@@ -79,6 +81,7 @@ impl Model {
             registered_block: self.registered_block,
             retires_at: self.retires_at,
             points: self.points,
+            shard_points: self.shard_points,
         }
     }
 }
@@ -168,32 +171,35 @@ pub trait Chain: Clone + Send + Sync + 'static {
         id: AgreementId,
         index: u32,
     ) -> impl Future<Output = Result<bool, ChainError>> + Send;
-    /// Which shards are proven, of an agreement that is as `summary` says: one request a shard until all that are
-    /// counted are found, none when it is all or none.
-    fn proven(
+    /// Whether this shard of an agreement was ever contested, in the newest block.
+    fn is_contested(
+        &self,
+        id: AgreementId,
+        index: u32,
+    ) -> impl Future<Output = Result<bool, ChainError>> + Send;
+    /// Which contested shards are not proven yet, of an agreement that is as `summary` says: one or two requests a
+    /// shard until all that are counted are found.
+    fn unanswered(
         &self,
         id: AgreementId,
         summary: &AgreementSummary,
     ) -> impl Future<Output = Result<BTreeSet<u32>, ChainError>> + Send {
-        let (shards, count) = (summary.terms.shards, summary.proven);
+        let (shards, count) = (summary.terms.shards, summary.unanswered as usize);
         async move {
-            if count >= shards {
-                return Ok((0..shards).collect());
-            }
             let mut found = BTreeSet::new();
             for index in 0..shards {
-                if found.len() as u64 == u64::from(count) {
+                if found.len() == count {
                     break;
                 }
-                if self.is_proven(id, index).await? {
+                if self.is_contested(id, index).await? && !self.is_proven(id, index).await? {
                     found.insert(index);
                 }
             }
             Ok(found)
         }
     }
-    /// An agreement of the escrow with its proven shards, `None` when unknown: [`Chain::agreement_at_depth`] and
-    /// [`Chain::proven`] together, so many requests where there are many shards.
+    /// An agreement of the escrow with its contested and proven shards, `None` when unknown: so many requests where
+    /// there are many shards.
     fn agreement(
         &self,
         id: AgreementId,
@@ -202,8 +208,16 @@ pub trait Chain: Clone + Send + Sync + 'static {
             let Some(summary) = self.agreement_at_depth(id, 0).await? else {
                 return Ok(None);
             };
-            let proven = self.proven(id, &summary).await?;
-            Ok(Some(summary.with_proven(proven)))
+            let (mut contested, mut proven) = (BTreeSet::new(), BTreeSet::new());
+            for index in 0..summary.terms.shards {
+                if self.is_contested(id, index).await? {
+                    contested.insert(index);
+                }
+                if self.is_proven(id, index).await? {
+                    proven.insert(index);
+                }
+            }
+            Ok(Some(summary.with_shards(contested, proven)))
         }
     }
     /// What `account` may withdraw in `token`.

@@ -3,7 +3,7 @@
 
 use sha3::{Digest, Keccak256};
 
-use crate::agreement::{Metric, Terms};
+use crate::agreement::{Metric, Mode, Terms};
 use crate::value::{Address, AgreementId, Amount, Bytes, Hash, ModelId, Point};
 
 /// Keccak-256 of `bytes` (Ethereum's padding, not SHA-3's).
@@ -102,6 +102,8 @@ pub struct ModelKey {
     pub verifier: Address,
     /// [`points_digest`] of the model commitment.
     pub points: Hash,
+    /// Points of a shard's commitment.
+    pub shard_points: u16,
 }
 
 /// The model's id: a hash, not a counter a reorganization could hand to someone else.
@@ -114,6 +116,7 @@ pub fn model_id(key: &ModelKey) -> ModelId {
         key.architecture.into(),
         key.verifier.into(),
         key.points.into(),
+        u32::from(key.shard_points).into(),
     ]))
 }
 
@@ -130,6 +133,10 @@ pub fn agreement_id(
         Metric::Top1 => 0u32,
         Metric::TopK => 1,
     };
+    let mode = match terms.mode {
+        Mode::Optimistic => 0u32,
+        Mode::Eager => 1,
+    };
     AgreementId(hash_words(&[
         chain_id.into(),
         escrow.into(),
@@ -142,13 +149,27 @@ pub fn agreement_id(
         terms.samples.into(),
         terms.threshold.into(),
         terms.price.into(),
+        terms.buyer_bond.into(),
         terms.bond.into(),
         terms.penalty.into(),
+        terms.preview_fee.into(),
+        terms.contest_fee.into(),
         terms.accept_by.into(),
+        terms.preview_by.into(),
         terms.deliver_by.into(),
-        terms.prove_by.into(),
+        terms.claim_by.into(),
         metric.into(),
+        mode.into(),
+        terms.preview_shards.into(),
+        terms.response_time.into(),
+        terms.window.into(),
+        terms.prove_time.into(),
     ]))
+}
+
+/// What draws the preview of an agreement: the hash of the block named at its acceptance, and the agreement.
+pub fn draw_seed(block: Hash, id: AgreementId) -> Hash {
+    hash_words(&[block.into(), id.into()])
 }
 
 /// Order of the BN254 scalar field, big-endian (EIP-196).

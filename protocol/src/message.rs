@@ -9,8 +9,9 @@ use thiserror::Error;
 use crate::{
     agreement::Terms,
     chain::key::{recover, KeyError},
-    dataset_root::{DatasetTree, RootError, ShardLeaf},
+    dataset_root::{verify_path, DatasetTree, RootError, ShardLeaf},
     digest::{agreement_id, hash_words, keccak, Word},
+    sampling::{draw_shards, SamplingError},
     value::{Address, AgreementId, Bytes, Hash, Point, Signature},
 };
 
@@ -84,6 +85,15 @@ pub enum MessageError {
         /// Samples delivered.
         got: u64,
     },
+    /// The preview is about other shards than the drawn ones.
+    #[error("the preview must be about the shards {drawn:?}, in this order")]
+    NotDrawn {
+        /// What the seed draws.
+        drawn: Vec<u32>,
+    },
+    /// Terms from which no preview can be drawn.
+    #[error(transparent)]
+    Draw(#[from] SamplingError),
     /// Signed by someone else.
     #[error("expected a signature of {expected}, got one of {got}")]
     Signer {
@@ -128,6 +138,22 @@ impl Domain {
         let struct_hash = hash_words(&[keccak(type_name).into(), first, second]);
         let separator = self.separator();
         keccak(&[&[0x19, 0x01], separator.as_slice(), struct_hash.as_slice()].concat())
+    }
+
+    /// What the seller signs when it has the preview and goes on. The escrow accepts it from anyone.
+    pub fn preview_digest(&self, agreement: AgreementId, ciphertext_hash: Hash) -> Hash {
+        self.digest(
+            b"Preview(bytes32 agreement,bytes32 ciphertextHash)",
+            [agreement.into(), ciphertext_hash.into()],
+        )
+    }
+
+    /// What the buyer signs when every count of a claim is proven to it. The escrow accepts it from anyone.
+    pub fn approval_digest(&self, agreement: AgreementId, claim_root: Hash) -> Hash {
+        self.digest(
+            b"Approval(bytes32 agreement,bytes32 claimRoot)",
+            [agreement.into(), claim_root.into()],
+        )
     }
 
     /// What the seller signs when it holds the opened test set. The escrow accepts it from anyone.
@@ -266,6 +292,50 @@ impl DeliveryManifest {
     }
 }
 
+/// One shard of a preview: its place, and how the root is reached from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewShard {
+    /// Position in the dataset.
+    pub index: u32,
+    /// What the root says about it.
+    pub shard: ManifestShard,
+    /// Siblings from the leaf up.
+    pub path: Vec<Hash>,
+}
+
+/// Buyer to seller: the drawn shards, before anything else of the test set is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewManifest {
+    /// Version of this message.
+    pub version: Version,
+    /// The agreement delivered to.
+    pub agreement: AgreementId,
+    /// Keccak-256 of the ciphertext.
+    pub ciphertext_hash: Hash,
+    /// Length of the ciphertext in bytes.
+    pub ciphertext_bytes: u64,
+    /// In drawn order.
+    pub shards: Vec<PreviewShard>,
+}
+
+impl PreviewManifest {
+    /// Checks that it is about exactly the shards that `seed` draws, each of them under the agreed root.
+    pub fn check(&self, terms: &Terms, seed: Hash) -> Result<(), MessageError> {
+        let drawn = draw_shards(seed, terms.shards, terms.preview_shards)?;
+        let found = self.shards.iter().map(|shard| shard.index);
+        if !found.eq(drawn.iter().copied()) {
+            return Err(MessageError::NotDrawn { drawn });
+        }
+        for shard in &self.shards {
+            let leaf = ShardLeaf::new(shard.index, shard.shard.valid, &shard.shard.points);
+            verify_path(terms.dataset_root, terms.shards, &leaf, &shard.path)?;
+        }
+        Ok(())
+    }
+}
+
 /// Seller to buyer: it holds the opened test set. Worth the agreement's `acknowledge` on the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -283,6 +353,14 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// The same for a preview.
+    pub fn check_preview(&self, seller: Address) -> Result<(), MessageError> {
+        let digest = self
+            .domain
+            .preview_digest(self.agreement, self.ciphertext_hash);
+        signed_by(seller, digest, &self.signature)
+    }
+
     /// Checks that `seller` signed it, as the escrow would (account keys; contract sellers are the escrow's to judge).
     pub fn check(&self, seller: Address) -> Result<(), MessageError> {
         let digest = self

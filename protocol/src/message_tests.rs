@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{
-    agreement::Metric,
+    agreement::{Metric, Mode},
     chain::key::Key,
     value::{Amount, ModelId},
 };
@@ -44,10 +44,19 @@ fn terms() -> Terms {
         price: Amount(1_000),
         bond: Amount(500),
         penalty: Amount(200),
+        buyer_bond: Amount(0),
+        preview_fee: Amount(0),
+        contest_fee: Amount(0),
         accept_by: 2_000,
+        preview_by: 2_000 + 1,
         deliver_by: 3_000,
-        prove_by: 4_000,
+        claim_by: 4_000,
         metric: Metric::TopK,
+        mode: Mode::Eager,
+        preview_shards: 0,
+        response_time: 10,
+        window: 0,
+        prove_time: 0,
     }
 }
 
@@ -191,4 +200,68 @@ fn messages_round_trip_and_refuse_other_versions_and_fields() {
 
     let json = serde_json::to_string(&receipt()).unwrap();
     assert_eq!(serde_json::from_str::<Receipt>(&json).unwrap(), receipt());
+}
+
+#[test]
+fn a_preview_is_the_drawn_shards_under_the_root() {
+    let terms = Terms {
+        preview_shards: 2,
+        ..terms()
+    };
+    let leaves = (0..).zip(manifest().shards);
+    let leaves = leaves.map(|(index, shard)| ShardLeaf::new(index, shard.valid, &shard.points));
+    let tree = DatasetTree::new(leaves.collect()).unwrap();
+    let seed = keccak(b"seed");
+    let drawn = draw_shards(seed, 3, 2).unwrap();
+    let shard = |index: &u32| PreviewShard {
+        index: *index,
+        shard: manifest().shards[*index as usize].clone(),
+        path: tree.path(*index).unwrap(),
+    };
+    let preview = PreviewManifest {
+        version: Version,
+        agreement: AgreementId(Hash::ZERO),
+        ciphertext_hash: keccak(b"ciphertext"),
+        ciphertext_bytes: 10,
+        shards: drawn.iter().map(shard).collect(),
+    };
+    assert_eq!(preview.check(&terms, seed), Ok(()));
+    let other = (0..=255u8)
+        .map(|n| keccak(&[n]))
+        .find(|seed| draw_shards(*seed, 3, 2) != Ok(drawn.clone()));
+    assert!(matches!(
+        preview.check(&terms, other.unwrap()),
+        Err(MessageError::NotDrawn { .. })
+    ));
+    let mut short = preview.clone();
+    short.shards.pop();
+    assert!(matches!(
+        short.check(&terms, seed),
+        Err(MessageError::NotDrawn { .. })
+    ));
+    let mut more = preview.clone();
+    more.shards[0].shard.valid += 1;
+    assert!(matches!(
+        more.check(&terms, seed),
+        Err(MessageError::Shards(_))
+    ));
+}
+
+/// A preview's receipt is no receipt for the rest, and neither is an approval.
+#[test]
+fn each_signature_is_for_one_thing() {
+    let (id, content) = (AgreementId(keccak(b"agreement")), keccak(b"ciphertext"));
+    let digests = [
+        DOMAIN.preview_digest(id, content),
+        DOMAIN.receipt_digest(id, content),
+        DOMAIN.approval_digest(id, content),
+    ];
+    assert!(digests[0] != digests[1] && digests[1] != digests[2] && digests[0] != digests[2]);
+    let mut receipt = receipt();
+    receipt.check(key("seller").address()).unwrap();
+    assert!(receipt.check_preview(key("seller").address()).is_err());
+    let digest = DOMAIN.preview_digest(receipt.agreement, receipt.ciphertext_hash);
+    receipt.signature = key("seller").sign(digest).unwrap();
+    receipt.check_preview(key("seller").address()).unwrap();
+    assert!(receipt.check(key("seller").address()).is_err());
 }

@@ -6,19 +6,20 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use zknode_protocol::{
     agreement::{
-        step, Action, Agreement, Effect, Event, Ledger, Metric, ModelFacts, Moment, RuleError,
-        ShardCount,
+        step, Action, Agreement, Effect, Event, Ledger, Metric, Mode, ModelFacts, Moment,
+        RuleError, ShardCount, ShardFacts, Terms, Verdict, NOBODY, NOTICE_PERIOD,
     },
-    agreement::{Terms, Verdict, NOTICE_PERIOD},
     chain::key::{recover, Key},
+    claim_tree::{verify_opening, ClaimTree, ShardClaim},
     dataset_root::{verify_path, DatasetTree, ShardLeaf},
-    digest::{agreement_id, keccak, model_id, points_digest, proof_context, ModelKey},
+    digest::{agreement_id, draw_seed, keccak, model_id, points_digest, proof_context, ModelKey},
     message::Domain,
+    sampling::draw_shards,
     value::{Address, AgreementId, Amount, Bytes, Hash, ModelId, Point, Signature},
 };
 
 const HASHES: &str = include_str!("../../contracts/vectors/hashes.json");
-const AGREEMENT: &str = include_str!("../../contracts/vectors/agreement.json");
+const STORIES: &str = include_str!("../../contracts/vectors/stories.json");
 
 fn points(hex_text: &str) -> Vec<Point> {
     let bytes = hex::decode(hex_text.strip_prefix("0x").unwrap()).unwrap();
@@ -38,7 +39,10 @@ struct Hashes {
     trees: Vec<HashedTree>,
     agreement: HashedAgreement,
     contexts: Vec<HashedContext>,
-    receipt: HashedReceipt,
+    signed: HashedSignatures,
+    draw: HashedSeed,
+    draws: Vec<HashedDraw>,
+    claims: Vec<HashedClaim>,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +54,7 @@ struct HashedModel {
     verifier: Address,
     model_points: String,
     model_points_hash: Hash,
+    shard_points: u16,
     model_id: ModelId,
 }
 
@@ -87,12 +92,21 @@ struct HashedTerms {
     samples: u32,
     threshold: u32,
     price: Amount,
+    buyer_bond: Amount,
     bond: Amount,
     penalty: Amount,
+    preview_fee: Amount,
+    contest_fee: Amount,
     accept_by: u64,
+    preview_by: u64,
     deliver_by: u64,
-    prove_by: u64,
+    claim_by: u64,
     metric: u8,
+    mode: u8,
+    preview_shards: u32,
+    response_time: u32,
+    window: u32,
+    prove_time: u32,
 }
 
 #[derive(Deserialize)]
@@ -105,12 +119,54 @@ struct HashedContext {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct HashedReceipt {
+struct HashedSignatures {
     domain_separator: Hash,
-    ciphertext_hash: Hash,
-    digest: Hash,
     signer_key: Bytes<32>,
+    preview: HashedSignature,
+    receipt: HashedSignature,
+    approval: HashedSignature,
+}
+
+#[derive(Deserialize)]
+struct HashedSignature {
+    content: Hash,
+    digest: Hash,
     signature: Signature,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HashedSeed {
+    block_hash: Hash,
+    seed: Hash,
+}
+
+#[derive(Deserialize)]
+struct HashedDraw {
+    seed: Hash,
+    available: u32,
+    wanted: u32,
+    shards: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+struct HashedClaim {
+    leaves: Vec<HashedLeaf>,
+    node: Hash,
+    root: Hash,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HashedLeaf {
+    index: u32,
+    valid: u32,
+    top1: u32,
+    topk: u32,
+    proof_hash: Hash,
+    hash: Hash,
+    path: Vec<Hash>,
+    sums: Vec<Hash>,
 }
 
 fn hashes() -> Hashes {
@@ -129,6 +185,7 @@ fn model_and_agreement_ids_are_the_contracts() {
         architecture: model.architecture,
         verifier: model.verifier,
         points: points_digest(&points(&model.model_points)),
+        shard_points: model.shard_points,
     };
     assert_eq!(key.points, model.model_points_hash);
     assert_eq!(model_id(&key), model.model_id);
@@ -147,12 +204,21 @@ fn model_and_agreement_ids_are_the_contracts() {
         samples: terms.samples,
         threshold: terms.threshold,
         price: terms.price,
+        buyer_bond: terms.buyer_bond,
         bond: terms.bond,
         penalty: terms.penalty,
+        preview_fee: terms.preview_fee,
+        contest_fee: terms.contest_fee,
         accept_by: terms.accept_by,
+        preview_by: terms.preview_by,
         deliver_by: terms.deliver_by,
-        prove_by: terms.prove_by,
+        claim_by: terms.claim_by,
         metric: [Metric::Top1, Metric::TopK][usize::from(terms.metric)],
+        mode: [Mode::Optimistic, Mode::Eager][usize::from(terms.mode)],
+        preview_shards: terms.preview_shards,
+        response_time: terms.response_time,
+        window: terms.window,
+        prove_time: terms.prove_time,
     };
     assert_eq!(
         agreement_id(vectors.chain_id, vectors.escrow, buyer, nonce, &terms),
@@ -196,23 +262,76 @@ fn trees_and_paths_are_the_contracts() {
 }
 
 #[test]
-fn receipts_are_the_contracts() {
+fn signatures_are_the_contracts() {
     let vectors = hashes();
-    let receipt = vectors.receipt;
+    let signed = vectors.signed;
     let domain = Domain {
         chain_id: vectors.chain_id,
         escrow: vectors.escrow,
     };
-    assert_eq!(domain.separator(), receipt.domain_separator);
-    let digest = domain.receipt_digest(vectors.agreement.id, receipt.ciphertext_hash);
-    assert_eq!(digest, receipt.digest);
-    let key = Key::from_secret(&receipt.signer_key.0).unwrap();
+    assert_eq!(domain.separator(), signed.domain_separator);
+    let key = Key::from_secret(&signed.signer_key.0).unwrap();
     assert_eq!(key.address(), vectors.model.seller);
-    assert_eq!(key.sign(digest).unwrap(), receipt.signature);
-    assert_eq!(
-        recover(digest, &receipt.signature).unwrap(),
-        vectors.model.seller
-    );
+    let id = vectors.agreement.id;
+    for (told, digest) in [
+        (
+            &signed.preview,
+            domain.preview_digest(id, signed.preview.content),
+        ),
+        (
+            &signed.receipt,
+            domain.receipt_digest(id, signed.receipt.content),
+        ),
+        (
+            &signed.approval,
+            domain.approval_digest(id, signed.approval.content),
+        ),
+    ] {
+        assert_eq!(digest, told.digest);
+        assert_eq!(key.sign(digest).unwrap(), told.signature);
+        assert_eq!(recover(digest, &told.signature).unwrap(), key.address());
+    }
+}
+
+#[test]
+fn draws_are_the_contracts() {
+    let vectors = hashes();
+    let seed = draw_seed(vectors.draw.block_hash, vectors.agreement.id);
+    assert_eq!(seed, vectors.draw.seed);
+    assert!(vectors.draws.len() >= 5);
+    for draw in vectors.draws {
+        let drawn = draw_shards(draw.seed, draw.available, draw.wanted);
+        assert_eq!(drawn, Ok(draw.shards));
+    }
+}
+
+#[test]
+fn claims_are_the_contracts() {
+    for claim in hashes().claims {
+        let leaf = |told: &HashedLeaf| ShardClaim {
+            count: ShardCount {
+                index: told.index,
+                valid: told.valid,
+                top1: told.top1,
+                topk: told.topk,
+            },
+            proof: told.proof_hash,
+        };
+        let tree = ClaimTree::new(claim.leaves.iter().map(leaf).collect()).unwrap();
+        assert_eq!((tree.top().hash, tree.root()), (claim.node, claim.root));
+        for told in &claim.leaves {
+            assert_eq!(leaf(told).leaf().hash, told.hash);
+            let path = tree.path(told.index).unwrap();
+            let hashes: Vec<Hash> = path.iter().map(|node| node.hash).collect();
+            let sums: Vec<Hash> = path.iter().map(|node| Bytes(node.sums_word())).collect();
+            assert_eq!((&hashes, &sums), (&told.path, &told.sums));
+            let shards = claim.leaves.len() as u32;
+            assert_eq!(
+                verify_opening(claim.root, shards, &leaf(told), &path),
+                Ok(())
+            );
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -246,12 +365,21 @@ struct StoryTerms {
     samples: u32,
     threshold: u32,
     metric: Metric,
+    mode: Mode,
     price: u128,
+    buyer_bond: u128,
     bond: u128,
     penalty: u128,
+    preview_fee: u128,
+    contest_fee: u128,
     accept_by: u64,
+    preview_by: u64,
     deliver_by: u64,
-    prove_by: u64,
+    claim_by: u64,
+    preview_shards: u32,
+    response_time: u32,
+    window: u32,
+    prove_time: u32,
 }
 
 #[derive(Deserialize)]
@@ -275,6 +403,8 @@ struct StoryArgs {
     top1: u32,
     topk: u32,
     accepted: bool,
+    counts: Vec<[u32; 2]>,
+    rejected: Vec<u32>,
 }
 
 #[derive(Deserialize)]
@@ -290,6 +420,9 @@ struct Money {
 }
 
 fn party(name: &str) -> Address {
+    if name == "nobody" {
+        return NOBODY;
+    }
     let number = ["buyer", "seller", "stranger"]
         .iter()
         .position(|who| *who == name)
@@ -326,18 +459,28 @@ impl Stage {
             samples: t.samples,
             threshold: t.threshold,
             price: Amount(t.price),
+            buyer_bond: Amount(t.buyer_bond),
             bond: Amount(t.bond),
             penalty: Amount(t.penalty),
+            preview_fee: Amount(t.preview_fee),
+            contest_fee: Amount(t.contest_fee),
             accept_by: t.accept_by,
+            preview_by: t.preview_by,
             deliver_by: t.deliver_by,
-            prove_by: t.prove_by,
+            claim_by: t.claim_by,
             metric: t.metric,
+            mode: t.mode,
+            preview_shards: t.preview_shards,
+            response_time: t.response_time,
+            window: t.window,
+            prove_time: t.prove_time,
         };
         let model = story.model.registered.then_some(ModelFacts {
             seller: party("seller"),
             registered_block: story.model.registered_block,
             retires_at: story.model.retires_at,
             points: Hash::ZERO,
+            shard_points: 1,
         });
         Self {
             tree,
@@ -351,6 +494,8 @@ impl Stage {
     fn action(&self, event: &str, args: &StoryArgs) -> Action {
         let value = Amount(args.value);
         let ciphertext = keccak(b"ciphertext");
+        let signer = Some(args.signer.as_str()).filter(|signer| !signer.is_empty());
+        let signer = signer.map(party);
         match event {
             "open" => Action::Open {
                 terms: self.terms.clone(),
@@ -360,31 +505,97 @@ impl Stage {
             },
             "cancel" => Action::Cancel,
             "accept" => Action::Accept { value },
+            "draw" => {
+                let seed = keccak(b"seed");
+                Action::Draw { seed }
+            }
+            "send" => Action::Send,
+            "proceed" => Action::Proceed { signer },
+            "acknowledge" => Action::Acknowledge { ciphertext, signer },
             "decline" => Action::Decline,
-            "acknowledge" => Action::Acknowledge { ciphertext },
-            "acknowledgeBySignature" => Action::AcknowledgeBySignature {
-                ciphertext,
-                signer: Some(party(&args.signer)),
+            "deny" => Action::Deny,
+            "claim" => {
+                let sums = self.claim(args).0;
+                Action::Claim {
+                    node: self.claim(args).1,
+                    top1: sums[0],
+                    topk: sums[1],
+                }
+            }
+            "approve" => Action::Approve { signer },
+            "contest" => Action::Contest {
+                index: args.index,
+                value,
             },
-            "slash" => Action::Slash,
-            "proveShard" => Action::ProveShard {
-                shard: ShardCount {
+            "answer" => {
+                let leaves = self.leaves(args);
+                let leaf = leaves.get(args.index as usize).copied();
+                let tree = ClaimTree::new(leaves).unwrap();
+                let index = args.index;
+                let count = leaf.map_or(
+                    ShardCount {
+                        index,
+                        valid: 0,
+                        top1: 0,
+                        topk: 0,
+                    },
+                    |leaf| leaf.count,
+                );
+                Action::Answer {
+                    shard: self.facts(count, !args.rejected.contains(&index)),
+                    proof: leaf.map_or(Hash::ZERO, |leaf| leaf.proof),
+                    path: tree.path(index).unwrap_or_default(),
+                }
+            }
+            "proveShard" => {
+                let count = ShardCount {
                     index: args.index,
                     valid: args.valid,
                     top1: args.top1,
                     topk: args.topk,
-                },
-                registered_points: Hash::ZERO,
-                model_points: Hash::ZERO,
-                shard_points: points_digest(&shard_points(args.index)),
-                path: self.tree.path(args.index).unwrap_or_default(),
-                verdict: if args.accepted {
-                    Verdict::Accepted
-                } else {
-                    Verdict::Rejected
-                },
-            },
+                };
+                Action::ProveShard(self.facts(count, args.accepted))
+            }
+            "expire" => Action::Expire,
             other => panic!("unknown event {other}"),
+        }
+    }
+
+    /// Every shard with the counts of a claim; the proofs differ where the verifier rejects them.
+    fn leaves(&self, args: &StoryArgs) -> Vec<ShardClaim> {
+        let leaf = |((index, [top1, topk]), shard): ((u32, &[u32; 2]), &ShardLeaf)| ShardClaim {
+            count: ShardCount {
+                index,
+                valid: shard.valid,
+                top1: *top1,
+                topk: *topk,
+            },
+            proof: keccak(&[u8::from(args.rejected.contains(&index))]),
+        };
+        let counts = (0..).zip(&args.counts);
+        counts.zip(self.tree.leaves()).map(leaf).collect()
+    }
+
+    /// Totals, and the top node of the tree.
+    fn claim(&self, args: &StoryArgs) -> ([u32; 2], Hash) {
+        let top = ClaimTree::new(self.leaves(args)).unwrap().top();
+        ([top.sums.top1 as u32, top.sums.topk as u32], top.hash)
+    }
+
+    fn facts(&self, shard: ShardCount, accepted: bool) -> ShardFacts {
+        ShardFacts {
+            shard,
+            registered_points: Hash::ZERO,
+            model_points: Hash::ZERO,
+            registered_length: 1,
+            length: 1,
+            shard_points: points_digest(&shard_points(shard.index)),
+            path: self.tree.path(shard.index).unwrap_or_default(),
+            verdict: if accepted {
+                Verdict::Accepted
+            } else {
+                Verdict::Rejected
+            },
         }
     }
 
@@ -421,9 +632,9 @@ impl Stage {
 
 #[test]
 fn stories_end_the_same_way_as_in_the_contract() {
-    let stories: Stories = serde_json::from_str(AGREEMENT).unwrap();
+    let stories: Stories = serde_json::from_str(STORIES).unwrap();
     assert_eq!(stories.notice_period, NOTICE_PERIOD);
-    assert!(stories.scenarios.len() >= 40);
+    assert!(stories.scenarios.len() >= 60);
     for story in stories.scenarios {
         let mut stage = Stage::new(&story);
         for (number, told) in story.steps.iter().enumerate() {
@@ -483,7 +694,7 @@ fn rules_are_named_after_the_contracts_errors() {
         |line: &&str| line.starts_with("    ") && line[4..].starts_with(char::is_uppercase);
     let name = |line: &str| line.trim().split([' ', ',']).next().unwrap().to_owned();
     let variants: Vec<String> = body.lines().filter(is_variant).map(name).collect();
-    assert!(variants.len() >= 28, "{variants:?}");
+    assert!(variants.len() >= 38, "{variants:?}");
     for variant in variants {
         let ours_alone = ["AgreementExists", "AmountOverflow"].contains(&variant.as_str());
         assert_eq!(errors.contains(&variant.as_str()), !ours_alone, "{variant}");

@@ -68,6 +68,7 @@ impl Stage {
         }
         let folder = tempfile::tempdir()?;
         let anvil = Anvil::start(&program).await?;
+        anvil.tick();
         let zknode = zknode();
         let role = |name| Role::new(name, &zknode, folder.path(), Progress::new());
         let (seller, seller_account) = role("seller").await?;
@@ -116,6 +117,7 @@ impl Stage {
         let listen = self.listen.to_string();
         let arguments = ["seller", "serve", "--listen", &listen];
         let policy = ["--time-per-shard", "1s", "--price-per-sample", "1"];
+        let policy = policy.into_iter().chain(["--shortest-answer", "10s"]);
         let arguments = arguments.into_iter().chain(policy);
         let arguments = arguments.chain(more.iter().copied());
         let mut serving = self.seller.start(arguments)?;
@@ -171,6 +173,32 @@ impl Stage {
         Ok(())
     }
 
+    /// Makes blocks, all at once.
+    pub async fn blocks(&self, count: u64) -> anyhow::Result<()> {
+        self.anvil.call("anvil_mine", json!([count])).await?;
+        Ok(())
+    }
+
+    /// Throws the newest blocks away, with what was in them, and makes as many empty ones.
+    pub async fn reorganize(&self, depth: u64) -> anyhow::Result<()> {
+        self.anvil.call("anvil_reorg", json!([depth, []])).await?;
+        Ok(())
+    }
+
+    /// Somebody else with an account, who knows the contracts.
+    pub async fn stranger(&self) -> anyhow::Result<Role> {
+        let name = "stranger";
+        let program = zknode();
+        let new = Role::new(name, &program, self.folder.path(), Progress::new());
+        let (stranger, account) = new.await?;
+        self.anvil.fund(account, FUNDS).await?;
+        std::fs::copy(
+            self.buyer.home().join("chain.json"),
+            stranger.home().join("chain.json"),
+        )?;
+        Ok(stranger)
+    }
+
     /// Transactions an account ever made.
     pub async fn transactions(&self, account: Address) -> anyhow::Result<u64> {
         let count = self
@@ -181,6 +209,7 @@ impl Stage {
 
     /// Lets every transaction wait until [`Stage::mine`].
     pub async fn hold_back(&self) -> anyhow::Result<()> {
+        self.anvil.stand_still();
         self.anvil.call("evm_setAutomine", json!([false])).await?;
         Ok(())
     }
@@ -199,7 +228,10 @@ impl Stage {
     /// Puts what waits into a block, and what comes later at once.
     pub async fn mine(&self) -> anyhow::Result<()> {
         self.anvil.call("evm_mine", json!([])).await?;
+        // And the block that draws a preview, should that have been an acceptance.
+        self.blocks(2).await?;
         self.anvil.call("evm_setAutomine", json!([true])).await?;
+        self.anvil.tick();
         Ok(())
     }
 

@@ -25,6 +25,22 @@ async fn the_exact_count_decides() -> anyhow::Result<()> {
     );
     // Price and bond.
     assert_eq!(until(&mut serving, over).await?, 1_002_000);
+    assert_eq!(outcome["proven"], 0, "{answer}");
+
+    // Every shard on the chain: the same count, without a claim.
+    let arguments = stage.challenge(&url, 13, 9, &["--threshold", "9", "--eager"])?;
+    let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;
+    assert_eq!(verdict, Answer::Yes);
+    assert_eq!(answer["outcome"]["proven"], 2, "{answer}");
+    assert_eq!(until(&mut serving, over).await?, 1_002_000);
+
+    // One contested shard: its proof on the chain earns the fee.
+    let contest = ["--threshold", "9", "--contest", "1", "--contest-fee", "500"];
+    let arguments = stage.challenge(&url, 13, 9, &contest)?;
+    let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;
+    assert_eq!(verdict, Answer::Yes);
+    assert_eq!(answer["outcome"]["proven"], 1, "{answer}");
+    assert_eq!(until(&mut serving, over).await?, 1_002_500);
 
     let arguments = stage.challenge(&url, 14, 9, &["--threshold", "10"])?;
     let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;

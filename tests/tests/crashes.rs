@@ -12,10 +12,10 @@ use zknode_tests::stage::{over, until, Stage};
 
 /// Nine of 13 samples are right, in two shards.
 const WISH: [&str; 2] = ["--threshold", "9"];
-/// Two contracts, the verifier, the model; then accept, acknowledge, two proofs, withdraw.
-const SELLER_TRANSACTIONS: u64 = 4 + 5;
-/// Opens, and finds nothing to withdraw.
-const BUYER_TRANSACTIONS: u64 = 1;
+/// Two contracts, the verifier, the model; then accept, draw, proceed, acknowledge, claim, withdraw.
+const SELLER_TRANSACTIONS: u64 = 4 + 6;
+/// Opens, approves, and finds nothing to withdraw.
+const BUYER_TRANSACTIONS: u64 = 2;
 
 async fn ends_right(stage: &Stage, answer: &Value, verdict: Answer) -> anyhow::Result<()> {
     assert_eq!(verdict, Answer::Yes);
@@ -47,8 +47,9 @@ async fn a_seller_killed_after_everything_it_tells() -> anyhow::Result<()> {
         serving.stop().await?;
         (serving, _) = stage.serve().await?;
     }
-    // Offered, accepted, delivered, acknowledged, two proofs, both proven, over: each was told at most once more.
-    assert!(told.len() >= 7, "{told:?}");
+    // Offered, accepted, drawn, preview, proceeded, delivered, acknowledged, two proofs, claimed, over: each was told at most
+    // once more.
+    assert!(told.len() >= 10, "{told:?}");
     let answer: Value = challenge.next().await?;
     ends_right(&stage, &answer, Answer::Yes).await
 }
@@ -78,8 +79,8 @@ async fn a_seller_killed_while_its_transactions_wait() -> anyhow::Result<()> {
     let (mut serving, url) = stage.serve().await?;
     let mut challenge = stage.buyer.start(stage.challenge(&url, 13, 9, &WISH)?)?;
     challenge.until_it_says("open, 13 samples").await?;
-    // Accept, acknowledge, the two proofs.
-    for _ in 0..4 {
+    // Accept, draw, proceed, acknowledge, claim.
+    for _ in 0..5 {
         stage.hold_back().await?;
         stage.until_pending().await?;
         serving.stop().await?;
@@ -128,7 +129,7 @@ async fn a_stored_proof_that_does_not_fit_is_made_anew() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_buyer_killed_while_it_opens_and_while_it_delivers() -> anyhow::Result<()> {
+async fn a_buyer_killed_while_it_opens_delivers_and_approves() -> anyhow::Result<()> {
     let Some(stage) = Stage::new().await? else {
         return Ok(());
     };
@@ -145,6 +146,16 @@ async fn a_buyer_killed_while_it_opens_and_while_it_delivers() -> anyhow::Result
     })
     .await?;
     resume.stop().await?;
+    until(&mut serving, |event| {
+        matches!(event, Event::Claimed { .. }).then_some(())
+    })
+    .await?;
+    // Killed once more while its approval waits.
+    stage.hold_back().await?;
+    let resume = stage.start_resume()?;
+    stage.until_pending().await?;
+    resume.stop().await?;
+    stage.mine().await?;
     assert_eq!(until(&mut serving, over).await?, 1_002_000);
 
     let (answer, verdict) = stage.resume().await?;

@@ -33,3 +33,22 @@ contract WritingVerifier {
         return abi.encode(1);
     }
 }
+
+/// @title Burns whatever gas it gets, as a precompile does that is called with a point off the curve.
+contract BurningVerifier {
+    fallback() external {
+        assembly {
+            invalid()
+        }
+    }
+}
+
+/// @title Answers with more than anybody wants to copy.
+contract LongAnswer {
+    fallback() external {
+        assembly {
+            mstore(0, 1)
+            return(0, 100000)
+        }
+    }
+}

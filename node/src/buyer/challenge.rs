@@ -4,36 +4,29 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{ensure, Context};
-use rand::{rngs::StdRng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use zknode_protocol::{
-    agreement::{State, Terms},
-    chain::{AgreementSummary, Call, Chain, ChainError, ChainEvent},
-    digest::keccak,
-    message::{DeliveryManifest, Domain, Offer, Receipt, Version},
-    value::{AgreementId, Amount, Hash},
+    agreement::{Mode, State, Terms},
+    chain::{key::Key, AgreementSummary, Call, Chain, ChainError, ChainEvent},
+    message::{Domain, Offer, Receipt, Version},
+    value::{AgreementId, Amount, Hash, Signature},
 };
 
-use super::{CheckedModel, Client};
+use super::{case::Case, CheckedModel, Client};
 use crate::{
-    card::{write_delivery, ModelCard},
-    delivery,
-    home::{read_file, write_file, Home},
+    card::ModelCard,
+    home::Home,
     output::explain,
     progress::Progress,
     store::{Store, Table},
     testset::CommittedSet,
-    wallet::{overdue, Wallet},
+    wallet::Wallet,
 };
 
 /// Pause between two looks.
 const POLL: Duration = Duration::from_millis(500);
 /// Longest pause after errors that follow each other.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Seconds of block time after which the buyer brings the seller's receipt to the chain itself.
-const RECEIPT_PATIENCE: u64 = 60;
-/// Longest sealed test set that is read back.
-const MAX_SEALED: u64 = 1 << 32;
 
 /// What the buyer remembers of an agreement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,10 +43,18 @@ pub struct Challenge {
     pub agreement: Option<AgreementId>,
     /// The escrow nonce it was opened with.
     pub nonce: Option<u64>,
+    /// Whose draw the sealed preview is about, and where it lies in the home.
+    pub preview: Option<SealedPreview>,
+    /// The seller's word that it has the preview.
+    pub preview_receipt: Option<Receipt>,
     /// The sealed test set, which lies in the home under its hash.
     pub sealed: Option<(Hash, u64)>,
     /// The seller's word that it has the test set.
     pub receipt: Option<Receipt>,
+    /// Shards whose proof is wanted on chain, whatever the seller hands over.
+    pub contest: Vec<u32>,
+    /// The claim that is approved, and the signature that says so.
+    pub approval: Option<(Hash, Signature)>,
     /// How it ended.
     pub outcome: Option<Outcome>,
     /// Why it never began.
@@ -61,7 +62,19 @@ pub struct Challenge {
 }
 
 /// Format of [`Challenge`].
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+
+/// A preview, sealed once: sent again, it is the same ciphertext.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedPreview {
+    /// The draw.
+    pub seed: Hash,
+    /// Of the ciphertext.
+    pub hash: Hash,
+    /// Its length.
+    pub bytes: u64,
+}
 
 /// How an agreement ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,10 +82,12 @@ const VERSION: u16 = 1;
 pub struct Outcome {
     /// A state that absorbs.
     pub state: State,
-    /// Correct answers proven.
+    /// Correct answers, claimed or proven.
     pub correct: u64,
-    /// Samples proven.
+    /// Samples they were counted on.
     pub valid: u64,
+    /// Shards proven on chain.
+    pub proven: u32,
     /// Whether the threshold was reached.
     pub passed: bool,
     /// What the buyer got back.
@@ -81,7 +96,7 @@ pub struct Outcome {
 
 impl Challenge {
     /// An agreement about to be opened.
-    pub fn new(seller: &Client, model: &CheckedModel, terms: Terms) -> Self {
+    pub fn new(seller: &Client, model: &CheckedModel, terms: Terms, contest: Vec<u32>) -> Self {
         Self {
             version: VERSION,
             seller: seller.url().to_owned(),
@@ -89,8 +104,12 @@ impl Challenge {
             terms,
             agreement: None,
             nonce: None,
+            preview: None,
+            preview_receipt: None,
             sealed: None,
             receipt: None,
+            contest,
+            approval: None,
             outcome: None,
             not_opened: None,
         }
@@ -105,6 +124,8 @@ pub struct Buyer<C> {
     pub store: Arc<Store>,
     /// Its transactions.
     pub wallet: Wallet<C>,
+    /// Signs approvals.
+    pub key: Key,
     /// What people see.
     pub progress: Progress,
 }
@@ -173,33 +194,50 @@ impl<C: Chain> Buyer<C> {
             self.open(root, &challenge).await?;
             return Ok(None);
         };
-        let now = chain.head().await?.time;
+        let head = chain.head().await?;
         if agreement.state.is_terminal() {
             return match self.wallet.ended(id).await? {
                 Some(ended) => Ok(Some(self.close(root, id, &ended).await?)),
                 None => Ok(None),
             };
         }
-        if let Some(call) = overdue(id, agreement.state, &agreement.terms, now) {
+        if agreement.is_overdue(head.time, head.number.saturating_add(1)) {
             self.progress.say(format!(
-                "agreement {id}: the deadline passed while {:?}; taking the money back",
+                "agreement {id}: the deadline passed while {:?}; ending it",
                 agreement.state
             ));
             self.wallet
-                .execute(&format!("overdue {id} {:?}", agreement.state), &call)
+                .execute(
+                    &format!("overdue {id} {:?} {}", agreement.state, agreement.deadline),
+                    &Call::Expire(id),
+                )
                 .await?;
             return Ok(None);
         }
+        let case = Case {
+            buyer: self,
+            root,
+            id,
+            challenge: &challenge,
+            model,
+            agreement: &agreement,
+            now: head.time,
+        };
         match agreement.state {
             State::Open => self.offer(id, &challenge).await?,
-            State::Accepted => self.deliver(root, id, &challenge, model, now).await?,
+            State::Accepted => case.draw(head.number).await?,
+            State::Drawn | State::PreviewSent => case.preview().await?,
+            State::Previewed | State::RestSent => case.deliver().await?,
+            State::Claimed => case.judge().await?,
             _ => {}
         }
         Ok(None)
     }
 
     async fn open(&self, root: Hash, challenge: &Challenge) -> anyhow::Result<()> {
-        let (token, price) = (challenge.terms.token, challenge.terms.price);
+        let token = challenge.terms.token;
+        let price = challenge.terms.deposit();
+        let price = price.context("price and buyer's bond add up past 2^128")?;
         let call = Call::Open(challenge.terms.clone());
         let purpose = format!("open {root}");
         let sent = async {
@@ -250,90 +288,6 @@ impl<C: Chain> Buyer<C> {
         Ok(())
     }
 
-    async fn deliver(
-        &self,
-        root: Hash,
-        id: AgreementId,
-        challenge: &Challenge,
-        model: &CheckedModel,
-        now: u64,
-    ) -> anyhow::Result<()> {
-        let client = Client::new(&challenge.seller)?;
-        let set: CommittedSet = self
-            .store
-            .get(Table::Datasets, &root.to_string())?
-            .with_context(|| format!("the test set {root} is not in the store"))?;
-        let sealed = match challenge.sealed {
-            Some((hash, length)) => read_file(&self.home.delivery(&hash.to_string()), length)?,
-            None => self.seal(root, challenge, &set, model)?,
-        };
-        let status = match client.status(id).await {
-            Ok(status) if status.delivered || status.refused.is_some() => status,
-            _ => {
-                let manifest = DeliveryManifest {
-                    version: Version,
-                    agreement: id,
-                    ciphertext_hash: keccak(&sealed),
-                    ciphertext_bytes: sealed.len() as u64,
-                    shards: set.manifest(),
-                };
-                client
-                    .deliver(id, write_delivery(&manifest, &sealed)?)
-                    .await?
-            }
-        };
-        let Some(receipt) = status.receipt else {
-            return Ok(());
-        };
-        if challenge.receipt.is_none() {
-            receipt.check(challenge.card.seller.seller)?;
-            ensure!(
-                receipt.agreement == id && receipt.domain == self.domain(),
-                "the seller's receipt is about agreement {}",
-                receipt.agreement
-            );
-            self.change(root, |challenge| challenge.receipt = Some(receipt.clone()))?;
-        }
-        // The seller acknowledges by itself; one that only signs is helped along, well before the deadline.
-        if now.saturating_add(RECEIPT_PATIENCE) > challenge.terms.deliver_by {
-            let call = Call::AcknowledgeBySignature {
-                id,
-                ciphertext: receipt.ciphertext_hash,
-                signature: receipt.signature,
-            };
-            self.wallet.execute(&format!("receipt {id}"), &call).await?;
-        }
-        Ok(())
-    }
-
-    /// Seals the test set once: sent again, it is the same ciphertext.
-    fn seal(
-        &self,
-        root: Hash,
-        challenge: &Challenge,
-        set: &CommittedSet,
-        model: &CheckedModel,
-    ) -> anyhow::Result<Vec<u8>> {
-        let key = challenge.card.seller.reading_key;
-        let sealed = tokio::task::block_in_place(|| {
-            let openings = set.openings(&model.layout, &model.srs)?;
-            let sealed = delivery::seal(&openings, &key.0, &mut StdRng::from_entropy())?;
-            Ok::<_, anyhow::Error>(sealed)
-        })?;
-        ensure!(
-            sealed.len() as u64 <= MAX_SEALED,
-            "the sealed test set has {} bytes, expected at most {MAX_SEALED}",
-            sealed.len()
-        );
-        let hash = keccak(&sealed);
-        write_file(&self.home.delivery(&hash.to_string()), |file| {
-            std::io::Write::write_all(file, &sealed)
-        })?;
-        let length = sealed.len() as u64;
-        self.change(root, |challenge| challenge.sealed = Some((hash, length)))?;
-        Ok(sealed)
-    }
-
     async fn close(
         &self,
         root: Hash,
@@ -345,7 +299,11 @@ impl<C: Chain> Buyer<C> {
         let outcome = Outcome {
             state: agreement.state,
             correct: agreement.correct,
-            valid: agreement.valid,
+            valid: match agreement.terms.mode {
+                Mode::Eager => agreement.valid,
+                Mode::Optimistic => agreement.terms.samples.into(),
+            },
+            proven: agreement.proven,
             passed: agreement.state == State::Settled && agreement.passed(),
             withdrawn,
         };
@@ -353,7 +311,7 @@ impl<C: Chain> Buyer<C> {
         Ok(outcome)
     }
 
-    fn domain(&self) -> Domain {
+    pub(super) fn domain(&self) -> Domain {
         let chain = self.wallet.chain();
         Domain {
             chain_id: chain.chain_id(),
@@ -366,7 +324,11 @@ impl<C: Chain> Buyer<C> {
         found.with_context(|| format!("no challenge with root {root} is stored"))
     }
 
-    fn change(&self, root: Hash, change: impl FnOnce(&mut Challenge)) -> anyhow::Result<()> {
+    pub(super) fn change(
+        &self,
+        root: Hash,
+        change: impl FnOnce(&mut Challenge),
+    ) -> anyhow::Result<()> {
         self.store.update(
             Table::Challenges,
             &root.to_string(),

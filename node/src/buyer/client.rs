@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zknode_protocol::{message::Offer, value::AgreementId};
 
-use crate::card::{DealStatus, ErrorBody, ModelCard};
+use crate::card::{DealStatus, ErrorBody, ModelCard, ShardEvidence};
 
 /// Longest wait for an answer; deliveries may take longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -79,6 +79,23 @@ impl Client {
         let path = self.path(&format!("agreements/{id}/delivery"));
         let request = self.http.put(path).timeout(DELIVERY_TIMEOUT).body(body);
         self.answer(request).await
+    }
+
+    /// Sends the sealed drawn shards.
+    pub async fn preview(&self, id: AgreementId, body: Vec<u8>) -> Result<DealStatus, ClientError> {
+        let path = self.path(&format!("agreements/{id}/preview"));
+        let request = self.http.put(path).timeout(DELIVERY_TIMEOUT).body(body);
+        self.answer(request).await
+    }
+
+    /// Asks for a shard's proof and its place in the claim.
+    pub async fn evidence(
+        &self,
+        id: AgreementId,
+        index: u32,
+    ) -> Result<ShardEvidence, ClientError> {
+        let path = self.path(&format!("agreements/{id}/shards/{index}"));
+        self.answer(self.http.get(path)).await
     }
 
     /// Asks where an agreement stands.

@@ -1,11 +1,13 @@
 //! The buyer's side: checks a seller's model, commits to a test set, opens an agreement and sees it through.
 
+mod case;
 mod client;
+mod evidence;
 mod offer;
 mod terms;
 
 pub mod challenge;
 
-pub use client::Client;
+pub use client::{Client, ClientError};
 pub use offer::{check, reopen, CheckedModel};
 pub use terms::{Deadlines, Threshold, Wish};

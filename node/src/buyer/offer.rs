@@ -1,9 +1,12 @@
 //! Is the model on offer what the registry says, and will the chain judge its proofs rightly?
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::{ensure, Context};
-use zknode_circuit::{layout::Layout, srs::Srs};
+use zknode_circuit::{layout::Layout, srs::Srs, verify::Verifier};
 use zknode_protocol::{chain::Chain, digest::points_digest, message::Domain, value::Bytes};
 
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
     home::Home,
     progress::Progress,
     setup,
+    testset::SHARD_POINTS,
     verifier_code::{compile, compiler},
 };
 
@@ -22,6 +26,21 @@ pub struct CheckedModel {
     pub layout: Arc<Layout>,
     /// The same.
     pub srs: Arc<Srs>,
+    verifier: OnceLock<Arc<Verifier>>,
+}
+
+impl CheckedModel {
+    /// What judges proofs; made anew where the model was checked before a restart.
+    pub fn verifier(&self, progress: &Progress) -> anyhow::Result<Arc<Verifier>> {
+        if let Some(verifier) = self.verifier.get() {
+            return Ok(verifier.clone());
+        }
+        let made = tokio::task::block_in_place(|| {
+            setup::keys(self.srs.clone(), self.layout.clone(), progress)
+        })?;
+        let made = Arc::new(made.verifier().clone());
+        Ok(self.verifier.get_or_init(|| made).clone())
+    }
 }
 
 /// A model that was checked before the agreement was opened. What the seller did since, such as retiring it, changes
@@ -34,7 +53,12 @@ pub fn reopen(
 ) -> anyhow::Result<CheckedModel> {
     let layout = setup::layout(&card.architecture, &card.layout)?;
     let srs = setup::reference_string(home, card.layout.k, Some(chain_id), progress)?;
-    Ok(CheckedModel { card, layout, srs })
+    Ok(CheckedModel {
+        card,
+        layout,
+        srs,
+        verifier: OnceLock::new(),
+    })
 }
 
 /// Checks a card: the seller's signature, the registry's entry, the model commitment, and, by making the keys and
@@ -80,6 +104,11 @@ pub async fn check<C: Chain>(
         "the card's model commitment has digest {points}, the registry says {}",
         registered.points
     );
+    ensure!(
+        registered.shard_points == SHARD_POINTS,
+        "the registry says that a shard is committed to by {} points, here it is {SHARD_POINTS}",
+        registered.shard_points
+    );
     let layout = setup::layout(&card.architecture, &card.layout)?;
     // The registry takes any number of points; the verifier would read another one across its arguments.
     let columns = layout.weights().columns();
@@ -92,15 +121,16 @@ pub async fn check<C: Chain>(
     let compiler = compiler(compiler_path)?;
     let (progress, layout, srs) = (*progress, layout, srs);
     let (keys_srs, keys_layout) = (srs.clone(), layout.clone());
-    let (digest, code) = tokio::task::spawn_blocking(move || {
+    let (verifier, code) = tokio::task::spawn_blocking(move || {
         let prover = setup::keys(keys_srs, keys_layout, &progress)?;
         let verifier = prover.verifier();
         let bar = progress.wait("compiling the verifier contract");
         let code = compile(verifier, &compiler)?;
         bar.done();
-        Ok::<_, anyhow::Error>((Bytes(verifier.digest()), code))
+        Ok::<_, anyhow::Error>((verifier.clone(), code))
     })
     .await??;
+    let digest = Bytes(verifier.digest());
     ensure!(
         digest == registered.architecture,
         "the architecture on the card has the verifying key {digest}, the registry says {}: \
@@ -120,5 +150,10 @@ pub async fn check<C: Chain>(
         "there is other code at the verifier's address {} than at registration",
         registered.verifier
     );
-    Ok(CheckedModel { card, layout, srs })
+    Ok(CheckedModel {
+        card,
+        layout,
+        srs,
+        verifier: OnceLock::from(Arc::new(verifier)),
+    })
 }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use anyhow::{bail, ensure, Context};
 use zknode_protocol::{
-    agreement::{Metric, Terms},
+    agreement::{Metric, Mode, Terms},
     value::{Address, Amount, Hash, ModelId},
 };
 
@@ -70,10 +70,18 @@ impl FromStr for Threshold {
 pub struct Deadlines {
     /// For the seller to accept.
     pub accept: Duration,
+    /// For the drawn shards to arrive.
+    pub preview: Duration,
+    /// For the seller to answer on chain what is said to be sent.
+    pub respond: Duration,
     /// For the test set to arrive.
     pub deliver: Duration,
-    /// For the last proof.
+    /// For the claim; in eager mode, for the last proof.
     pub prove: Duration,
+    /// For the buyer to look at the claim.
+    pub window: Duration,
+    /// For the seller to bring a contested proof.
+    pub answer: Duration,
 }
 
 /// What the buyer wishes, but for the test set.
@@ -85,8 +93,18 @@ pub struct Wish {
     pub metric: Metric,
     /// What price and bond are in: zero for ether, else an ERC-20 token, in its least unit.
     pub token: Address,
+    /// How the count comes to the chain.
+    pub mode: Mode,
+    /// Shards the seller sees before it goes on.
+    pub preview_shards: u32,
     /// What the buyer pays.
     pub price: Amount,
+    /// What the buyer loses when it does not deliver.
+    pub buyer_bond: Amount,
+    /// What the seller loses of its bond when it goes away after the draw.
+    pub preview_fee: Amount,
+    /// What a contested proof earns the seller.
+    pub contest_fee: Amount,
     /// What the seller puts at stake.
     pub bond: Amount,
     /// What the seller loses when it falls short.
@@ -117,9 +135,16 @@ impl Wish {
             self.penalty
         );
         let later = |time: u64, step: Duration| time.saturating_add(step.as_secs().max(1));
+        let seconds = |time: Duration| {
+            u32::try_from(time.as_secs()).with_context(|| format!("{time:?} is too long"))
+        };
+        let respond = self.deadlines.respond;
         let accept_by = later(now, self.deadlines.accept);
-        let deliver_by = later(accept_by, self.deadlines.deliver);
-        let prove_by = later(deliver_by, self.deadlines.prove);
+        let preview_by = later(accept_by, self.deadlines.preview);
+        let answered = preview_by.saturating_add(respond.as_secs());
+        let deliver_by = later(answered, self.deadlines.deliver);
+        let answered = deliver_by.saturating_add(respond.as_secs());
+        let claim_by = later(answered, self.deadlines.prove);
         Ok(Terms {
             model,
             dataset_root: root,
@@ -128,12 +153,21 @@ impl Wish {
             samples,
             threshold,
             price: self.price,
+            buyer_bond: self.buyer_bond,
             bond: self.bond,
             penalty: self.penalty,
+            preview_fee: self.preview_fee,
+            contest_fee: self.contest_fee,
             accept_by,
+            preview_by,
             deliver_by,
-            prove_by,
+            claim_by,
             metric: self.metric,
+            mode: self.mode,
+            preview_shards: self.preview_shards.min(shards),
+            response_time: seconds(respond)?,
+            window: seconds(self.deadlines.window)?,
+            prove_time: seconds(self.deadlines.answer)?,
         })
     }
 }

@@ -8,7 +8,7 @@ use rand::rngs::OsRng;
 use serde_json::json;
 use tokio::task::JoinSet;
 use zknode_protocol::{
-    agreement::Metric,
+    agreement::{Metric, Mode},
     chain::Chain,
     value::{Address, Amount, Hash},
 };
@@ -60,6 +60,24 @@ pub struct ChallengeArgs {
     /// What the seller is paid.
     #[arg(long, value_parser = value::amount)]
     price: Amount,
+    /// What the buyer loses when it does not deliver.
+    #[arg(long, default_value = "0", value_parser = value::amount)]
+    buyer_bond: Amount,
+    /// What the seller loses of its bond when it goes away after the draw.
+    #[arg(long, default_value = "0", value_parser = value::amount)]
+    preview_fee: Amount,
+    /// What a contested proof earns the seller, paid by the buyer.
+    #[arg(long, default_value = "0", value_parser = value::amount)]
+    contest_fee: Amount,
+    /// Have every shard proven on chain, instead of a claim that is approved or contested.
+    #[arg(long)]
+    eager: bool,
+    /// Shards the seller sees before it goes on, drawn at random.
+    #[arg(long, default_value_t = 1)]
+    preview_shards: u32,
+    /// Ask for this shard's proof on chain, whatever the seller hands over; may be repeated.
+    #[arg(long, value_name = "SHARD")]
+    contest: Vec<u32>,
     /// What the seller puts at stake.
     #[arg(long, value_parser = value::amount)]
     bond: Amount,
@@ -69,10 +87,22 @@ pub struct ChallengeArgs {
     /// Time for the seller to accept.
     #[arg(long, default_value = "10m", value_parser = value::duration)]
     accept_within: std::time::Duration,
+    /// Time for the drawn shards to arrive, from then on.
+    #[arg(long, default_value = "20m", value_parser = value::duration)]
+    preview_within: std::time::Duration,
+    /// Time for the seller to answer on chain what is said to be sent.
+    #[arg(long, default_value = "20m", value_parser = value::duration)]
+    respond_within: std::time::Duration,
     /// Time for the test set to arrive, from then on.
     #[arg(long, default_value = "30m", value_parser = value::duration)]
     deliver_within: std::time::Duration,
-    /// Time for the last proof, from then on.
+    /// Time to look at the claim.
+    #[arg(long, default_value = "1d", value_parser = value::duration)]
+    window: std::time::Duration,
+    /// Time for the seller to bring a contested proof.
+    #[arg(long, default_value = "6h", value_parser = value::duration)]
+    answer_within: std::time::Duration,
+    /// Time for all proofs, from then on.
     #[arg(long, default_value = "1d", value_parser = value::duration)]
     prove_within: std::time::Duration,
     /// The model it must be [default: whatever the seller offers].
@@ -163,19 +193,35 @@ impl ChallengeArgs {
                 MetricArg::Topk => Metric::TopK,
             },
             token: self.token.unwrap_or(Address::ZERO),
+            mode: if self.eager {
+                Mode::Eager
+            } else {
+                Mode::Optimistic
+            },
+            preview_shards: self.preview_shards,
             price: self.price,
+            buyer_bond: self.buyer_bond,
+            preview_fee: self.preview_fee,
+            contest_fee: self.contest_fee,
             bond: self.bond,
             penalty: self.penalty,
             deadlines: Deadlines {
                 accept: self.accept_within,
+                preview: self.preview_within,
+                respond: self.respond_within,
                 deliver: self.deliver_within,
                 prove: self.prove_within,
+                window: self.window,
+                answer: self.answer_within,
             },
         };
         let now = buyer.wallet.chain().head().await?.time;
         let shards = set.shards.len() as u32;
         let terms = wish.terms(model.card.model, set.root, shards, set.samples(), now)?;
-        let challenge = Challenge::new(&client, &model, terms);
+        if let Some(index) = self.contest.iter().find(|index| **index >= shards) {
+            bail!("there is no shard {index} to contest, there are {shards}");
+        }
+        let challenge = Challenge::new(&client, &model, terms, self.contest.clone());
         buyer.begin(&set, &challenge)?;
         let outcome = buyer.see_through(set.root, &model).await?;
         Ok(report(session, set.root, outcome)?.into())
@@ -187,6 +233,7 @@ fn buyer(session: &Session, party: Party) -> Buyer<zknode_protocol::chain::ether
         home: party.home,
         store: party.store,
         wallet: party.wallet,
+        key: party.key,
         progress: session.progress,
     }
 }

@@ -5,12 +5,12 @@ use clap::Subcommand;
 use serde_json::json;
 use zknode_protocol::{
     agreement::{Agreement, State},
-    chain::{Call, Chain},
+    chain::{AgreementSummary, Call, Chain},
     value::{AgreementId, Amount, Hash},
 };
 
 use super::{value::ether, Party, Session};
-use crate::{output::Answer, wallet::overdue};
+use crate::output::Answer;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -24,7 +24,7 @@ pub enum Command {
         /// Its id.
         id: Hash,
     },
-    /// Takes the price back: cancels an open agreement of this account, or ends an overdue one.
+    /// Takes price and bond back: cancels an open agreement of this account, or ends an overdue one.
     Refund {
         /// Its id.
         id: Hash,
@@ -48,7 +48,8 @@ impl Command {
         let party = session.party().await?;
         let chain = party.wallet.chain();
         let agreement = find(chain, id).await?;
-        let now = chain.head().await?.time;
+        let head = chain.head().await?;
+        let (now, block) = (head.time, head.number.saturating_add(1));
         let account = chain.account();
         if ![agreement.buyer, agreement.seller].contains(&account) {
             bail!(
@@ -57,7 +58,8 @@ impl Command {
                 agreement.seller
             );
         }
-        let mut call = overdue(id, agreement.state, &agreement.terms, now);
+        let overdue = AgreementSummary::from(&agreement).is_overdue(now, block);
+        let mut call = overdue.then_some(Call::Expire(id));
         if let Self::Refund { .. } = self {
             if agreement.buyer != account {
                 bail!(
@@ -65,7 +67,7 @@ impl Command {
                     agreement.buyer
                 );
             }
-            if agreement.state == State::Open {
+            if agreement.state == State::Open && !overdue {
                 call = Some(Call::Cancel(id));
             }
         }
@@ -102,14 +104,18 @@ async fn find<C: Chain>(chain: &C, id: AgreementId) -> anyhow::Result<Agreement>
 }
 
 fn deadline(agreement: &Agreement, now: u64) -> String {
-    let terms = &agreement.terms;
-    let (what, by) = match agreement.state {
-        State::Open => ("the seller may accept", terms.accept_by),
-        State::Accepted => ("the test set may arrive", terms.deliver_by),
-        State::Delivered => ("the seller may prove", terms.prove_by),
+    let what = match agreement.state {
+        State::Open => "the seller may accept",
+        State::Accepted => "the preview may be drawn",
+        State::Drawn => "the drawn shards may arrive",
+        State::PreviewSent | State::RestSent => "the seller may answer the delivery",
+        State::Previewed => "the test set may arrive",
+        State::Delivered => "the seller may claim or prove",
+        State::Claimed => "the buyer may approve or contest",
+        State::Contested => "the seller may prove what is contested",
         _ => return "it is over".into(),
     };
-    match by.checked_sub(now) {
+    match agreement.deadline.checked_sub(now) {
         Some(left) => format!("{what} for {left} more seconds"),
         None => format!("the time in which {what} is over, anybody may end it"),
     }
@@ -126,17 +132,21 @@ fn show(
     let terms = &agreement.terms;
     let passed = agreement.state == State::Settled && agreement.passed();
     let words = format!(
-        "agreement {id}: {:?}\n{} of {} shards proven, {} of {} samples correct, {} needed\n\
-         price {}, bond {}, penalty {}\n{}\ncredited {}, withdrawn {}",
+        "agreement {id}: {:?}\n{} of {} shards contested, {} proven on chain; {} of {} samples correct, {} needed\n\
+         price {}, buyer's bond {}, bond {}, penalty {}, preview fee {}, contest fee {}\n{}\ncredited {}, withdrawn {}",
         agreement.state,
-        agreement.proven.len(),
+        agreement.contested.len(),
         terms.shards,
+        agreement.proven.len(),
         agreement.correct,
-        agreement.valid,
+        terms.samples,
         terms.threshold,
         ether(terms.price),
+        ether(terms.buyer_bond),
         ether(terms.bond),
         ether(terms.penalty),
+        ether(terms.preview_fee),
+        ether(terms.contest_fee),
         deadline(agreement, now),
         ether(credit),
         ether(withdrawn),

@@ -15,6 +15,7 @@ mod seller;
 mod srs;
 mod terms;
 pub mod value;
+mod watch;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -92,6 +93,8 @@ enum Command {
     /// Terms of an agreement: what a rational party would make of them.
     #[command(subcommand)]
     Terms(Box<terms::Command>),
+    /// Ends agreements past their deadline, anybody's.
+    Watch(watch::Watch),
     /// The whole protocol on this machine: a real chain, a seller and a buyer, the bundled model and images.
     Demo(demo::Demo),
     /// Measures proving, verifying, gas and memory on this machine, and how far they are from its floor.
@@ -140,6 +143,7 @@ impl Session {
             Command::Buyer(command) => command.run(self).await,
             Command::SampleSize(command) => command.run(self),
             Command::Terms(command) => command.run(self),
+            Command::Watch(command) => command.run(self).await,
             Command::Demo(command) => command.run(self).await,
             Command::Bench(command) => command.run(self).await,
         }

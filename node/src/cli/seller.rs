@@ -25,7 +25,7 @@ use crate::{
         serve, Bell, Seller,
     },
     setup,
-    testset::points,
+    testset::model_points,
 };
 
 #[derive(Subcommand)]
@@ -63,6 +63,12 @@ pub struct Serve {
     /// Time to ask for, for each shard's proof.
     #[arg(long, default_value = "3m", value_parser = value::duration)]
     time_per_shard: std::time::Duration,
+    /// Least time to answer on chain what a buyer sends or contests.
+    #[arg(long, default_value = "5m", value_parser = value::duration)]
+    shortest_answer: std::time::Duration,
+    /// Least fee for bringing a contested proof to the chain, about 900,000 gas.
+    #[arg(long, default_value = "0", value_parser = value::amount)]
+    least_contest_fee: Amount,
 }
 
 impl SellerCommand {
@@ -132,6 +138,8 @@ impl Serve {
                 seconds_per_shard: self.time_per_shard.as_secs(),
                 gas_per_shard: self.gas_per_shard,
                 longest_wait: self.longest_wait.as_secs(),
+                shortest_answer: self.shortest_answer.as_secs(),
+                least_contest_fee: self.least_contest_fee,
             },
             progress: session.progress,
             output: session.output(),
@@ -195,6 +203,6 @@ fn card(
         model,
         architecture: own.network.architecture().clone(),
         layout: own.layout.options().clone(),
-        points: points(&own.record.commitment),
+        points: model_points(&own.record.commitment),
     })
 }

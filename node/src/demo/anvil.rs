@@ -4,6 +4,10 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
     time::Duration,
 };
 
@@ -20,12 +24,15 @@ use zknode_protocol::value::{Address, Amount};
 const START: Duration = Duration::from_secs(30);
 /// Pause until a transaction is looked for again.
 const POLL: Duration = Duration::from_millis(50);
+/// Time between two blocks.
+const TICK: Duration = Duration::from_secs(1);
 /// Where `npm install` in `contracts/` puts the pinned binaries.
 const BUNDLED: &str = "contracts/node_modules/@foundry-rs";
 
 /// A running anvil.
 pub struct Anvil {
     url: String,
+    ticks: Arc<AtomicBool>,
     _process: Child,
 }
 
@@ -60,8 +67,28 @@ impl Anvil {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Self {
             url,
+            ticks: Arc::new(AtomicBool::new(false)),
             _process: process,
         })
+    }
+
+    /// Makes a block every second from now on, as a chain does; anvil by itself waits for transactions.
+    pub fn tick(&self) {
+        if self.ticks.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (url, ticks) = (self.url.clone(), self.ticks.clone());
+        tokio::spawn(async move {
+            while ticks.load(Ordering::Relaxed) && call(&url, "evm_mine", json!([])).await.is_ok() {
+                tokio::time::sleep(TICK).await;
+            }
+            ticks.store(false, Ordering::Relaxed);
+        });
+    }
+
+    /// Stops that.
+    pub fn stand_still(&self) {
+        self.ticks.store(false, Ordering::Relaxed);
     }
 
     /// Its JSON-RPC address.
@@ -112,20 +139,24 @@ impl Anvil {
 
     /// Any JSON-RPC call.
     pub async fn call(&self, method: &str, params: Value) -> anyhow::Result<Value> {
-        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let response = reqwest::Client::new()
-            .post(&self.url)
-            .json(&request)
-            .send()
-            .await?;
-        let mut answer: Value = response.json().await?;
-        ensure!(
-            answer.get("error").is_none(),
-            "anvil refuses {method}: {}",
-            answer["error"]
-        );
-        Ok(answer["result"].take())
+        call(&self.url, method, params).await
     }
+}
+
+async fn call(url: &str, method: &str, params: Value) -> anyhow::Result<Value> {
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let response = reqwest::Client::new()
+        .post(url)
+        .json(&request)
+        .send()
+        .await?;
+    let mut answer: Value = response.json().await?;
+    ensure!(
+        answer.get("error").is_none(),
+        "anvil refuses {method}: {}",
+        answer["error"]
+    );
+    Ok(answer["result"].take())
 }
 
 /// The program: the one named, else the project's pinned one in this folder or one above it, else the one on the path.

@@ -48,6 +48,11 @@ const FUNDS: Amount = Amount(10 * ETHER);
 const PRICE: &str = "1ether";
 const BOND: &str = "0.5ether";
 const PENALTY: &str = "0.1ether";
+const BUYER_BOND: &str = "0.05ether";
+const PREVIEW_FEE: &str = "0.05ether";
+const CONTEST_FEE: &str = "0.01ether";
+/// The shard whose proof the buyer wants on chain.
+const CONTESTED: &str = "0";
 const STAKE: &str = "0.1ether";
 const ETHER: u128 = 1_000_000_000_000_000_000;
 
@@ -89,6 +94,7 @@ impl Demo {
     /// Runs it.
     pub async fn run(&self, progress: Progress) -> anyhow::Result<(Summary, Answer)> {
         let anvil = Anvil::start(&anvil::program(self.anvil.as_deref())).await?;
+        anvil.tick();
         progress.say(format!("an Ethereum node listens at {}", anvil.url()));
         let program = std::env::current_exe()?;
         let (seller, seller_account) =
@@ -201,6 +207,14 @@ impl Demo {
             BOND,
             "--penalty",
             PENALTY,
+            "--buyer-bond",
+            BUYER_BOND,
+            "--preview-fee",
+            PREVIEW_FEE,
+            "--contest-fee",
+            CONTEST_FEE,
+            "--contest",
+            CONTESTED,
         ]
         .iter()
         .map(PathBuf::from)

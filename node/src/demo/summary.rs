@@ -29,6 +29,7 @@ pub struct Summary {
     state: State,
     passed: bool,
     proofs: Vec<Proof>,
+    claim_gas: u64,
     verifier: Address,
     verifier_code_bytes: usize,
     seller: Paid,
@@ -73,7 +74,7 @@ impl Summary {
             }
             change(&mut proofs[shard]);
         };
-        let mut seller_withdrawn = Amount::ZERO;
+        let (mut seller_withdrawn, mut claim_gas) = (Amount::ZERO, 0);
         for event in events {
             match event {
                 Event::Proof {
@@ -98,6 +99,7 @@ impl Summary {
                     proof.samples = *valid;
                     proof.gas = *gas;
                 }),
+                Event::Claimed { gas, .. } => claim_gas = *gas,
                 Event::Over { withdrawn, .. } => seller_withdrawn = *withdrawn,
                 _ => {}
             }
@@ -112,6 +114,7 @@ impl Summary {
             state: outcome.state,
             passed: outcome.passed,
             proofs,
+            claim_gas,
             verifier,
             verifier_code_bytes,
             seller: Paid {
@@ -188,15 +191,31 @@ impl fmt::Display for Summary {
             "proofs",
             format!("{} bytes", joined(&|proof| proof.bytes.to_string())),
         )?;
-        row(
-            "verified on chain",
-            format!(
-                "{} gas, by {} ({} bytes of code)",
-                joined(&|proof| proof.gas.to_string()),
-                self.verifier,
-                self.verifier_code_bytes
-            ),
-        )?;
+        if self.claim_gas > 0 {
+            let all = self.proofs.len();
+            row(
+                "claimed on chain",
+                format!(
+                    "{} gas; all {all} proofs verified by the buyer, who approved",
+                    self.claim_gas
+                ),
+            )?;
+        }
+        for (shard, proof) in self.proofs.iter().enumerate() {
+            if proof.gas > 0 {
+                row(
+                    "proven on chain",
+                    format!(
+                        "shard {shard}: {} of {} correct, {} gas, by {} ({} bytes of code)",
+                        proof.correct,
+                        proof.samples,
+                        proof.gas,
+                        self.verifier,
+                        self.verifier_code_bytes
+                    ),
+                )?;
+            }
+        }
         row("ended", format!("{:?}", self.state))?;
         let took = |paid: &Paid| {
             let (account, amount) = (paid.account, ether(paid.withdrawn));

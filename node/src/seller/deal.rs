@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zknode_protocol::{
     agreement::State,
-    chain::{AgreementSummary, Call, Chain},
-    message::{DeliveryManifest, Domain, Offer, Receipt, Version},
+    chain::{AgreementSummary, Call, Chain, ChainError},
+    message::{DeliveryManifest, Domain, Offer, PreviewManifest, Receipt, Version},
     value::{AgreementId, Hash},
 };
 
@@ -24,18 +24,24 @@ pub struct Deal {
     version: u16,
     /// As the buyer offered it.
     pub offer: Offer,
+    /// What came with the preview, which lies in the home.
+    pub preview: Option<PreviewManifest>,
+    /// Signed once the preview was opened and found good.
+    pub preview_receipt: Option<Receipt>,
     /// What came with the ciphertext, which lies in the home.
     pub manifest: Option<DeliveryManifest>,
     /// Signed once the delivery was opened and found good.
     pub receipt: Option<Receipt>,
     /// Why the seller will not go on.
     pub refused: Option<String>,
+    /// That is because what was delivered is not what was agreed: the buyer has not delivered, whatever it says.
+    pub disputed: bool,
     /// Nothing is left to do.
     pub over: bool,
 }
 
 /// Format of [`Deal`].
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 impl Deal {
     /// An agreement just heard of.
@@ -43,9 +49,12 @@ impl Deal {
         Self {
             version: VERSION,
             offer,
+            preview: None,
+            preview_receipt: None,
             manifest: None,
             receipt: None,
             refused: None,
+            disputed: false,
             over: false,
         }
     }
@@ -74,12 +83,24 @@ pub async fn advance<C: Chain>(seller: &Arc<Seller<C>>, id: AgreementId) -> anyh
     let Some(agreement) = seller.wallet.agreement(id).await? else {
         return Ok(Next::Wait);
     };
-    let now = chain.head().await?.time;
+    let head = chain.head().await?;
+    let now = head.time;
+    if agreement.is_overdue(now, head.number.saturating_add(1)) {
+        return overdue(seller, id, agreement.state).await;
+    }
     match agreement.state {
         State::Open => open(seller, id, &deal, &agreement, now).await,
-        State::Accepted => accepted(seller, id, &deal, &agreement, now).await,
-        State::Delivered => Ok(Next::Wait),
-        State::Cancelled | State::Declined | State::Settled | State::Slashed => {
+        State::Accepted => accepted(seller, id, &deal, &agreement, head.number).await,
+        State::Drawn | State::PreviewSent => drawn(seller, id, &deal, &agreement, now).await,
+        State::Previewed | State::RestSent => previewed(seller, id, &deal, &agreement, now).await,
+        // The prover's; or the buyer's turn.
+        State::Delivered | State::Claimed | State::Contested => Ok(Next::Wait),
+        State::Cancelled
+        | State::Declined
+        | State::Denied
+        | State::Forfeited
+        | State::Settled
+        | State::Slashed => {
             let Some(agreement) = seller.wallet.ended(id).await? else {
                 return Ok(Next::Wait);
             };
@@ -111,11 +132,11 @@ async fn open<C: Chain>(
         return Ok(Next::Wait);
     }
     if now > agreement.terms.accept_by {
-        return seller.refuse(id, "the time to accept is over".into());
+        return seller.refuse(id, "the time to accept is over".into(), false);
     }
     let facts = seller.facts(id, now).await?;
     if let Err(refusal) = seller.policy.check(&agreement.terms, facts) {
-        return seller.refuse(id, refusal.to_string());
+        return seller.refuse(id, refusal.to_string(), false);
     }
     let (token, bond) = (agreement.terms.token, agreement.terms.bond);
     seller.wallet.allow(token, bond, &id.to_string()).await?;
@@ -129,48 +150,118 @@ async fn open<C: Chain>(
     Ok(Next::Again)
 }
 
+/// After a deadline. Where it ends to the seller's gain, or gives the rest of its bond back, the seller ends it.
+async fn overdue<C: Chain>(
+    seller: &Seller<C>,
+    id: AgreementId,
+    state: State,
+) -> anyhow::Result<Next> {
+    if matches!(state, State::Open | State::Delivered | State::Contested) {
+        return Ok(Next::Wait);
+    }
+    let purpose = format!("expire {id} {state:?}");
+    seller.attempt(&purpose, &Call::Expire(id)).await
+}
+
+/// Before the draw, going away is free.
 async fn accepted<C: Chain>(
+    seller: &Seller<C>,
+    id: AgreementId,
+    deal: &Deal,
+    agreement: &AgreementSummary,
+    head: u64,
+) -> anyhow::Result<Next> {
+    if deal.refused.is_some() {
+        let purpose = format!("decline {id}");
+        return seller.attempt(&purpose, &Call::Decline(id)).await;
+    }
+    // The block that draws must be there; the draw itself goes into a later one.
+    if head < agreement.draw_block {
+        return Ok(Next::Wait);
+    }
+    let purpose = format!("draw {id}");
+    let next = seller.attempt(&purpose, &Call::Draw(id)).await?;
+    if next == Next::Again {
+        seller.tell(Event::Drawn { agreement: id });
+    }
+    Ok(next)
+}
+
+async fn drawn<C: Chain>(
     seller: &Arc<Seller<C>>,
     id: AgreementId,
     deal: &Deal,
     agreement: &AgreementSummary,
     now: u64,
 ) -> anyhow::Result<Next> {
-    if deal.refused.is_some() || now > agreement.terms.deliver_by {
-        let purpose = format!("decline {id}");
-        seller.wallet.execute(&purpose, &Call::Decline(id)).await?;
+    let preview = deal.preview.as_ref().filter(|preview| {
+        // A reorganization may have drawn others.
+        preview.check(&agreement.terms, agreement.seed).is_ok()
+    });
+    if preview.is_none() && deal.preview.is_some() {
+        seller.change(id, |deal| {
+            (deal.preview, deal.preview_receipt) = (None, None);
+        })?;
         return Ok(Next::Again);
     }
-    let Some(manifest) = &deal.manifest else {
-        return Ok(Next::Wait);
+    let (Some(preview), None) = (preview, &deal.refused) else {
+        return seller.not_going_on(id, deal, agreement, now).await;
+    };
+    let ciphertext = preview.ciphertext_hash;
+    if deal.preview_receipt.is_none() {
+        let (this, terms, preview) = (seller.clone(), agreement.terms.clone(), preview.clone());
+        let finding = tokio::task::spawn_blocking(move || this.inspect_preview(&terms, &preview));
+        if let Some(next) = seller.weigh(id, "the preview", finding.await??)? {
+            return Ok(next);
+        }
+        let receipt = seller.receipt(id, ciphertext, Domain::preview_digest)?;
+        seller.change(id, |deal| deal.preview_receipt = Some(receipt))?;
+    }
+    let call = Call::Proceed {
+        id,
+        ciphertext,
+        signature: None,
+    };
+    let purpose = format!("proceed {id}");
+    let receipt = seller.wallet.execute(&purpose, &call).await?;
+    seller.tell(Event::Proceeded {
+        agreement: id,
+        shards: agreement.terms.preview_shards,
+        gas: receipt.gas,
+    });
+    Ok(Next::Again)
+}
+
+async fn previewed<C: Chain>(
+    seller: &Arc<Seller<C>>,
+    id: AgreementId,
+    deal: &Deal,
+    agreement: &AgreementSummary,
+    now: u64,
+) -> anyhow::Result<Next> {
+    let (Some(manifest), None) = (&deal.manifest, &deal.refused) else {
+        return seller.not_going_on(id, deal, agreement, now).await;
     };
     let ciphertext = manifest.ciphertext_hash;
     if deal.receipt.is_none() {
         // From the receipt on the bond is at stake: a last look at the delivery, and at what it takes to prove it.
         let facts = seller.facts(id, now).await?;
         if let Err(refusal) = seller.policy.check_before_receipt(&agreement.terms, facts) {
-            return seller.refuse(id, refusal.to_string());
+            return seller.refuse(id, refusal.to_string(), false);
         }
         let (this, terms, delivery) = (seller.clone(), agreement.terms.clone(), manifest.clone());
         let finding = tokio::task::spawn_blocking(move || this.inspect(&terms, &delivery));
-        if let Finding::Bad(reason) = finding.await?? {
-            return seller.refuse(id, format!("the delivery: {reason}"));
+        if let Some(next) = seller.weigh(id, "the delivery", finding.await??)? {
+            return Ok(next);
         }
-        let domain = Domain {
-            chain_id: seller.wallet.chain().chain_id(),
-            escrow: seller.wallet.chain().contracts().escrow,
-        };
-        let signature = seller.key.sign(domain.receipt_digest(id, ciphertext))?;
-        let receipt = Receipt {
-            version: Version,
-            domain,
-            agreement: id,
-            ciphertext_hash: ciphertext,
-            signature,
-        };
+        let receipt = seller.receipt(id, ciphertext, Domain::receipt_digest)?;
         seller.change(id, |deal| deal.receipt = Some(receipt))?;
     }
-    let call = Call::Acknowledge { id, ciphertext };
+    let call = Call::Acknowledge {
+        id,
+        ciphertext,
+        signature: None,
+    };
     let purpose = format!("acknowledge {id}");
     seller.wallet.execute(&purpose, &call).await?;
     seller.tell(Event::Acknowledged { agreement: id });
@@ -178,9 +269,75 @@ async fn accepted<C: Chain>(
 }
 
 impl<C: Chain> Seller<C> {
+    /// Nothing good was delivered, or it is not wanted. Going away from a delivery as it was agreed costs the preview
+    /// fee; one that is not as agreed is the buyer's to answer for: it forfeits its bond, or says on chain that it has
+    /// delivered, and is then denied.
+    async fn not_going_on(
+        &self,
+        id: AgreementId,
+        deal: &Deal,
+        agreement: &AgreementSummary,
+        now: u64,
+    ) -> anyhow::Result<Next> {
+        let sent = matches!(agreement.state, State::PreviewSent | State::RestSent);
+        // What is said to be sent may still be on its way.
+        let patience = u64::from(agreement.terms.response_time) / 4;
+        let late = now.saturating_add(patience) > agreement.deadline;
+        let missing = deal.refused.is_none();
+        if deal.refused.is_some() && !deal.disputed {
+            let purpose = format!("decline {id}");
+            return self.attempt(&purpose, &Call::Decline(id)).await;
+        }
+        if sent && (!missing || late) {
+            return self.attempt(&format!("deny {id}"), &Call::Deny(id)).await;
+        }
+        Ok(Next::Wait)
+    }
+
+    /// What a look at a delivery leads to; `None`: on with it.
+    fn weigh(&self, id: AgreementId, what: &str, finding: Finding) -> anyhow::Result<Option<Next>> {
+        let (reason, disputed) = match finding {
+            Finding::Good => return Ok(None),
+            Finding::Unwanted(reason) => (reason, false),
+            Finding::Bad(reason) => (reason, true),
+        };
+        self.refuse(id, format!("{what}: {reason}"), disputed)
+            .map(Some)
+    }
+
+    fn receipt(
+        &self,
+        id: AgreementId,
+        ciphertext: Hash,
+        digest: impl Fn(&Domain, AgreementId, Hash) -> Hash,
+    ) -> anyhow::Result<Receipt> {
+        let domain = Domain {
+            chain_id: self.wallet.chain().chain_id(),
+            escrow: self.wallet.chain().contracts().escrow,
+        };
+        Ok(Receipt {
+            version: Version,
+            domain,
+            agreement: id,
+            ciphertext_hash: ciphertext,
+            signature: self.key.sign(digest(&domain, id, ciphertext))?,
+        })
+    }
+
+    /// Sends what somebody else may have done, or made impossible, in the meantime: then the chain is looked at again.
+    async fn attempt(&self, purpose: &str, call: &Call) -> anyhow::Result<Next> {
+        match self.wallet.execute(purpose, call).await {
+            Ok(_) => Ok(Next::Again),
+            Err(ChainError::Revert { .. }) => Ok(Next::Wait),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Will not go on with an agreement. Where a bond is locked, the next step gets it back.
-    fn refuse(&self, id: AgreementId, reason: String) -> anyhow::Result<Next> {
-        self.change(id, |deal| deal.refused = Some(reason.clone()))?;
+    fn refuse(&self, id: AgreementId, reason: String, disputed: bool) -> anyhow::Result<Next> {
+        self.change(id, |deal| {
+            (deal.refused, deal.disputed) = (Some(reason.clone()), disputed);
+        })?;
         self.tell(Event::Refused {
             agreement: id,
             reason,
@@ -211,7 +368,7 @@ impl<C: Chain> Seller<C> {
                 continue;
             }
             if let Some(agreement) = self.wallet.agreement(id).await? {
-                if matches!(agreement.state, State::Accepted | State::Delivered) {
+                if (State::Accepted..=State::Delivered).contains(&agreement.state) {
                     promised = promised.saturating_add(agreement.missing());
                 }
             }
@@ -230,8 +387,10 @@ impl<C: Chain> Seller<C> {
 
     /// The test set of an agreement that is over is nobody's business any more.
     fn forget_delivery(&self, deal: &Deal) {
-        if let Some(manifest) = &deal.manifest {
-            let path = self.home.delivery(&manifest.ciphertext_hash.to_string());
+        let preview = deal.preview.as_ref().map(|preview| preview.ciphertext_hash);
+        let rest = deal.manifest.as_ref().map(|rest| rest.ciphertext_hash);
+        for hash in [preview, rest].into_iter().flatten() {
+            let path = self.home.delivery(&hash.to_string());
             if let Err(error) = std::fs::remove_file(&path) {
                 self.progress
                     .say(format!("{} stays: {error}", path.display()));

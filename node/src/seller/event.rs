@@ -29,6 +29,36 @@ pub enum Event {
         /// Which.
         agreement: AgreementId,
     },
+    /// The preview's shards are drawn.
+    Drawn {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// Sealed drawn shards arrived.
+    PreviewDelivered {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// The preview opened its commitments, and the chain was told to go on.
+    Proceeded {
+        /// Which.
+        agreement: AgreementId,
+        /// Shards seen.
+        shards: u32,
+        /// Of the transaction.
+        gas: u64,
+    },
+    /// The seller told the chain how many are correct.
+    Claimed {
+        /// Which.
+        agreement: AgreementId,
+        /// Correct by the label's rank.
+        top1: u64,
+        /// Of so many samples.
+        valid: u64,
+        /// Of the transaction.
+        gas: u64,
+    },
     /// A sealed test set arrived.
     Delivered {
         /// Which.
@@ -93,6 +123,29 @@ impl fmt::Display for Event {
             Self::Accepted { agreement } => {
                 write!(f, "agreement {agreement}: accepted, the bond is locked")
             }
+            Self::Drawn { agreement } => {
+                write!(f, "agreement {agreement}: the preview is drawn")
+            }
+            Self::PreviewDelivered { agreement } => {
+                write!(f, "agreement {agreement}: the drawn shards arrived")
+            }
+            Self::Proceeded {
+                agreement,
+                shards,
+                gas,
+            } => write!(
+                f,
+                "agreement {agreement}: {shards} drawn shards open their commitments, going on, {gas} gas"
+            ),
+            Self::Claimed {
+                agreement,
+                top1,
+                valid,
+                gas,
+            } => write!(
+                f,
+                "agreement {agreement}: claimed {top1} of {valid} correct, {gas} gas"
+            ),
             Self::Delivered { agreement } => {
                 write!(f, "agreement {agreement}: a sealed test set arrived")
             }

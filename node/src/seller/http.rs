@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | `GET /v1/model` | the [`ModelCard`](crate::card::ModelCard) |
 //! | `POST /v1/offers` | an [`Offer`]: an agreement is open on the chain |
-//! | `PUT /v1/agreements/{id}/delivery` | manifest and sealed test set ([`crate::card::write_delivery`]) |
+//! | `PUT /v1/agreements/{id}/preview` | manifest and sealed drawn shards ([`crate::card::write_delivery`]) |
+//! | `PUT /v1/agreements/{id}/delivery` | manifest and sealed test set |
+//! | `GET /v1/agreements/{id}/shards/{index}` | of a claim, a [`ShardEvidence`] |
 //! | `GET /v1/agreements/{id}` | a [`DealStatus`] |
 //!
 //! Anybody may call; nothing is believed that the chain or a commitment does not confirm, and nothing is read that is
@@ -34,7 +36,7 @@ use super::{
     Seller,
 };
 use crate::{
-    card::{DealStatus, ErrorBody, ModelCard},
+    card::{DealStatus, ErrorBody, ModelCard, ShardEvidence},
     delivery::sealed_length,
     output::explain,
     store::Table,
@@ -51,7 +53,9 @@ pub fn routes<C: Chain>(seller: Arc<Seller<C>>) -> Router {
         .route("/v1/model", get(model::<C>))
         .route("/v1/offers", post(offer::<C>))
         .route("/v1/agreements/{id}", get(status::<C>))
+        .route("/v1/agreements/{id}/preview", put(preview::<C>))
         .route("/v1/agreements/{id}/delivery", put(delivery::<C>))
+        .route("/v1/agreements/{id}/shards/{index}", get(evidence::<C>))
         .layer(DefaultBodyLimit::max(MAX_OFFER))
         .with_state(seller)
 }
@@ -142,6 +146,54 @@ async fn status<C: Chain>(
     Ok(Json(status_of(&seller, id, &agreement)?))
 }
 
+async fn preview<C: Chain>(
+    Shared(seller): Sellers<C>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<DealStatus>, Refused> {
+    let id = parse(&id)?;
+    let deal = known(&seller, id)?;
+    let agreement = on_chain(&seller, id).await?;
+    expect_state(id, &agreement, &[State::Drawn, State::PreviewSent])?;
+    let terms = &agreement.terms;
+    let samples = terms.preview_shards as usize * seller.model.layout.options().samples;
+    let limit = longest(&seller, terms.preview_shards, samples);
+    let mut incoming = Incoming::new(body);
+    let manifest = incoming.preview(id, terms, agreement.seed, limit).await;
+    let manifest = manifest.map_err(|error| not_received(&seller, error))?;
+    // The first one stays: the receipt may be about it already.
+    let other = || {
+        refuse(
+            StatusCode::CONFLICT,
+            format!("agreement {id} has another preview already, or was refused"),
+        )
+    };
+    match &deal.preview {
+        Some(stored) if *stored == manifest => {
+            return Ok(Json(status_of(&seller, id, &agreement)?));
+        }
+        Some(_) => return Err(other()),
+        None => {}
+    }
+    let (hash, bytes) = (manifest.ciphertext_hash, manifest.ciphertext_bytes);
+    let path = seller.home.delivery(&hash.to_string());
+    let received = incoming.ciphertext(hash, bytes, &path).await;
+    received.map_err(|error| not_received(&seller, error))?;
+    seller
+        .change(id, |deal| {
+            if deal.refused.is_none() {
+                deal.preview.get_or_insert(manifest);
+            }
+        })
+        .map_err(|error| unavailable(&seller, error))?;
+    let stored = known(&seller, id)?.preview;
+    if stored.is_none_or(|stored| stored.ciphertext_hash != hash) {
+        return Err(other());
+    }
+    seller.tell(Event::PreviewDelivered { agreement: id });
+    Ok(Json(status_of(&seller, id, &agreement)?))
+}
+
 async fn delivery<C: Chain>(
     Shared(seller): Sellers<C>,
     Path(id): Path<String>,
@@ -151,18 +203,13 @@ async fn delivery<C: Chain>(
     // Before a byte of the body is read: is it awaited?
     let deal = known(&seller, id)?;
     let agreement = on_chain(&seller, id).await?;
-    if !matches!(agreement.state, State::Accepted | State::Delivered) {
-        return Err(refuse(
-            StatusCode::CONFLICT,
-            format!(
-                "agreement {id} takes deliveries while it is accepted, it is {:?}",
-                agreement.state
-            ),
-        ));
-    }
-    let pixels = seller.model.layout.architecture().input.cells();
-    let (shards, samples) = (agreement.terms.shards, agreement.terms.samples);
-    let limit = sealed_length(shards as usize, samples as usize, pixels);
+    let awaited = [State::Previewed, State::RestSent, State::Delivered];
+    expect_state(id, &agreement, &awaited)?;
+    let limit = longest(
+        &seller,
+        agreement.terms.shards,
+        agreement.terms.samples as usize,
+    );
     let mut incoming = Incoming::new(body);
     let manifest = incoming.manifest(id, &agreement.terms, limit).await;
     let manifest = manifest.map_err(|error| not_received(&seller, error))?;
@@ -182,7 +229,8 @@ async fn delivery<C: Chain>(
     }
     let ciphertext = manifest.ciphertext_hash;
     let path = seller.home.delivery(&ciphertext.to_string());
-    let received = incoming.ciphertext(&manifest, &path).await;
+    let bytes = manifest.ciphertext_bytes;
+    let received = incoming.ciphertext(ciphertext, bytes, &path).await;
     received.map_err(|error| not_received(&seller, error))?;
     seller
         .change(id, |deal| {
@@ -197,6 +245,49 @@ async fn delivery<C: Chain>(
     }
     seller.tell(Event::Delivered { agreement: id });
     Ok(Json(status_of(&seller, id, &agreement)?))
+}
+
+/// Proof and place in the claim of one shard, once there is a claim on the chain.
+async fn evidence<C: Chain>(
+    Shared(seller): Sellers<C>,
+    Path((id, index)): Path<(String, u32)>,
+) -> Result<Json<ShardEvidence>, Refused> {
+    let id = parse(&id)?;
+    known(&seller, id)?;
+    let agreement = on_chain(&seller, id).await?;
+    let shown = [State::Claimed, State::Contested, State::Settled];
+    expect_state(id, &agreement, &shown)?;
+    let found = seller.evidence(id, &agreement, index);
+    let found = found.map_err(|error| unavailable(&seller, error))?;
+    found.map(Json).ok_or_else(|| {
+        refuse(
+            StatusCode::NOT_FOUND,
+            format!("agreement {id} has no shard {index}"),
+        )
+    })
+}
+
+fn expect_state(
+    id: AgreementId,
+    agreement: &AgreementSummary,
+    expected: &[State],
+) -> Result<(), Refused> {
+    if expected.contains(&agreement.state) {
+        return Ok(());
+    }
+    Err(refuse(
+        StatusCode::CONFLICT,
+        format!(
+            "agreement {id} is {:?}, expected one of {expected:?}",
+            agreement.state
+        ),
+    ))
+}
+
+/// Longest ciphertext of so many shards and samples.
+fn longest<C: Chain>(seller: &Seller<C>, shards: u32, samples: usize) -> usize {
+    let pixels = seller.model.layout.architecture().input.cells();
+    sealed_length(shards as usize, samples, pixels)
 }
 
 fn not_received<C: Chain>(seller: &Seller<C>, error: ReceiveError) -> Refused {
@@ -249,6 +340,8 @@ fn status_of<C: Chain>(
         state: agreement.state,
         proven: agreement.proven,
         shards: agreement.terms.shards,
+        previewed: deal.preview.is_some(),
+        preview_receipt: deal.preview_receipt,
         delivered: deal.manifest.is_some(),
         receipt: deal.receipt,
         refused: deal.refused,

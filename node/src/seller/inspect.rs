@@ -7,7 +7,8 @@ use zknode_protocol::{
     chain::Chain,
     dataset_root::DatasetTree,
     digest::keccak,
-    message::DeliveryManifest,
+    message::{DeliveryManifest, ManifestShard, PreviewManifest},
+    value::Hash,
 };
 
 use super::Seller;
@@ -15,45 +16,41 @@ use crate::{
     delivery::{self, ShardOpening},
     home::read_file,
     output::explain,
-    testset::point,
+    testset::shard_points,
 };
 
 /// What a look at a delivery came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// It opens its commitments, and the threshold will be reached.
+    /// It opens its commitments, and the threshold can be reached.
     Good,
-    /// It does not, for this reason: nothing secret in it.
+    /// It opens its commitments, but going on would cost more than going away.
+    Unwanted(String),
+    /// It is not what was agreed, for this reason: nothing secret in it.
     Bad(String),
 }
 
 impl<C: Chain> Seller<C> {
-    /// The stored ciphertext of a delivery and the tree over its shards.
-    fn sealed(
-        &self,
-        terms: &Terms,
-        manifest: &DeliveryManifest,
-    ) -> anyhow::Result<(Vec<u8>, DatasetTree)> {
-        let tree = manifest.tree(terms)?;
-        let path = self.home.delivery(&manifest.ciphertext_hash.to_string());
-        let sealed = read_file(&path, manifest.ciphertext_bytes)?;
+    /// A stored ciphertext.
+    fn sealed(&self, hash: Hash, bytes: u64) -> anyhow::Result<Vec<u8>> {
+        let path = self.home.delivery(&hash.to_string());
+        let sealed = read_file(&path, bytes)?;
         anyhow::ensure!(
-            keccak(&sealed) == manifest.ciphertext_hash,
+            keccak(&sealed) == hash,
             "{} is not the ciphertext that came; restore it",
             path.display()
         );
-        Ok((sealed, tree))
+        Ok(sealed)
     }
 
     fn unsealed(
         &self,
         sealed: &[u8],
-        manifest: &DeliveryManifest,
+        shards: usize,
     ) -> Result<Vec<ShardOpening>, delivery::DeliveryError> {
         let layout = &self.model.layout;
         let samples = layout.options().samples;
         let pixels = layout.architecture().input.cells();
-        let shards = manifest.shards.len();
         delivery::open(sealed, &self.reading_key, shards, samples, pixels)
     }
 
@@ -63,20 +60,46 @@ impl<C: Chain> Seller<C> {
         terms: &Terms,
         manifest: &DeliveryManifest,
     ) -> anyhow::Result<(Vec<ShardOpening>, DatasetTree)> {
-        let (sealed, tree) = self.sealed(terms, manifest)?;
-        Ok((self.unsealed(&sealed, manifest)?, tree))
+        let tree = manifest.tree(terms)?;
+        let sealed = self.sealed(manifest.ciphertext_hash, manifest.ciphertext_bytes)?;
+        Ok((self.unsealed(&sealed, manifest.shards.len())?, tree))
     }
 
-    /// Looks at the stored delivery. An error is trouble of this node, and says nothing of the delivery.
+    /// Looks at the stored test set. An error is trouble of this node, and says nothing of the delivery.
     pub fn inspect(&self, terms: &Terms, manifest: &DeliveryManifest) -> anyhow::Result<Finding> {
+        manifest.tree(terms)?;
+        let sealed = self.sealed(manifest.ciphertext_hash, manifest.ciphertext_bytes)?;
+        let shards = (0..).zip(&manifest.shards).collect::<Vec<_>>();
+        self.judge(terms, &sealed, &shards)
+    }
+
+    /// Looks at the stored preview.
+    pub fn inspect_preview(
+        &self,
+        terms: &Terms,
+        manifest: &PreviewManifest,
+    ) -> anyhow::Result<Finding> {
+        let sealed = self.sealed(manifest.ciphertext_hash, manifest.ciphertext_bytes)?;
+        let shards = manifest.shards.iter();
+        let shards: Vec<_> = shards.map(|shard| (shard.index, &shard.shard)).collect();
+        self.judge(terms, &sealed, &shards)
+    }
+
+    /// Whether these shards are what was agreed, and whether the threshold is still within reach with everything that
+    /// is not shown answered rightly. Where it is not, the seller goes away if that is not dearer than the penalty.
+    fn judge(
+        &self,
+        terms: &Terms,
+        sealed: &[u8],
+        shards: &[(u32, &ManifestShard)],
+    ) -> anyhow::Result<Finding> {
         let bad = |reason: String| Ok(Finding::Bad(reason));
-        let (sealed, _) = self.sealed(terms, manifest)?;
-        let openings = match self.unsealed(&sealed, manifest) {
+        let openings = match self.unsealed(sealed, shards.len()) {
             Ok(openings) => openings,
             Err(error) => return bad(error.to_string()),
         };
-        let mut correct = 0;
-        for (index, (opening, agreed)) in openings.iter().zip(&manifest.shards).enumerate() {
+        let mut wrong = 0;
+        for (opening, (index, agreed)) in openings.iter().zip(shards) {
             if opening.samples.len() != agreed.valid as usize {
                 return bad(format!(
                     "shard {index} holds {} samples, its leaf says {}",
@@ -88,13 +111,17 @@ impl<C: Chain> Seller<C> {
                 Ok(shard) => shard,
                 Err(error) => return bad(format!("shard {index}: {}", explain(&error))),
             };
-            if agreed.points != [point(&shard.column().commitment())] {
+            if agreed.points != shard_points(&shard.column().commitment()) {
                 return bad(format!("shard {index} does not open its commitment"));
             }
-            correct += self.count(opening, terms.metric)?;
+            let correct = self.count(opening, terms.metric)?;
+            wrong += (opening.samples.len() as u64).saturating_sub(correct);
         }
-        if correct < u64::from(terms.threshold) {
-            return bad("this model does not reach the threshold on it".into());
+        let best = u64::from(terms.samples).saturating_sub(wrong);
+        if best < u64::from(terms.threshold) && terms.preview_fee <= terms.penalty {
+            return Ok(Finding::Unwanted(
+                "this model does not reach the threshold on it".into(),
+            ));
         }
         Ok(Finding::Good)
     }

@@ -20,7 +20,7 @@ use zknode_protocol::{
 use crate::{
     home::{read_file, write_file, Home},
     store::{Store, Table},
-    testset::points,
+    testset::{model_points, SHARD_POINTS},
     verifier_code::VerifierCode,
     wallet::Wallet,
 };
@@ -197,7 +197,8 @@ pub async fn register<C: Chain>(
     let call = Call::Register(Registration {
         architecture,
         verifier,
-        points: points(&model.record.commitment),
+        points: model_points(&model.record.commitment),
+        shard_points: SHARD_POINTS,
         endpoint,
         stake,
     });

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zknode_protocol::{
-    agreement::Terms,
+    agreement::{Mode, Terms},
     value::{Address, Amount, ModelId},
 };
 
@@ -27,6 +27,10 @@ pub struct Policy {
     pub gas_per_shard: Amount,
     /// Longest time, in seconds, that a bond waits for a delivery.
     pub longest_wait: u64,
+    /// Least time, in seconds, to answer the chain: a delivery that is said to be sent, a contested shard.
+    pub shortest_answer: u64,
+    /// Least fee for bringing a contested proof to the chain.
+    pub least_contest_fee: Amount,
 }
 
 /// Why an agreement is not taken.
@@ -93,6 +97,30 @@ pub enum Refusal {
         expected: u64,
         /// Time agreed, or left.
         got: u64,
+    },
+    /// No time to answer on chain.
+    #[error("expected at least {expected} s to answer what is sent or contested, got {got} s")]
+    Answer {
+        /// Least time.
+        expected: u64,
+        /// Time agreed.
+        got: u32,
+    },
+    /// Contests would cost the seller more than the buyer.
+    #[error("expected a contest fee of at least {expected}, got {got}")]
+    ContestFee {
+        /// The least.
+        expected: Amount,
+        /// The agreement's.
+        got: Amount,
+    },
+    /// A buyer could make the seller lose more than itself.
+    #[error("expected a buyer's bond of at least the preview fee, {expected}, got {got}")]
+    BuyerBond {
+        /// The preview fee.
+        expected: Amount,
+        /// The buyer's bond.
+        got: Amount,
     },
     /// The bond would lie idle.
     #[error("expected a delivery within {expected} s at most, got {got} s")]
@@ -181,14 +209,33 @@ impl Policy {
                 got: terms.shards,
             });
         }
-        let got = terms.deliver_by.saturating_sub(facts.now);
+        let (expected, got) = (self.least_contest_fee, terms.contest_fee);
+        if terms.mode == Mode::Optimistic && got < expected {
+            return Err(Refusal::ContestFee { expected, got });
+        }
+        let mut answers = vec![terms.response_time];
+        if terms.mode == Mode::Optimistic {
+            answers.push(terms.prove_time);
+        }
+        let expected = self.shortest_answer;
+        if let Some(got) = answers.into_iter().find(|got| u64::from(*got) < expected) {
+            return Err(Refusal::Answer { expected, got });
+        }
+        if terms.buyer_bond < terms.preview_fee {
+            return Err(Refusal::BuyerBond {
+                expected: terms.preview_fee,
+                got: terms.buyer_bond,
+            });
+        }
+        let received_by = terms.deliver_by.saturating_add(terms.response_time.into());
+        let got = received_by.saturating_sub(facts.now);
         if got > self.longest_wait {
             return Err(Refusal::Wait {
                 expected: self.longest_wait,
                 got,
             });
         }
-        let got = terms.prove_by.saturating_sub(terms.deliver_by);
+        let got = terms.claim_by.saturating_sub(received_by);
         self.check_means(terms, facts, got, terms.wei(terms.bond))?;
         let needed = terms.shards.saturating_add(SPARE_OPENINGS);
         if facts.openings_left < needed {
@@ -202,7 +249,7 @@ impl Policy {
 
     /// Whether the delivery may be acknowledged: the bond is at stake from then on.
     pub fn check_before_receipt(&self, terms: &Terms, facts: Facts) -> Result<(), Refusal> {
-        let got = terms.prove_by.saturating_sub(facts.now);
+        let got = terms.claim_by.saturating_sub(facts.now);
         self.check_means(terms, facts, got, Amount::ZERO)
     }
 
@@ -252,12 +299,21 @@ mod tests {
             samples: 20,
             threshold: 18,
             price: Amount(200),
+            buyer_bond: Amount(4),
             bond: Amount(50),
             penalty: Amount(5),
+            preview_fee: Amount(4),
+            contest_fee: Amount(1),
             accept_by: 100,
-            deliver_by: 200,
-            prove_by: 350,
+            preview_by: 150,
+            deliver_by: 190,
+            claim_by: 350,
             metric: Metric::Top1,
+            mode: Mode::Optimistic,
+            preview_shards: 1,
+            response_time: 10,
+            window: 100,
+            prove_time: 10,
         }
     }
 
@@ -269,6 +325,8 @@ mod tests {
         seconds_per_shard: 50,
         gas_per_shard: Amount(7),
         longest_wait: 190,
+        shortest_answer: 10,
+        least_contest_fee: Amount(1),
     };
 
     /// Exactly what [`terms`] need.
@@ -306,12 +364,28 @@ mod tests {
             let refusal = POLICY.check(&Terms { shards, ..terms() }, FACTS);
             assert!(matches!(refusal, Err(Refusal::Shards { expected: 2, .. })));
         }
+        for late in [
+            refused(|terms| terms.response_time = 9),
+            refused(|terms| terms.prove_time = 9),
+        ] {
+            assert!(matches!(late, Refusal::Answer { got: 9, .. }));
+        }
+        let free = refused(|terms| terms.contest_fee = Amount(0));
+        assert!(matches!(free, Refusal::ContestFee { .. }));
+        let eager = |terms: Terms| Terms {
+            contest_fee: Amount(0),
+            mode: Mode::Eager,
+            ..terms
+        };
+        POLICY.check(&eager(terms()), FACTS).unwrap();
+        let cheap = refused(|terms| terms.buyer_bond = Amount(3));
+        assert!(matches!(cheap, Refusal::BuyerBond { .. }));
         let wait = refused(|terms| {
-            terms.deliver_by = 201;
-            terms.prove_by = 351;
+            terms.deliver_by = 191;
+            terms.claim_by = 351;
         });
         assert!(matches!(wait, Refusal::Wait { got: 191, .. }));
-        let time = refused(|terms| terms.prove_by = 349);
+        let time = refused(|terms| terms.claim_by = 349);
         assert!(matches!(
             time,
             Refusal::Time {

@@ -10,40 +10,49 @@ use zknode_circuit::{
     verify::Attestation,
 };
 use zknode_protocol::{
-    agreement::{ShardCount, State},
+    agreement::{Mode, State},
     chain::{AgreementSummary, Call, Chain, ShardProof},
+    claim_tree::ClaimTree,
+    dataset_root::DatasetTree,
     digest::proof_context,
+    message::{ManifestShard, Version},
     value::{AgreementId, Data, Point},
 };
 
 use super::{deal::Deal, event::Event, model::spend_opening, Seller};
 use crate::{
+    card::{shard_claim, ShardEvidence},
     delivery::ShardOpening,
     setup,
     store::Table,
-    testset::{point, points},
+    testset::{model_points, shard_points},
 };
 
 /// Proves what is to be proven; whether there was anything.
 pub async fn prove_next<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
     let chain = seller.wallet.chain();
-    let mut delivered = vec![];
+    let mut owed = vec![];
     for (id, deal) in seller.active()? {
         if let Some(agreement) = seller.wallet.agreement(id).await? {
-            if agreement.state == State::Delivered {
-                delivered.push((id, deal, agreement));
+            if matches!(agreement.state, State::Delivered | State::Contested) {
+                owed.push((id, deal, agreement));
             }
         }
     }
-    delivered.sort_by_key(|(id, _, agreement)| (agreement.terms.prove_by, *id));
+    owed.sort_by_key(|(id, _, agreement)| (agreement.deadline, *id));
     let now = chain.head().await?.time;
     let mut failed = None;
-    for (id, deal, agreement) in delivered {
+    for (id, deal, agreement) in owed {
         // Past its deadline the bond is lost; whoever gains by it ends the agreement.
-        if now > agreement.terms.prove_by {
+        if now > agreement.deadline {
             continue;
         }
-        match prove_shard(seller, id, &deal, &agreement).await {
+        let done = match (agreement.state, agreement.terms.mode) {
+            (State::Contested, _) => answer(seller, id, &deal, &agreement).await,
+            (_, Mode::Eager) => prove_on_chain(seller, id, &deal, &agreement).await,
+            (_, Mode::Optimistic) => claim(seller, id, &deal, &agreement).await,
+        };
+        match done {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(error) => failed = Some(error.context(format!("agreement {id}"))),
@@ -52,8 +61,71 @@ pub async fn prove_next<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<boo
     failed.map_or(Ok(false), Err)
 }
 
-/// Proves one missing shard on the chain; false when none is missing.
-async fn prove_shard<C: Chain>(
+/// Makes one proof that is still missing; with all of them made, claims.
+async fn claim<C: Chain>(
+    seller: &Arc<Seller<C>>,
+    id: AgreementId,
+    deal: &Deal,
+    agreement: &AgreementSummary,
+) -> anyhow::Result<bool> {
+    let delivery = Delivery::open(seller, deal, agreement)?;
+    for index in 0..agreement.terms.shards {
+        if !seller.has_proof(id, index)? {
+            delivery.attest(seller, id, agreement, index).await?;
+            return Ok(true);
+        }
+    }
+    let mut leaves = vec![];
+    for index in 0..agreement.terms.shards {
+        let attestation = delivery.attest(seller, id, agreement, index).await?;
+        leaves.push(shard_claim(index, &attestation));
+    }
+    let top = ClaimTree::new(leaves)?.top();
+    let sums = top.sums;
+    let call = Call::Claim {
+        id,
+        node: top.hash,
+        top1: sums.top1.try_into()?,
+        topk: sums.topk.try_into()?,
+    };
+    let receipt = seller.wallet.execute(&format!("claim {id}"), &call).await?;
+    seller.tell(Event::Claimed {
+        agreement: id,
+        top1: sums.top1,
+        valid: sums.valid,
+        gas: receipt.gas,
+    });
+    Ok(true)
+}
+
+/// Brings the proof of one contested shard.
+async fn answer<C: Chain>(
+    seller: &Arc<Seller<C>>,
+    id: AgreementId,
+    deal: &Deal,
+    agreement: &AgreementSummary,
+) -> anyhow::Result<bool> {
+    let chain = seller.wallet.chain();
+    let contested = chain.unanswered(id, agreement).await?;
+    let Some(index) = contested.first().copied() else {
+        return Ok(false);
+    };
+    let delivery = Delivery::open(seller, deal, agreement)?;
+    let attestation = delivery.attest(seller, id, agreement, index).await?;
+    let evidence = seller.evidence(id, agreement, index)?;
+    let evidence = evidence.with_context(|| format!("shard {index} is not in the claim"))?;
+    let call = Call::Answer {
+        proof: Box::new(delivery.proof(id, index, &attestation)?),
+        path: evidence.path,
+    };
+    let purpose = format!("answer {id}/{index}");
+    let receipt = seller.wallet.execute(&purpose, &call).await?;
+    tell_proven(seller, id, index, &attestation, receipt.gas);
+    Ok(true)
+}
+
+/// Eager mode: proves one missing shard on the chain; false when none is missing.
+async fn prove_on_chain<C: Chain>(
     seller: &Arc<Seller<C>>,
     id: AgreementId,
     deal: &Deal,
@@ -62,42 +134,86 @@ async fn prove_shard<C: Chain>(
     let Some(index) = next_shard(seller, id, agreement).await? else {
         return Ok(false);
     };
-    let manifest = deal
-        .manifest
-        .as_ref()
-        .context("it is delivered on chain, but no delivery is stored here")?;
-    let (openings, tree) = seller.open_delivery(&agreement.terms, manifest)?;
-    let missing = || format!("shard {index} is not in the delivery");
-    let opening = openings.get(index as usize).with_context(missing)?;
-    let agreed = manifest.shards.get(index as usize).with_context(missing)?;
-    let attestation = seller
-        .attest(id, agreement, index, opening, &agreed.points)
-        .await?;
-    let statement = attestation.statement;
-    let proof = ShardProof {
-        id,
-        shard: ShardCount {
-            index,
-            valid: statement.valid,
-            top1: statement.top1,
-            topk: statement.topk,
-        },
-        model_points: points(&attestation.model),
-        shard_points: vec![point(&attestation.shard)],
-        path: tree.path(index)?,
-        proof: Data(attestation.proof),
-    };
-    let call = Call::ProveShard(Box::new(proof));
+    let delivery = Delivery::open(seller, deal, agreement)?;
+    let attestation = delivery.attest(seller, id, agreement, index).await?;
+    let call = Call::ProveShard(Box::new(delivery.proof(id, index, &attestation)?));
     let purpose = format!("prove {id}/{index}");
     let receipt = seller.wallet.execute(&purpose, &call).await?;
-    seller.tell(Event::Proven {
-        agreement: id,
-        shard: index,
-        top1: statement.top1,
-        valid: statement.valid,
-        gas: receipt.gas,
-    });
+    tell_proven(seller, id, index, &attestation, receipt.gas);
     Ok(true)
+}
+
+fn tell_proven<C: Chain>(
+    seller: &Seller<C>,
+    agreement: AgreementId,
+    shard: u32,
+    attestation: &Attestation,
+    gas: u64,
+) {
+    seller.tell(Event::Proven {
+        agreement,
+        shard,
+        top1: attestation.statement.top1,
+        valid: attestation.statement.valid,
+        gas,
+    });
+}
+
+/// The opened test set of an agreement.
+struct Delivery {
+    openings: Vec<ShardOpening>,
+    shards: Vec<ManifestShard>,
+    tree: DatasetTree,
+}
+
+impl Delivery {
+    fn open<C: Chain>(
+        seller: &Seller<C>,
+        deal: &Deal,
+        agreement: &AgreementSummary,
+    ) -> anyhow::Result<Self> {
+        let manifest = deal
+            .manifest
+            .as_ref()
+            .context("it is delivered on chain, but no delivery is stored here")?;
+        let (openings, tree) = seller.open_delivery(&agreement.terms, manifest)?;
+        Ok(Self {
+            openings,
+            shards: manifest.shards.clone(),
+            tree,
+        })
+    }
+
+    async fn attest<C: Chain>(
+        &self,
+        seller: &Arc<Seller<C>>,
+        id: AgreementId,
+        agreement: &AgreementSummary,
+        index: u32,
+    ) -> anyhow::Result<Attestation> {
+        let missing = || format!("shard {index} is not in the delivery");
+        let opening = self.openings.get(index as usize).with_context(missing)?;
+        let agreed = self.shards.get(index as usize).with_context(missing)?;
+        seller
+            .attest(id, agreement, index, opening, &agreed.points)
+            .await
+    }
+
+    fn proof(
+        &self,
+        id: AgreementId,
+        index: u32,
+        attestation: &Attestation,
+    ) -> anyhow::Result<ShardProof> {
+        Ok(ShardProof {
+            id,
+            shard: shard_claim(index, attestation).count,
+            model_points: model_points(&attestation.model),
+            shard_points: shard_points(&attestation.shard),
+            path: self.tree.path(index)?,
+            proof: Data(attestation.proof.clone()),
+        })
+    }
 }
 
 /// The first shard that is not proven. They are proven in order, so the count is the first guess; but anybody may bring
@@ -120,6 +236,40 @@ async fn next_shard<C: Chain>(
 }
 
 impl<C: Chain> Seller<C> {
+    fn has_proof(&self, id: AgreementId, index: u32) -> anyhow::Result<bool> {
+        let stored: Option<Attestation> =
+            self.store.get(Table::Proofs, &format!("{id}/{index}"))?;
+        Ok(stored.is_some())
+    }
+
+    /// The proof of a shard with its place in the claim, from what is stored; `None` when there is no such shard.
+    pub fn evidence(
+        &self,
+        id: AgreementId,
+        agreement: &AgreementSummary,
+        index: u32,
+    ) -> anyhow::Result<Option<ShardEvidence>> {
+        let (mut leaves, mut found) = (vec![], None);
+        for shard in 0..agreement.terms.shards {
+            let key = format!("{id}/{shard}");
+            let stored: Option<Attestation> = self.store.get(Table::Proofs, &key)?;
+            let stored = stored.with_context(|| format!("the proof of shard {shard} is gone"))?;
+            leaves.push(shard_claim(shard, &stored));
+            if shard == index {
+                found = Some(stored);
+            }
+        }
+        let Some(attestation) = found else {
+            return Ok(None);
+        };
+        let path = ClaimTree::new(leaves)?.path(index)?;
+        Ok(Some(ShardEvidence {
+            version: Version,
+            attestation,
+            path,
+        }))
+    }
+
     /// The proof of a shard: the stored one if it is what the chain will ask for, or a new one, which is stored.
     async fn attest(
         self: &Arc<Self>,
@@ -137,7 +287,7 @@ impl<C: Chain> Seller<C> {
         let stored: Option<Attestation> = self.store.get(Table::Proofs, &key)?;
         if let Some(stored) = stored {
             let fits = stored.model == self.model.record.commitment
-                && points == [point(&stored.shard)]
+                && points == shard_points(&stored.shard)
                 && stored.statement.context == context
                 && self.prover.verifier().verify(&stored).is_ok();
             if fits {

@@ -5,13 +5,14 @@ use std::{io::Write, path::Path, time::Duration};
 
 use axum::body::{Body, Bytes as Piece};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 use tokio::time::timeout;
 use zknode_protocol::{
     agreement::Terms,
-    message::DeliveryManifest,
-    value::{AgreementId, Bytes},
+    message::{DeliveryManifest, PreviewManifest},
+    value::{AgreementId, Bytes, Hash},
 };
 
 use crate::{
@@ -85,46 +86,64 @@ impl Incoming {
         Ok(bytes)
     }
 
-    /// Reads the manifest and checks it against the agreement: only who knows all shard commitments passes, so nobody
-    /// else can put a false delivery in the way.
+    /// Reads the manifest of a whole test set and checks it against the agreement: only who knows all shard commitments
+    /// passes, so nobody else can put a false delivery in the way.
     pub async fn manifest(
         &mut self,
         id: AgreementId,
         terms: &Terms,
         longest_ciphertext: usize,
     ) -> Result<DeliveryManifest, ReceiveError> {
-        let refused = |error: String| ReceiveError::Refused(error);
-        let length = self.exactly(4).await?;
-        let length = length.try_into().map_or(0, u32::from_le_bytes) as usize;
-        let limit = manifest_limit(terms.shards as usize);
-        if length > limit {
-            return Err(refused(format!(
-                "expected a manifest of at most {limit} bytes, got {length}"
-            )));
-        }
-        let manifest = read_manifest(&self.exactly(length).await?).map_err(refused)?;
-        if manifest.agreement != id {
-            return Err(refused(format!(
-                "the manifest is about agreement {}",
-                manifest.agreement
-            )));
-        }
-        if manifest.ciphertext_bytes > longest_ciphertext as u64 {
-            return Err(refused(format!(
-                "expected a sealed test set of at most {longest_ciphertext} bytes, got {}",
-                manifest.ciphertext_bytes
-            )));
-        }
-        manifest
-            .tree(terms)
-            .map_err(|error| refused(error.to_string()))?;
+        let manifest: DeliveryManifest = self.read(terms.shards as usize).await?;
+        fits(
+            id,
+            manifest.agreement,
+            manifest.ciphertext_bytes,
+            longest_ciphertext,
+        )?;
+        let tree = manifest.tree(terms);
+        tree.map_err(|error| ReceiveError::Refused(error.to_string()))?;
         Ok(manifest)
     }
 
-    /// Reads the ciphertext of `manifest` into the file `path`, whole or not at all.
+    /// The same of a preview: of exactly the drawn shards, each under the agreed root.
+    pub async fn preview(
+        &mut self,
+        id: AgreementId,
+        terms: &Terms,
+        seed: Hash,
+        longest_ciphertext: usize,
+    ) -> Result<PreviewManifest, ReceiveError> {
+        // A path besides the points of each.
+        let manifest: PreviewManifest = self.read(4 * terms.preview_shards as usize).await?;
+        fits(
+            id,
+            manifest.agreement,
+            manifest.ciphertext_bytes,
+            longest_ciphertext,
+        )?;
+        let checked = manifest.check(terms, seed);
+        checked.map_err(|error| ReceiveError::Refused(error.to_string()))?;
+        Ok(manifest)
+    }
+
+    async fn read<T: DeserializeOwned>(&mut self, shards: usize) -> Result<T, ReceiveError> {
+        let length = self.exactly(4).await?;
+        let length = length.try_into().map_or(0, u32::from_le_bytes) as usize;
+        let limit = manifest_limit(shards);
+        if length > limit {
+            return Err(ReceiveError::Refused(format!(
+                "expected a manifest of at most {limit} bytes, got {length}"
+            )));
+        }
+        read_manifest(&self.exactly(length).await?).map_err(ReceiveError::Refused)
+    }
+
+    /// Reads the ciphertext of a manifest into the file `path`, whole or not at all.
     pub async fn ciphertext(
         &mut self,
-        manifest: &DeliveryManifest,
+        expected: Hash,
+        bytes: u64,
         path: &Path,
     ) -> Result<(), ReceiveError> {
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -138,14 +157,14 @@ impl Incoming {
         let (mut hasher, mut length) = (Keccak256::new(), 0u64);
         while let Some(piece) = self.piece().await? {
             length += piece.len() as u64;
-            if length > manifest.ciphertext_bytes {
+            if length > bytes {
                 break;
             }
             hasher.update(&piece);
             file.write_all(&piece).map_err(own)?;
         }
-        let hash = Bytes(hasher.finalize().into());
-        if length != manifest.ciphertext_bytes || hash != manifest.ciphertext_hash {
+        let hash: Hash = Bytes(hasher.finalize().into());
+        if length != bytes || hash != expected {
             return Err(ReceiveError::Refused(
                 "the ciphertext is not the one of the manifest".into(),
             ));
@@ -154,4 +173,24 @@ impl Incoming {
         file.persist(path).map_err(|error| own(error.error))?;
         Ok(())
     }
+}
+
+/// Whether a manifest is about the agreement, and its ciphertext no longer than that needs.
+fn fits(
+    id: AgreementId,
+    about: AgreementId,
+    bytes: u64,
+    longest_ciphertext: usize,
+) -> Result<(), ReceiveError> {
+    if about != id {
+        return Err(ReceiveError::Refused(format!(
+            "the manifest is about agreement {about}"
+        )));
+    }
+    if bytes > longest_ciphertext as u64 {
+        return Err(ReceiveError::Refused(format!(
+            "expected a sealed test set of at most {longest_ciphertext} bytes, got {bytes}"
+        )));
+    }
+    Ok(())
 }

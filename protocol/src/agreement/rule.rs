@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::State;
+use super::{Mode, State};
 use crate::value::{Address, Amount, Hash, ModelId};
 
 /// A refused event changes nothing and moves nothing. Fields say what the rule expected and what it found.
@@ -23,45 +23,66 @@ pub enum RuleError {
     ShardsOutOfRange { shards: u32, samples: u32 },
     #[error("the threshold {threshold} is above the {samples} samples")]
     ThresholdAboveSamples { threshold: u32, samples: u32 },
-    #[error("expected now {now} < accept {accept_by} < deliver {deliver_by} < prove {prove_by}")]
+    #[error("the preview fee {preview_fee} is above the bond {bond} it is taken from")]
+    PreviewFeeAboveBond { preview_fee: Amount, bond: Amount },
+    #[error("a preview of {preview_shards} shards is more than the {shards} there are")]
+    PreviewAboveShards { preview_shards: u32, shards: u32 },
+    #[error("expected now {now} < accept {accept_by} < preview {preview_by} < deliver {deliver_by} < claim {claim_by}, with time to answer between")]
     DeadlinesOutOfOrder {
         now: u64,
         accept_by: u64,
+        preview_by: u64,
         deliver_by: u64,
-        prove_by: u64,
+        claim_by: u64,
     },
+    #[error("a window of {window} s and {prove_time} s for a proof leave no time to contest")]
+    NoTimeToContest { window: u32, prove_time: u32 },
     #[error(
-        "the last deadline {prove_by} is after {latest}: the stake must outlive the agreement"
+        "the last second {last_second} is after {latest}: the stake must outlive the agreement"
     )]
-    AgreementTooLong { prove_by: u64, latest: u64 },
+    AgreementTooLong { last_second: u64, latest: u64 },
 
     #[error("there is no such agreement")]
     UnknownAgreement,
     #[error("the agreement exists already")]
     AgreementExists,
-    #[error("expected an agreement that is {expected:?}, found it {found:?}")]
-    WrongState { expected: State, found: State },
+    #[error("nothing of the kind happens to an agreement that is {found:?}")]
+    WrongState { found: State },
+    #[error("nothing of the kind happens in the mode {found:?}")]
+    WrongMode { found: Mode },
+    #[error("only the buyer {buyer} may do this, not {caller}")]
+    OnlyBuyer { buyer: Address, caller: Address },
     #[error("only the seller {seller} may do this, not {caller}")]
     OnlySeller { seller: Address, caller: Address },
     #[error("the deadline {deadline} is over at {now}")]
     TooLate { deadline: u64, now: u64 },
     #[error("the deadline {deadline} is not over at {now}: wait for the second after it")]
     TooEarly { deadline: u64, now: u64 },
-    #[error("until {accept_by} only the buyer cancels, not {caller}")]
-    OnlyBuyerUntil { accept_by: u64, caller: Address },
-    #[error("until {deliver_by} only the seller declines, not {caller}")]
-    OnlySellerUntil { deliver_by: u64, caller: Address },
-    #[error("the receipt is not signed by the seller {seller}")]
-    ReceiptNotSigned { seller: Address },
+    #[error("neither sent nor signed by {signer}")]
+    NotSigned { signer: Address },
+    #[error("the block {draw_block} that draws is not below {current}: wait for the next")]
+    DrawTooEarly { draw_block: u64, current: u64 },
+    #[error("the chain at {current} does not know the hash of block {draw_block} any more")]
+    DrawTooLate { draw_block: u64, current: u64 },
 
     #[error("shard {index} is outside a dataset of {shards} shards")]
     ShardOutOfRange { index: u32, shards: u32 },
     #[error("shard {index} is proven already")]
     ShardAlreadyProven { index: u32 },
+    #[error("shard {index} is contested already")]
+    ShardAlreadyContested { index: u32 },
+    #[error("shard {index} is not contested")]
+    ShardNotContested { index: u32 },
+    #[error("{count} correct answers of {samples} samples cannot be claimed")]
+    ClaimAboveSamples { count: u32, samples: u32 },
+    #[error("the shard leads to the claim {found}, the seller's is {expected}")]
+    ShardNotInClaim { expected: Hash, found: Hash },
+    #[error("expected {expected} points of a shard, found {found}")]
+    ShardPointsLength { expected: u16, found: usize },
     #[error("the model points hash to {found}, the registered ones to {expected}")]
     ModelPointsMismatch { expected: Hash, found: Hash },
-    #[error("expected a Merkle proof of {expected} hashes, found {found}")]
-    MerkleProofLength { expected: usize, found: usize },
+    #[error("expected a path of {expected} nodes, found {found}")]
+    PathLength { expected: usize, found: usize },
     #[error("the shard leads to root {found}, the agreed one is {expected}")]
     ShardNotInDataset { expected: Hash, found: Hash },
     #[error("a count of {count} is above the {valid} valid samples of the shard")]

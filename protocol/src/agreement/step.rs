@@ -1,11 +1,11 @@
 //! The rules: one function per event, each a list of checks in the contract's order and then one change.
 
 use super::{
-    Action, Agreement, Effect, Event, ModelFacts, Moment, RuleError, ShardCount, State, Terms,
-    Verdict,
+    Action, Agreement, Effect, Event, Metric, Mode, ModelFacts, Moment, RuleError, ShardCount,
+    ShardFacts, State, Terms, Verdict, DRAW_DELAY, KNOWN_BLOCKS, NOBODY, NOTICE_PERIOD,
 };
-use super::{Metric, NOTICE_PERIOD};
 use crate::{
+    claim_tree::{climb, ClaimError, ShardClaim, SumNode, Sums},
     dataset_root::{verify_path, RootError, ShardLeaf},
     value::{Address, Amount, Hash},
 };
@@ -29,45 +29,23 @@ pub fn step(before: Option<&Agreement>, event: &Event, now: Moment) -> Outcome {
         return open(by, terms, *model, *token_has_code, *value, now);
     }
     let agreement = before.cloned().ok_or(RuleError::UnknownAgreement)?;
+    let case = Case { agreement, by, now };
     match &event.action {
         Action::Open { .. } => Err(RuleError::AgreementExists),
-        Action::Cancel => cancel(agreement, by, now.time),
-        Action::Accept { value } => accept(agreement, by, *value, now.time),
-        Action::Decline => decline(agreement, by, now.time),
-        Action::Acknowledge { ciphertext } => {
-            acknowledge(agreement, now.time, *ciphertext, |seller| {
-                only_seller(seller, by)
-            })
-        }
-        Action::AcknowledgeBySignature { ciphertext, signer } => {
-            acknowledge(agreement, now.time, *ciphertext, |seller| {
-                require(*signer == Some(seller), || RuleError::ReceiptNotSigned {
-                    seller,
-                })
-            })
-        }
-        Action::ProveShard {
-            shard,
-            registered_points,
-            model_points,
-            shard_points,
-            path,
-            verdict,
-        } => {
-            expect_state(&agreement, State::Delivered)?;
-            in_time(agreement.terms.prove_by, now.time)?;
-            fits_dataset(&agreement, shard)?;
-            belongs(&agreement.terms, shard, *shard_points, path)?;
-            require(registered_points == model_points, || {
-                RuleError::ModelPointsMismatch {
-                    expected: *registered_points,
-                    found: *model_points,
-                }
-            })?;
-            judged(shard.index, *verdict)?;
-            count(agreement, shard)
-        }
-        Action::Slash => slash(agreement, now.time),
+        Action::Cancel => case.cancel(),
+        Action::Accept { value } => case.accept(*value),
+        Action::Draw { seed } => case.draw(*seed),
+        Action::Send => case.send(),
+        Action::Proceed { signer } => case.proceed(*signer),
+        Action::Acknowledge { ciphertext, signer } => case.acknowledge(*ciphertext, *signer),
+        Action::Decline => case.decline(),
+        Action::Deny => case.deny(),
+        Action::Claim { node, top1, topk } => case.claim(*node, *top1, *topk),
+        Action::Approve { signer } => case.approve(*signer),
+        Action::Contest { index, value } => case.contest(*index, *value),
+        Action::Answer { shard, proof, path } => case.answer(shard, *proof, path),
+        Action::ProveShard(shard) => case.prove(shard),
+        Action::Expire => case.expire(),
     }
 }
 
@@ -90,28 +68,35 @@ fn open(
         model: terms.model,
         retires_at: model.retires_at,
     })?;
-    let prove_by = terms.prove_by;
+    let last_second = terms.last_second();
     let latest = now.time.saturating_add(NOTICE_PERIOD);
-    require(prove_by <= latest, || RuleError::AgreementTooLong {
-        prove_by,
+    require(last_second <= latest, || RuleError::AgreementTooLong {
+        last_second,
         latest,
     })?;
     require(token_has_code || terms.token == Address::ZERO, || {
         RuleError::TokenWithoutCode { token: terms.token }
     })?;
     check_terms(terms, now.time)?;
-    exact_value(terms.wei(terms.price), value)?;
+    let deposit = terms.deposit().ok_or(RuleError::AmountOverflow)?;
+    exact_value(terms.wei(deposit), value)?;
     let agreement = Agreement {
         terms: terms.clone(),
         buyer,
         seller: model.seller,
         state: State::Open,
+        deadline: terms.accept_by,
+        draw_block: 0,
+        seed: Hash::ZERO,
+        window_end: 0,
+        contested: Default::default(),
         proven: Default::default(),
         valid: 0,
         correct: 0,
         ciphertext: Hash::ZERO,
+        claim: Hash::ZERO,
     };
-    let deposit = deposit(&agreement, buyer, terms.price);
+    let deposit = deposited(terms, buyer, deposit);
     Ok((agreement, deposit))
 }
 
@@ -120,149 +105,474 @@ fn check_terms(terms: &Terms, now: u64) -> Result<(), RuleError> {
         shards,
         samples,
         threshold,
+        preview_shards,
         ..
     } = *terms;
-    let Terms { penalty, bond, .. } = *terms;
+    let Terms {
+        penalty,
+        bond,
+        preview_fee,
+        ..
+    } = *terms;
     let Terms {
         accept_by,
+        preview_by,
         deliver_by,
-        prove_by,
+        claim_by,
         ..
     } = *terms;
     require(penalty <= bond, || RuleError::PenaltyAboveBond {
         penalty,
         bond,
     })?;
+    require(preview_fee <= bond, || RuleError::PreviewFeeAboveBond {
+        preview_fee,
+        bond,
+    })?;
     require(1 <= shards && shards <= samples, || {
         RuleError::ShardsOutOfRange { shards, samples }
+    })?;
+    require(preview_shards <= shards, || RuleError::PreviewAboveShards {
+        preview_shards,
+        shards,
     })?;
     require(threshold <= samples, || RuleError::ThresholdAboveSamples {
         threshold,
         samples,
     })?;
+    let answered = |by: u64| by.saturating_add(terms.response_time.into());
     require(
-        now < accept_by && accept_by < deliver_by && deliver_by < prove_by,
+        now < accept_by
+            && accept_by < preview_by
+            && answered(preview_by) < deliver_by
+            && answered(deliver_by) < claim_by,
         || RuleError::DeadlinesOutOfOrder {
             now,
             accept_by,
+            preview_by,
             deliver_by,
-            prove_by,
+            claim_by,
         },
+    )?;
+    let (window, prove_time) = (terms.window, terms.prove_time);
+    require(
+        terms.mode == Mode::Eager || (window > 0 && prove_time > 0),
+        || RuleError::NoTimeToContest { window, prove_time },
     )
 }
 
-fn cancel(mut agreement: Agreement, by: Address, now: u64) -> Outcome {
-    expect_state(&agreement, State::Open)?;
-    let accept_by = agreement.terms.accept_by;
-    require(by == agreement.buyer || now > accept_by, || {
-        RuleError::OnlyBuyerUntil {
-            accept_by,
-            caller: by,
+/// An agreement, the sender of a transaction, and when.
+struct Case {
+    agreement: Agreement,
+    by: Address,
+    now: Moment,
+}
+
+impl Case {
+    fn cancel(self) -> Outcome {
+        self.in_state(&[State::Open])?;
+        self.only_buyer()?;
+        self.in_time()?;
+        self.cancelled()
+    }
+
+    fn accept(mut self, value: Amount) -> Outcome {
+        self.in_state(&[State::Open])?;
+        self.only_seller()?;
+        self.in_time()?;
+        let terms = self.agreement.terms.clone();
+        exact_value(terms.wei(terms.bond), value)?;
+        if terms.preview_shards == 0 {
+            self.enter(State::Previewed, terms.deliver_by);
+        } else {
+            self.agreement.draw_block = self.now.block.saturating_add(DRAW_DELAY);
+            self.enter(State::Accepted, terms.preview_by);
         }
-    })?;
-    agreement.state = State::Cancelled;
-    let refund = credits(&agreement, agreement.terms.price, Amount::ZERO);
-    Ok((agreement, refund))
-}
+        let effects = deposited(&terms, self.by, terms.bond);
+        Ok((self.agreement, effects))
+    }
 
-fn accept(mut agreement: Agreement, by: Address, value: Amount, now: u64) -> Outcome {
-    expect_state(&agreement, State::Open)?;
-    only_seller(agreement.seller, by)?;
-    in_time(agreement.terms.accept_by, now)?;
-    let bond = agreement.terms.bond;
-    exact_value(agreement.terms.wei(bond), value)?;
-    agreement.state = State::Accepted;
-    let deposit = deposit(&agreement, by, bond);
-    Ok((agreement, deposit))
-}
+    fn draw(mut self, seed: Hash) -> Outcome {
+        self.in_state(&[State::Accepted])?;
+        self.in_time()?;
+        let (draw_block, current) = (self.agreement.draw_block, self.now.block);
+        require(current > draw_block, || RuleError::DrawTooEarly {
+            draw_block,
+            current,
+        })?;
+        require(!self.draw_missed(), || RuleError::DrawTooLate {
+            draw_block,
+            current,
+        })?;
+        self.agreement.seed = seed;
+        self.enter(State::Drawn, self.agreement.terms.preview_by);
+        self.unpaid()
+    }
 
-fn decline(mut agreement: Agreement, by: Address, now: u64) -> Outcome {
-    expect_state(&agreement, State::Accepted)?;
-    let deliver_by = agreement.terms.deliver_by;
-    require(by == agreement.seller || now > deliver_by, || {
-        RuleError::OnlySellerUntil {
-            deliver_by,
-            caller: by,
+    fn draw_missed(&self) -> bool {
+        self.now.block > self.agreement.draw_block.saturating_add(KNOWN_BLOCKS)
+    }
+
+    fn send(mut self) -> Outcome {
+        self.in_state(&[State::Drawn, State::Previewed])?;
+        self.only_buyer()?;
+        self.in_time()?;
+        let next = match self.agreement.state {
+            State::Drawn => State::PreviewSent,
+            _ => State::RestSent,
+        };
+        let answer_by = self
+            .agreement
+            .deadline
+            .saturating_add(self.agreement.terms.response_time.into());
+        self.enter(next, answer_by);
+        self.unpaid()
+    }
+
+    fn proceed(mut self, signer: Option<Address>) -> Outcome {
+        self.in_state(&[State::Drawn, State::PreviewSent])?;
+        self.signed(self.agreement.seller, signer)?;
+        self.in_time()?;
+        self.enter(State::Previewed, self.agreement.terms.deliver_by);
+        self.unpaid()
+    }
+
+    fn acknowledge(mut self, ciphertext: Hash, signer: Option<Address>) -> Outcome {
+        self.in_state(&[State::Previewed, State::RestSent])?;
+        self.signed(self.agreement.seller, signer)?;
+        self.in_time()?;
+        self.agreement.ciphertext = ciphertext;
+        self.enter(State::Delivered, self.agreement.terms.claim_by);
+        self.unpaid()
+    }
+
+    fn decline(self) -> Outcome {
+        let asked_for = State::Accepted..=State::RestSent;
+        let found = self.agreement.state;
+        require(asked_for.contains(&found), || RuleError::WrongState {
+            found,
+        })?;
+        self.only_seller()?;
+        self.in_time()?;
+        let free = self.agreement.state == State::Accepted;
+        self.declined(!free)
+    }
+
+    fn deny(mut self) -> Outcome {
+        self.in_state(&[State::PreviewSent, State::RestSent])?;
+        self.only_seller()?;
+        self.in_time()?;
+        self.enter(State::Denied, 0);
+        let terms = &self.agreement.terms;
+        let burnt = add([terms.preview_fee, terms.buyer_bond])?;
+        let kept = subtract(terms.bond, terms.preview_fee)?;
+        let mut effects = self.credits(terms.price, kept);
+        effects.extend(credit(terms, NOBODY, burnt));
+        Ok((self.agreement, effects))
+    }
+
+    fn claim(mut self, node: Hash, top1: u32, topk: u32) -> Outcome {
+        self.in_state(&[State::Delivered])?;
+        self.in_mode(Mode::Optimistic)?;
+        self.only_seller()?;
+        self.in_time()?;
+        let samples = self.agreement.terms.samples;
+        for count in [top1, topk] {
+            require(count <= samples, || RuleError::ClaimAboveSamples {
+                count,
+                samples,
+            })?;
         }
-    })?;
-    agreement.state = State::Declined;
-    let refund = credits(&agreement, agreement.terms.price, agreement.terms.bond);
-    Ok((agreement, refund))
-}
+        let sums = Sums {
+            valid: samples.into(),
+            top1: top1.into(),
+            topk: topk.into(),
+        };
+        self.agreement.claim = SumNode { hash: node, sums }.root();
+        self.agreement.correct = self.counted(top1, topk);
+        let window_end = self
+            .now
+            .time
+            .saturating_add(self.agreement.terms.window.into());
+        self.agreement.window_end = window_end;
+        self.enter(State::Claimed, window_end);
+        self.unpaid()
+    }
 
-fn acknowledge(
-    mut agreement: Agreement,
-    now: u64,
-    ciphertext: Hash,
-    entitled: impl Fn(Address) -> Result<(), RuleError>,
-) -> Outcome {
-    expect_state(&agreement, State::Accepted)?;
-    entitled(agreement.seller)?;
-    in_time(agreement.terms.deliver_by, now)?;
-    agreement.state = State::Delivered;
-    agreement.ciphertext = ciphertext;
-    Ok((agreement, vec![]))
-}
+    fn approve(self, signer: Option<Address>) -> Outcome {
+        self.in_state(&[State::Claimed])?;
+        self.signed(self.agreement.buyer, signer)?;
+        self.in_time()?;
+        self.settled()
+    }
 
-fn slash(mut agreement: Agreement, now: u64) -> Outcome {
-    expect_state(&agreement, State::Delivered)?;
-    let deadline = agreement.terms.prove_by;
-    require(now > deadline, || RuleError::TooEarly { deadline, now })?;
-    agreement.state = State::Slashed;
-    let everything = pot(&agreement.terms)?;
-    let paid = credits(&agreement, everything, Amount::ZERO);
-    Ok((agreement, paid))
-}
+    fn contest(mut self, index: u32, value: Amount) -> Outcome {
+        self.in_state(&[State::Claimed, State::Contested])?;
+        self.only_buyer()?;
+        self.in_time()?;
+        let (deadline, now) = (self.agreement.window_end, self.now.time);
+        require(now <= deadline, || RuleError::TooLate { deadline, now })?;
+        self.in_range(index)?;
+        require(self.agreement.contested.insert(index), || {
+            RuleError::ShardAlreadyContested { index }
+        })?;
+        let terms = self.agreement.terms.clone();
+        exact_value(terms.wei(terms.contest_fee), value)?;
+        // One deadline for all open contests: a later one prolongs the earlier.
+        self.enter(
+            State::Contested,
+            now.saturating_add(terms.prove_time.into()),
+        );
+        let effects = deposited(&terms, self.by, terms.contest_fee);
+        Ok((self.agreement, effects))
+    }
 
-fn fits_dataset(agreement: &Agreement, shard: &ShardCount) -> Result<(), RuleError> {
-    let index = shard.index;
-    let shards = agreement.terms.shards;
-    require(index < shards, || RuleError::ShardOutOfRange {
-        index,
-        shards,
-    })?;
-    require(!agreement.proven.contains(&index), || {
-        RuleError::ShardAlreadyProven { index }
-    })?;
-    let valid = shard.valid;
-    [shard.top1, shard.topk].into_iter().try_for_each(|count| {
-        require(count <= valid, || RuleError::CountAboveValid {
-            count,
-            valid,
+    fn answer(mut self, facts: &ShardFacts, proof: Hash, path: &[SumNode]) -> Outcome {
+        self.in_state(&[State::Contested])?;
+        self.in_time()?;
+        let index = facts.shard.index;
+        self.in_range(index)?;
+        require(self.agreement.contested.contains(&index), || {
+            RuleError::ShardNotContested { index }
+        })?;
+        self.not_proven(index)?;
+        self.in_claim(&facts.shard, proof, path)?;
+        check_shard(&self.agreement.terms, facts)?;
+        self.agreement.proven.insert(index);
+        if self.agreement.unanswered().next().is_none() {
+            self.enter(State::Claimed, self.agreement.window_end);
+        }
+        let effects = self.credits(Amount::ZERO, self.agreement.terms.contest_fee);
+        Ok((self.agreement, effects))
+    }
+
+    fn in_claim(&self, shard: &ShardCount, proof: Hash, path: &[SumNode]) -> Result<(), RuleError> {
+        let claim = ShardClaim {
+            count: *shard,
+            proof,
+        };
+        let expected = self.agreement.claim;
+        let found = match climb(self.agreement.terms.shards, &claim, path) {
+            Ok(root) => root,
+            Err(ClaimError::PathLength { expected, got, .. }) => {
+                let found = got;
+                return Err(RuleError::PathLength { expected, found });
+            }
+            Err(_) => Hash::ZERO,
+        };
+        require(found == expected, || RuleError::ShardNotInClaim {
+            expected,
+            found,
         })
-    })
-}
+    }
 
-fn belongs(
-    terms: &Terms,
-    shard: &ShardCount,
-    points: Hash,
-    path: &[Hash],
-) -> Result<(), RuleError> {
-    let leaf = ShardLeaf {
-        index: shard.index,
-        valid: shard.valid,
-        points,
-    };
-    match verify_path(terms.dataset_root, terms.shards, &leaf, path) {
-        Ok(()) => Ok(()),
-        Err(RootError::PathLength { expected, got, .. }) => Err(RuleError::MerkleProofLength {
-            expected,
-            found: got,
-        }),
-        Err(RootError::Mismatch { expected, got, .. }) => Err(RuleError::ShardNotInDataset {
-            expected,
-            found: got,
-        }),
-        Err(_) => Err(RuleError::ShardOutOfRange {
-            index: shard.index,
-            shards: terms.shards,
-        }),
+    fn prove(mut self, facts: &ShardFacts) -> Outcome {
+        self.in_state(&[State::Delivered])?;
+        self.in_mode(Mode::Eager)?;
+        self.in_time()?;
+        let shard = &facts.shard;
+        self.in_range(shard.index)?;
+        self.not_proven(shard.index)?;
+        check_shard(&self.agreement.terms, facts)?;
+
+        let correct = self.counted(shard.top1, shard.topk);
+        let agreement = &mut self.agreement;
+        agreement.proven.insert(shard.index);
+        agreement.valid = agreement.valid.saturating_add(shard.valid.into());
+        agreement.correct = agreement.correct.saturating_add(correct);
+        let complete = agreement.missing().next().is_none();
+        let (expected, found) = (agreement.terms.samples, agreement.valid);
+        let fits = if complete {
+            found == u64::from(expected)
+        } else {
+            found <= u64::from(expected)
+        };
+        require(fits, || RuleError::SamplesMismatch { expected, found })?;
+        if complete {
+            self.settled()
+        } else {
+            self.unpaid()
+        }
+    }
+
+    fn expire(self) -> Outcome {
+        let found = self.agreement.state;
+        require(!found.is_terminal(), || RuleError::WrongState { found })?;
+        let (deadline, now) = (self.agreement.deadline, self.now.time);
+        let missed = found == State::Accepted && self.draw_missed();
+        require(now > deadline || missed, || RuleError::TooEarly {
+            deadline,
+            now,
+        })?;
+        match found {
+            State::Open => self.cancelled(),
+            State::Accepted => self.declined(false),
+            State::Drawn | State::Previewed => self.forfeited(),
+            State::PreviewSent | State::RestSent => self.declined(true),
+            State::Claimed => self.settled(),
+            _ => self.slashed(),
+        }
+    }
+
+    // ---- the ends, and who gets what
+
+    fn cancelled(mut self) -> Outcome {
+        self.enter(State::Cancelled, 0);
+        let back = add([self.agreement.terms.price, self.agreement.terms.buyer_bond])?;
+        let effects = self.credits(back, Amount::ZERO);
+        Ok((self.agreement, effects))
+    }
+
+    fn declined(mut self, costs: bool) -> Outcome {
+        self.enter(State::Declined, 0);
+        let terms = &self.agreement.terms;
+        let fee = if costs {
+            terms.preview_fee
+        } else {
+            Amount::ZERO
+        };
+        let to_buyer = add([terms.price, terms.buyer_bond, fee])?;
+        let effects = self.credits(to_buyer, subtract(terms.bond, fee)?);
+        Ok((self.agreement, effects))
+    }
+
+    fn forfeited(mut self) -> Outcome {
+        self.enter(State::Forfeited, 0);
+        let terms = &self.agreement.terms;
+        let effects = self.credits(terms.price, add([terms.bond, terms.buyer_bond])?);
+        Ok((self.agreement, effects))
+    }
+
+    fn slashed(mut self) -> Outcome {
+        self.enter(State::Slashed, 0);
+        let terms = &self.agreement.terms;
+        let mut all = add([terms.price, terms.buyer_bond, terms.bond])?;
+        for _ in self.agreement.unanswered() {
+            all = add([all, terms.contest_fee])?;
+        }
+        let effects = self.credits(all, Amount::ZERO);
+        Ok((self.agreement, effects))
+    }
+
+    fn settled(mut self) -> Outcome {
+        self.enter(State::Settled, 0);
+        let terms = &self.agreement.terms;
+        let effects = if self.agreement.passed() {
+            self.credits(terms.buyer_bond, add([terms.price, terms.bond])?)
+        } else {
+            let to_buyer = add([terms.price, terms.buyer_bond, terms.penalty])?;
+            self.credits(to_buyer, subtract(terms.bond, terms.penalty)?)
+        };
+        Ok((self.agreement, effects))
+    }
+
+    fn unpaid(self) -> Outcome {
+        Ok((self.agreement, vec![]))
+    }
+
+    fn credits(&self, to_buyer: Amount, to_seller: Amount) -> Vec<Effect> {
+        let Agreement {
+            terms,
+            buyer,
+            seller,
+            ..
+        } = &self.agreement;
+        credit(terms, *buyer, to_buyer)
+            .into_iter()
+            .chain(credit(terms, *seller, to_seller))
+            .collect()
+    }
+
+    // ---- who, what, when
+
+    fn enter(&mut self, state: State, deadline: u64) {
+        self.agreement.state = state;
+        self.agreement.deadline = deadline;
+    }
+
+    fn counted(&self, top1: u32, topk: u32) -> u64 {
+        match self.agreement.terms.metric {
+            Metric::Top1 => top1.into(),
+            Metric::TopK => topk.into(),
+        }
+    }
+
+    fn in_state(&self, expected: &[State]) -> Result<(), RuleError> {
+        let found = self.agreement.state;
+        require(expected.contains(&found), || RuleError::WrongState {
+            found,
+        })
+    }
+
+    fn in_mode(&self, expected: Mode) -> Result<(), RuleError> {
+        let found = self.agreement.terms.mode;
+        require(found == expected, || RuleError::WrongMode { found })
+    }
+
+    fn only_buyer(&self) -> Result<(), RuleError> {
+        let (buyer, caller) = (self.agreement.buyer, self.by);
+        require(caller == buyer, || RuleError::OnlyBuyer { buyer, caller })
+    }
+
+    fn only_seller(&self) -> Result<(), RuleError> {
+        let (seller, caller) = (self.agreement.seller, self.by);
+        require(caller == seller, || RuleError::OnlySeller {
+            seller,
+            caller,
+        })
+    }
+
+    fn signed(&self, must: Address, signer: Option<Address>) -> Result<(), RuleError> {
+        require(self.by == must || signer == Some(must), || {
+            RuleError::NotSigned { signer: must }
+        })
+    }
+
+    fn in_time(&self) -> Result<(), RuleError> {
+        let (deadline, now) = (self.agreement.deadline, self.now.time);
+        require(now <= deadline, || RuleError::TooLate { deadline, now })
+    }
+
+    fn in_range(&self, index: u32) -> Result<(), RuleError> {
+        let shards = self.agreement.terms.shards;
+        require(index < shards, || RuleError::ShardOutOfRange {
+            index,
+            shards,
+        })
+    }
+
+    fn not_proven(&self, index: u32) -> Result<(), RuleError> {
+        require(!self.agreement.proven.contains(&index), || {
+            RuleError::ShardAlreadyProven { index }
+        })
     }
 }
 
-fn judged(index: u32, verdict: Verdict) -> Result<(), RuleError> {
-    match verdict {
+/// What makes a shard proof true: the agreed shard, the registered model, the verifier's word.
+fn check_shard(terms: &Terms, facts: &ShardFacts) -> Result<(), RuleError> {
+    let ShardCount {
+        index,
+        valid,
+        top1,
+        topk,
+    } = facts.shard;
+    for count in [top1, topk] {
+        require(count <= valid, || RuleError::CountAboveValid {
+            count,
+            valid,
+        })?;
+    }
+    belongs(terms, facts)?;
+    let (expected, found) = (facts.registered_points, facts.model_points);
+    require(found == expected, || RuleError::ModelPointsMismatch {
+        expected,
+        found,
+    })?;
+    let (expected, found) = (facts.registered_length, facts.length);
+    require(found == usize::from(expected), || {
+        RuleError::ShardPointsLength { expected, found }
+    })?;
+    match facts.verdict {
         Verdict::Accepted => Ok(()),
         Verdict::Rejected => Err(RuleError::ProofRejected { index }),
         Verdict::VerifierChanged { expected, found } => {
@@ -271,55 +581,42 @@ fn judged(index: u32, verdict: Verdict) -> Result<(), RuleError> {
     }
 }
 
-/// Adds a shard that passed every check; the last one settles.
-fn count(mut agreement: Agreement, shard: &ShardCount) -> Outcome {
-    let correct = match agreement.terms.metric {
-        Metric::Top1 => shard.top1,
-        Metric::TopK => shard.topk,
+fn belongs(terms: &Terms, facts: &ShardFacts) -> Result<(), RuleError> {
+    let leaf = ShardLeaf {
+        index: facts.shard.index,
+        valid: facts.shard.valid,
+        points: facts.shard_points,
     };
-    agreement.proven.insert(shard.index);
-    agreement.valid = agreement.valid.saturating_add(shard.valid.into());
-    agreement.correct = agreement.correct.saturating_add(correct.into());
-    let complete = agreement.missing().next().is_none();
-    let (expected, found) = (agreement.terms.samples, agreement.valid);
-    let fits = if complete {
-        found == u64::from(expected)
-    } else {
-        found <= u64::from(expected)
-    };
-    require(fits, || RuleError::SamplesMismatch { expected, found })?;
-    if !complete {
-        return Ok((agreement, vec![]));
+    match verify_path(terms.dataset_root, terms.shards, &leaf, &facts.path) {
+        Ok(()) => Ok(()),
+        Err(RootError::PathLength { expected, got, .. }) => Err(RuleError::PathLength {
+            expected,
+            found: got,
+        }),
+        Err(RootError::Mismatch { expected, got, .. }) => Err(RuleError::ShardNotInDataset {
+            expected,
+            found: got,
+        }),
+        Err(_) => Err(RuleError::ShardOutOfRange {
+            index: leaf.index,
+            shards: terms.shards,
+        }),
     }
-    agreement.state = State::Settled;
-    let Terms {
-        price,
-        bond,
-        penalty,
-        ..
-    } = agreement.terms;
-    let paid = if agreement.passed() {
-        credits(&agreement, Amount::ZERO, pot(&agreement.terms)?)
-    } else {
-        let to_buyer = price
-            .checked_add(penalty)
-            .ok_or(RuleError::AmountOverflow)?;
-        let to_seller = bond.checked_sub(penalty).ok_or(RuleError::AmountOverflow)?;
-        credits(&agreement, to_buyer, to_seller)
-    };
-    Ok((agreement, paid))
 }
 
-/// Both deposits.
-fn pot(terms: &Terms) -> Result<Amount, RuleError> {
-    terms
-        .price
-        .checked_add(terms.bond)
+fn add<const N: usize>(amounts: [Amount; N]) -> Result<Amount, RuleError> {
+    amounts
+        .into_iter()
+        .try_fold(Amount::ZERO, Amount::checked_add)
         .ok_or(RuleError::AmountOverflow)
 }
 
-fn deposit(agreement: &Agreement, from: Address, amount: Amount) -> Vec<Effect> {
-    let token = agreement.terms.token;
+fn subtract(from: Amount, amount: Amount) -> Result<Amount, RuleError> {
+    from.checked_sub(amount).ok_or(RuleError::AmountOverflow)
+}
+
+fn deposited(terms: &Terms, from: Address, amount: Amount) -> Vec<Effect> {
+    let token = terms.token;
     Some(Effect::Deposit {
         from,
         token,
@@ -330,13 +627,9 @@ fn deposit(agreement: &Agreement, from: Address, amount: Amount) -> Vec<Effect> 
     .collect()
 }
 
-fn credits(agreement: &Agreement, to_buyer: Amount, to_seller: Amount) -> Vec<Effect> {
-    let token = agreement.terms.token;
-    [(agreement.buyer, to_buyer), (agreement.seller, to_seller)]
-        .into_iter()
-        .filter(|(_, amount)| *amount != Amount::ZERO)
-        .map(|(to, amount)| Effect::Credit { to, token, amount })
-        .collect()
+fn credit(terms: &Terms, to: Address, amount: Amount) -> Option<Effect> {
+    let token = terms.token;
+    Some(Effect::Credit { to, token, amount }).filter(|_| amount != Amount::ZERO)
 }
 
 fn require(holds: bool, otherwise: impl FnOnce() -> RuleError) -> Result<(), RuleError> {
@@ -345,25 +638,6 @@ fn require(holds: bool, otherwise: impl FnOnce() -> RuleError) -> Result<(), Rul
     } else {
         Err(otherwise())
     }
-}
-
-fn expect_state(agreement: &Agreement, expected: State) -> Result<(), RuleError> {
-    let found = agreement.state;
-    require(found == expected, || RuleError::WrongState {
-        expected,
-        found,
-    })
-}
-
-fn only_seller(seller: Address, caller: Address) -> Result<(), RuleError> {
-    require(caller == seller, || RuleError::OnlySeller {
-        seller,
-        caller,
-    })
-}
-
-fn in_time(deadline: u64, now: u64) -> Result<(), RuleError> {
-    require(now <= deadline, || RuleError::TooLate { deadline, now })
 }
 
 fn exact_value(expected: Amount, found: Amount) -> Result<(), RuleError> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     agreement::{ShardCount, Terms},
+    claim_tree::SumNode,
     value::{Address, AgreementId, Amount, Data, Hash, ModelId, Point, Signature},
 };
 
@@ -35,7 +36,7 @@ pub enum Call {
         /// How much.
         amount: Amount,
     },
-    /// Open an agreement; sends the price when it is ether.
+    /// Open an agreement; sends price and buyer's bond when they are ether.
     Open(Terms),
     /// Lock the bond.
     Accept {
@@ -44,30 +45,77 @@ pub enum Call {
         /// Wei to send: `terms.wei(terms.bond)`.
         value: Amount,
     },
-    /// End an open agreement.
+    /// Take an offer back that nobody accepted.
     Cancel(AgreementId),
-    /// End an accepted agreement.
-    Decline(AgreementId),
+    /// Record the draw of the preview.
+    Draw(AgreementId),
+    /// Put on record that the preview, or the rest, was handed over.
+    Send {
+        /// The agreement.
+        id: AgreementId,
+        /// Hash of the ciphertext.
+        ciphertext: Hash,
+    },
+    /// The seller has the preview and goes on.
+    Proceed {
+        /// The agreement.
+        id: AgreementId,
+        /// Hash of the ciphertext.
+        ciphertext: Hash,
+        /// The seller's, where somebody else sends this.
+        signature: Option<Signature>,
+    },
     /// The seller holds the test set.
     Acknowledge {
         /// The agreement.
         id: AgreementId,
         /// Hash of the ciphertext.
         ciphertext: Hash,
+        /// The seller's, where somebody else sends this.
+        signature: Option<Signature>,
     },
-    /// The same by the seller's signed receipt.
-    AcknowledgeBySignature {
+    /// Go away before the receipt.
+    Decline(AgreementId),
+    /// Say that what is called sent did not come or is no good.
+    Deny(AgreementId),
+    /// Say how many are correct.
+    Claim {
         /// The agreement.
         id: AgreementId,
-        /// Hash of the ciphertext.
-        ciphertext: Hash,
-        /// The seller's signature of the receipt.
-        signature: Signature,
+        /// Hash of the top node.
+        node: Hash,
+        /// Correct at the first place, in all.
+        top1: u32,
+        /// Correct among the first k places, in all.
+        topk: u32,
     },
-    /// Prove one shard; the last one settles.
+    /// Take the claim as it is.
+    Approve {
+        /// The agreement.
+        id: AgreementId,
+        /// The buyer's, where somebody else sends this.
+        signature: Option<Signature>,
+    },
+    /// Ask for the proof of a shard on chain.
+    Contest {
+        /// The agreement.
+        id: AgreementId,
+        /// Which shard.
+        index: u32,
+        /// Wei to send: `terms.wei(terms.contest_fee)`.
+        value: Amount,
+    },
+    /// Bring the proof of a contested shard.
+    Answer {
+        /// The proof.
+        proof: Box<ShardProof>,
+        /// Siblings in the claim's tree, from the leaf up.
+        path: Vec<SumNode>,
+    },
+    /// Eager mode: prove one shard; the last one settles.
     ProveShard(Box<ShardProof>),
-    /// Take price and bond after the last deadline.
-    Slash(AgreementId),
+    /// After the deadline: what it comes to when nobody does anything.
+    Expire(AgreementId),
     /// Take everything credited to the sender.
     Withdraw {
         /// In ether (zero) or this token.
@@ -86,6 +134,8 @@ pub struct Registration {
     pub verifier: Address,
     /// Commitments of the weight columns.
     pub points: Vec<Point>,
+    /// Points of a shard's commitment.
+    pub shard_points: u16,
     /// Where the seller answers; not interpreted by the contract.
     pub endpoint: String,
     /// Stake in wei, above zero.
@@ -134,14 +184,40 @@ pub enum ChainEvent {
     /// It was ended before acceptance.
     Cancelled(AgreementId),
     /// The bond is locked.
-    Accepted(AgreementId),
-    /// It was ended before delivery.
-    Declined(AgreementId),
+    Accepted { id: AgreementId, draw_block: u64 },
+    /// The preview is drawn.
+    Drawn { id: AgreementId, seed: Hash },
+    /// The buyer says that it handed something over.
+    Sent { id: AgreementId, ciphertext: Hash },
+    /// The seller goes on.
+    Proceeded { id: AgreementId, ciphertext: Hash },
     /// The seller holds the test set.
     Acknowledged { id: AgreementId, ciphertext: Hash },
-    /// A shard counts.
+    /// The seller went away.
+    Declined(AgreementId),
+    /// Delivery is disputed.
+    Denied(AgreementId),
+    /// The buyer did not deliver.
+    Forfeited(AgreementId),
+    /// The seller said how many are correct.
+    Claimed {
+        id: AgreementId,
+        claim: Hash,
+        top1: u32,
+        topk: u32,
+        window_end: u64,
+    },
+    /// The buyer took the claim.
+    Approved(AgreementId),
+    /// A proof is asked for on chain.
+    Contested {
+        id: AgreementId,
+        index: u32,
+        answer_by: u64,
+    },
+    /// A shard is proven on chain.
     ShardProven { id: AgreementId, shard: ShardCount },
-    /// Every shard is proven; paid.
+    /// Paid by the count.
     Settled {
         id: AgreementId,
         correct: u64,
@@ -168,12 +244,20 @@ impl ChainEvent {
     pub fn agreement(&self) -> Option<AgreementId> {
         match self {
             Self::Opened { id, .. }
+            | Self::Accepted { id, .. }
+            | Self::Drawn { id, .. }
+            | Self::Sent { id, .. }
+            | Self::Proceeded { id, .. }
             | Self::Acknowledged { id, .. }
+            | Self::Claimed { id, .. }
+            | Self::Contested { id, .. }
             | Self::ShardProven { id, .. }
             | Self::Settled { id, .. }
             | Self::Cancelled(id)
-            | Self::Accepted(id)
             | Self::Declined(id)
+            | Self::Denied(id)
+            | Self::Forfeited(id)
+            | Self::Approved(id)
             | Self::Slashed(id) => Some(*id),
             _ => None,
         }

@@ -237,6 +237,11 @@ impl Chain for EthersChain {
         Ok(self.read(self.contracts.escrow, call).await?.last() == Some(&1))
     }
 
+    async fn is_contested(&self, id: AgreementId, index: u32) -> Result<bool, ChainError> {
+        let call = e::IsContestedCall { id: id.0 .0, index }.encode();
+        Ok(self.read(self.contracts.escrow, call).await?.last() == Some(&1))
+    }
+
     async fn credit(&self, account: Address, token: Address) -> Result<Amount, ChainError> {
         let (account, token) = (H160(account.0), H160(token.0));
         let call = e::CreditCall { account, token }.encode();

@@ -7,7 +7,7 @@ mod weather;
 mod world;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -160,6 +160,14 @@ impl Shared {
         }
     }
 
+    /// The hashes of the newest blocks, by height.
+    fn hashes(&self) -> BTreeMap<u64, Hash> {
+        std::iter::once(&self.genesis)
+            .chain(&self.blocks)
+            .map(|mined| (mined.block.number, mined.block.hash))
+            .collect()
+    }
+
     /// Makes a block of everything in the pool whose turn it is; the rest waits.
     fn mine(&mut self, chain_id: u64) {
         self.salt += 1;
@@ -210,7 +218,13 @@ impl Shared {
                 name: String::new(),
                 detail: "not a call".into(),
             })
-            .and_then(|call: Call| world.execute(&call, self.setting(chain_id, tx.from, tx.nonce)));
+            .and_then(|call: Call| {
+                world.execute(
+                    &call,
+                    self.setting(chain_id, tx.from, tx.nonce),
+                    &self.hashes(),
+                )
+            });
         let succeeded = done.is_ok();
         if succeeded {
             mined.world = world;
@@ -306,6 +320,12 @@ impl Chain for FakeChain {
         Ok(agreement.is_some_and(|agreement| agreement.proven.contains(&index)))
     }
 
+    async fn is_contested(&self, id: AgreementId, index: u32) -> Result<bool, ChainError> {
+        let shared = self.request()?;
+        let agreement = shared.newest().world.agreements.get(&id);
+        Ok(agreement.is_some_and(|agreement| agreement.contested.contains(&index)))
+    }
+
     async fn credit(&self, account: Address, token: Address) -> Result<Amount, ChainError> {
         Ok(self.request()?.newest().world.ledger.credit(account, token))
     }
@@ -349,7 +369,11 @@ impl Chain for FakeChain {
         let shared = self.request()?;
         let mut world = shared.newest().world.clone();
         world
-            .execute(call, shared.setting(self.chain_id, self.account, nonce))
+            .execute(
+                call,
+                shared.setting(self.chain_id, self.account, nonce),
+                &shared.hashes(),
+            )
             .map_err(|Refusal { name, detail }| ChainError::Revert { name, detail })?;
         let raw = serde_json::to_vec(call).map_err(|e| ChainError::Malformed {
             what: "sign".into(),

@@ -21,7 +21,7 @@ use zknode_protocol::{
     value::{Address, AgreementId, Amount, Bytes, Data, Hash},
 };
 
-use crate::scene::{key, refused, set_up, settle, Party, Scene};
+use crate::scene::{claim, key, refused, set_up, settle, Party, Scene};
 
 const ANVIL: &str = "../contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil";
 
@@ -137,6 +137,15 @@ async fn the_evm_settles() {
 }
 
 #[tokio::test]
+async fn the_evm_settles_a_claim() {
+    let Some(anvil) = Anvil::start().await else {
+        return;
+    };
+    let mut scene = anvil.scene().await;
+    claim(&mut scene, async || anvil.cheat("evm_mine", "[]").await).await;
+}
+
+#[tokio::test]
 async fn the_evm_ends_every_state_by_its_deadline() {
     let Some(anvil) = Anvil::start().await else {
         return;
@@ -146,16 +155,20 @@ async fn the_evm_ends_every_state_by_its_deadline() {
     let id = scene.open(8).await;
     assert_eq!(
         refused(scene.seller.run(Call::Cancel(id)).await),
-        "OnlyBuyerUntil"
+        "OnlyBuyer"
+    );
+    assert_eq!(
+        refused(scene.seller.run(Call::Expire(id)).await),
+        "TooEarly"
     );
     anvil.pass(1_001).await;
-    scene.seller.run(Call::Cancel(id)).await.unwrap();
+    scene.seller.run(Call::Expire(id)).await.unwrap();
     assert_eq!(
         (scene.state(id).await, scene.credits().await),
         (State::Cancelled, [1_000, 0])
     );
     assert_eq!(
-        refused(scene.seller.run(Call::Cancel(id)).await),
+        refused(scene.seller.run(Call::Expire(id)).await),
         "WrongState"
     );
 
@@ -163,13 +176,13 @@ async fn the_evm_ends_every_state_by_its_deadline() {
     scene.accept(id).await;
     assert_eq!(
         refused(scene.buyer.run(Call::Decline(id)).await),
-        "OnlySellerUntil"
+        "OnlySeller"
     );
     anvil.pass(2_001).await;
-    scene.buyer.run(Call::Decline(id)).await.unwrap();
+    scene.buyer.run(Call::Expire(id)).await.unwrap();
     assert_eq!(
         (scene.state(id).await, scene.credits().await),
-        (State::Declined, [2_000, 500])
+        (State::Forfeited, [2_000, 500])
     );
 
     let id = scene.open(8).await;
@@ -177,19 +190,20 @@ async fn the_evm_ends_every_state_by_its_deadline() {
     let acknowledge = Call::Acknowledge {
         id,
         ciphertext: keccak(b"ciphertext"),
+        signature: None,
     };
     scene.seller.run(acknowledge).await.unwrap();
     scene.seller.run(scene.prove(id, 0, 4)).await.unwrap();
-    assert_eq!(refused(scene.buyer.run(Call::Slash(id)).await), "TooEarly");
+    assert_eq!(refused(scene.buyer.run(Call::Expire(id)).await), "TooEarly");
     anvil.pass(3_001).await;
     let late = scene.prove(id, 1, 4);
     assert_eq!(refused(scene.seller.run(late).await), "TooLate");
-    scene.buyer.run(Call::Slash(id)).await.unwrap();
+    scene.buyer.run(Call::Expire(id)).await.unwrap();
     assert_eq!(
         (scene.state(id).await, scene.credits().await),
         (State::Slashed, [3_500, 500])
     );
-    let unknown = Call::Slash(AgreementId(Hash::ZERO));
+    let unknown = Call::Expire(AgreementId(Hash::ZERO));
     assert_eq!(refused(scene.buyer.run(unknown).await), "UnknownAgreement");
 
     let before = scene
@@ -263,7 +277,7 @@ async fn the_evm_gives_each_trouble_its_name() {
         lost.agreement(AgreementId(Hash::ZERO)).await.err(),
         no_code(nowhere.escrow)
     );
-    let slash = Call::Slash(AgreementId(Hash::ZERO));
+    let slash = Call::Expire(AgreementId(Hash::ZERO));
     assert_eq!(
         lost.sign(&slash, 0, fees).await.err(),
         no_code(nowhere.escrow)
@@ -411,7 +425,7 @@ async fn the_evm_is_offered_more_when_its_base_fee_rises() {
     );
     let receipt = seller.execute("accept X", &accept(id), HURRIED).await;
     assert!(receipt.unwrap().succeeded);
-    assert_eq!(scene.state(id).await, State::Accepted);
+    assert_eq!(scene.state(id).await, State::Previewed);
 }
 
 #[tokio::test]
@@ -427,7 +441,7 @@ async fn the_evm_tells_an_agreement_at_depth_and_what_is_allowed() {
         let summary = chain.agreement_at_depth(id, depth).await.unwrap();
         summary.map(|summary| summary.state)
     };
-    assert_eq!(at(0).await, Some(State::Accepted));
+    assert_eq!(at(0).await, Some(State::Previewed));
     assert_eq!(at(1).await, Some(State::Open));
     assert_eq!(at(2).await, None);
     // Before there was an escrow.

@@ -12,7 +12,7 @@ use zknode_protocol::{
     value::{Amount, Bytes},
 };
 
-use crate::scene::{fake, settle, Party, PATIENCE};
+use crate::scene::{claim, fake, settle, Party, PATIENCE};
 
 /// Runs out before a held pool is released.
 const HURRIED: Patience = Patience {
@@ -25,6 +25,12 @@ const HURRIED: Patience = Patience {
 async fn the_fake_settles() {
     let (_, mut scene) = fake().await;
     settle(&mut scene).await;
+}
+
+#[tokio::test]
+async fn the_fake_settles_a_claim() {
+    let (chain, mut scene) = fake().await;
+    claim(&mut scene, async || chain.advance(1)).await;
 }
 
 #[tokio::test]

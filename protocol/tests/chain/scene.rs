@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zknode_protocol::{
-    agreement::{Metric, ShardCount, State, Terms},
+    agreement::{Metric, Mode, ShardCount, State, Terms},
     chain::{
         created_contract,
         fake::FakeChain,
@@ -12,8 +12,9 @@ use zknode_protocol::{
         sender::Sender,
         Call, Chain, ChainError, ChainEvent, Contracts, Registration, ShardProof, TxReceipt,
     },
+    claim_tree::{ClaimTree, ShardClaim},
     dataset_root::{DatasetTree, ShardLeaf},
-    digest::{agreement_id, keccak},
+    digest::{agreement_id, draw_seed, keccak},
     message::Domain,
     value::{Address, AgreementId, Amount, Bytes, Data, Hash, ModelId, Point},
 };
@@ -112,6 +113,7 @@ pub async fn set_up<C: Chain>(seller: C, buyer: C) -> Scene<C> {
         architecture: keccak(b"architecture"),
         verifier,
         points: model_points(),
+        shard_points: shard_points(0).len() as u16,
         endpoint: "http://127.0.0.1:1".into(),
         stake: Amount(1_000),
     };
@@ -163,15 +165,28 @@ impl<C: Chain> Scene<C> {
             price: Amount(1_000),
             bond: Amount(500),
             penalty: Amount(200),
+            buyer_bond: Amount(0),
+            preview_fee: Amount(0),
+            contest_fee: Amount(0),
             accept_by: now + 1_000,
+            preview_by: now + 1_000 + 1,
             deliver_by: now + 2_000,
-            prove_by: now + 3_000,
+            claim_by: now + 3_000,
             metric: Metric::Top1,
+            mode: Mode::Eager,
+            preview_shards: 0,
+            response_time: 10,
+            window: 0,
+            prove_time: 0,
         }
     }
 
     pub async fn open(&mut self, threshold: u32) -> AgreementId {
         let terms = self.terms(threshold).await;
+        self.open_with(terms).await
+    }
+
+    pub async fn open_with(&mut self, terms: Terms) -> AgreementId {
         let receipt = self.buyer.run(Call::Open(terms.clone())).await.unwrap();
         let [ChainEvent::Opened {
             id,
@@ -225,7 +240,11 @@ impl<C: Chain> Scene<C> {
     }
 
     pub fn prove(&self, id: AgreementId, index: u32, top1: u32) -> Call {
-        Call::ProveShard(Box::new(ShardProof {
+        Call::ProveShard(Box::new(self.proof(id, index, top1)))
+    }
+
+    pub fn proof(&self, id: AgreementId, index: u32, top1: u32) -> ShardProof {
+        ShardProof {
             id,
             shard: ShardCount {
                 index,
@@ -237,7 +256,7 @@ impl<C: Chain> Scene<C> {
             shard_points: shard_points(index),
             path: dataset().path(index).unwrap(),
             proof: Data(vec![1]),
-        }))
+        }
     }
 }
 
@@ -264,15 +283,12 @@ pub async fn settle<C: Chain>(scene: &mut Scene<C>) {
         chain_id: chain.chain_id(),
         escrow: chain.contracts().escrow,
     };
-    let signed = |by: &str| Call::AcknowledgeBySignature {
+    let signed = |by: &str| Call::Acknowledge {
         id,
         ciphertext,
-        signature: key(by).sign(domain.receipt_digest(id, ciphertext)).unwrap(),
+        signature: Some(key(by).sign(domain.receipt_digest(id, ciphertext)).unwrap()),
     };
-    assert_eq!(
-        refused(scene.buyer.run(signed("buyer")).await),
-        "ReceiptNotSigned"
-    );
+    assert_eq!(refused(scene.buyer.run(signed("buyer")).await), "NotSigned");
     scene.buyer.run(signed("seller")).await.unwrap();
     scene.seller.run(scene.prove(id, 2, 3)).await.unwrap();
     let half_way = scene.buyer.chain.agreement(id).await.unwrap().unwrap();
@@ -308,6 +324,105 @@ pub async fn settle<C: Chain>(scene: &mut Scene<C>) {
         })
         .await;
     assert_eq!(refused(nothing), "NothingToWithdraw");
+}
+
+/// Preview, claim, contest, approval: the other road; `mine` makes a block.
+pub async fn claim<C: Chain>(scene: &mut Scene<C>, mine: impl AsyncFn()) {
+    let terms = Terms {
+        mode: Mode::Optimistic,
+        buyer_bond: Amount(100),
+        preview_fee: Amount(50),
+        contest_fee: Amount(40),
+        preview_shards: 2,
+        window: 500,
+        prove_time: 300,
+        ..scene.terms(8).await
+    };
+    let before = scene.credits().await;
+    let id = scene.open_with(terms.clone()).await;
+    scene.accept(id).await;
+    assert_eq!(scene.state(id).await, State::Accepted);
+    mine().await;
+    mine().await;
+    scene.buyer.run(Call::Draw(id)).await.unwrap();
+    let drawn = scene.buyer.chain.agreement(id).await.unwrap().unwrap();
+    let block = scene.buyer.chain.block_at(drawn.draw_block).await.unwrap();
+    assert_eq!(drawn.seed, draw_seed(block.unwrap().hash, id));
+    let ciphertext = keccak(b"preview");
+    scene
+        .buyer
+        .run(Call::Send { id, ciphertext })
+        .await
+        .unwrap();
+    assert_eq!(scene.state(id).await, State::PreviewSent);
+    let signature = None;
+    let proceed = Call::Proceed {
+        id,
+        ciphertext,
+        signature,
+    };
+    assert_eq!(refused(scene.buyer.run(proceed.clone()).await), "NotSigned");
+    scene.seller.run(proceed).await.unwrap();
+    let acknowledge = Call::Acknowledge {
+        id,
+        ciphertext,
+        signature,
+    };
+    scene.seller.run(acknowledge).await.unwrap();
+    let early = scene.prove(id, 0, 3);
+    assert_eq!(refused(scene.seller.run(early).await), "WrongMode");
+
+    let proofs: Vec<ShardProof> = (0..3).map(|index| scene.proof(id, index, 3)).collect();
+    let leaf = |proof: &ShardProof| ShardClaim {
+        count: proof.shard,
+        proof: keccak(&proof.proof.0),
+    };
+    let tree = ClaimTree::new(proofs.iter().map(leaf).collect()).unwrap();
+    let say = Call::Claim {
+        id,
+        node: tree.top().hash,
+        top1: 9,
+        topk: 12,
+    };
+    scene.seller.run(say).await.unwrap();
+    let value = Amount(40);
+    let contest = |index| Call::Contest { id, index, value };
+    assert_eq!(refused(scene.seller.run(contest(1)).await), "OnlyBuyer");
+    scene.buyer.run(contest(1)).await.unwrap();
+    scene.buyer.run(contest(2)).await.unwrap();
+    let contested = scene.buyer.chain.agreement(id).await.unwrap().unwrap();
+    assert_eq!((contested.claim, contested.correct), (tree.root(), 9));
+    assert_eq!(contested.unanswered().collect::<Vec<_>>(), [1, 2]);
+    let summary = scene.buyer.chain.agreement_at_depth(id, 0).await.unwrap();
+    let unanswered = scene.buyer.chain.unanswered(id, &summary.unwrap()).await;
+    assert_eq!(unanswered.unwrap().into_iter().collect::<Vec<_>>(), [1, 2]);
+    let answer = |index: u32, path| Call::Answer {
+        proof: Box::new(proofs[index as usize].clone()),
+        path,
+    };
+    let elsewhere = answer(1, tree.path(0).unwrap());
+    assert_eq!(
+        refused(scene.seller.run(elsewhere).await),
+        "ShardNotInClaim"
+    );
+    for index in [1, 2] {
+        let call = answer(index, tree.path(index).unwrap());
+        scene.seller.run(call).await.unwrap();
+    }
+    assert_eq!(scene.state(id).await, State::Claimed);
+    let chain = &scene.buyer.chain;
+    let domain = Domain {
+        chain_id: chain.chain_id(),
+        escrow: chain.contracts().escrow,
+    };
+    let signature = key("buyer").sign(domain.approval_digest(id, tree.root()));
+    let signature = Some(signature.unwrap());
+    let approve = Call::Approve { id, signature };
+    let receipt = scene.seller.run(approve).await.unwrap();
+    assert!(receipt.events.contains(&ChainEvent::Approved(id)));
+    assert_eq!(scene.state(id).await, State::Settled);
+    let after = scene.credits().await;
+    assert_eq!(after, [before[0] + 100, before[1] + 1_580]);
 }
 
 /// The fake chain with everything deployed.

@@ -67,7 +67,7 @@ async fn what_is_no_longer_wanted_does_not_block_the_account() {
         .execute("accept Y", &accept(other), SHORT)
         .await
         .unwrap();
-    assert_eq!(scene.state(other).await, State::Accepted);
+    assert_eq!(scene.state(other).await, State::Previewed);
     assert_eq!(nonce(&scene).await, first + 2);
 
     // Asked for again, it is judged anew, and nothing is signed for it.
@@ -87,8 +87,8 @@ async fn what_is_still_wanted_goes_first() {
         .execute("accept Y", &accept(other), SHORT)
         .await
         .unwrap();
-    assert_eq!(scene.state(id).await, State::Accepted);
-    assert_eq!(scene.state(other).await, State::Accepted);
+    assert_eq!(scene.state(id).await, State::Previewed);
+    assert_eq!(scene.state(other).await, State::Previewed);
 }
 
 /// The withdrawal and the original race: the original, which another server still had, is executed.
@@ -117,7 +117,7 @@ async fn whichever_of_the_two_is_executed_decides() {
     chain.drop_pool();
     chain.return_to_pool(original.tx.clone());
     chain.release();
-    assert_eq!(scene.state(id).await, State::Accepted);
+    assert_eq!(scene.state(id).await, State::Previewed);
     let blocks = blocks(&chain);
     let seller = &mut scene.seller;
     let receipt = seller.execute("accept X", &accept(id), deep).await.unwrap();
@@ -443,9 +443,9 @@ async fn an_agreement_is_read_at_depth() {
     let id = scene.open(8).await;
     scene.accept(id).await;
     let at = |depth| scene.seller.chain.agreement_at_depth(id, depth);
-    assert_eq!(at(0).await.unwrap().unwrap().state, State::Accepted);
+    assert_eq!(at(0).await.unwrap().unwrap().state, State::Previewed);
     assert_eq!(at(1).await.unwrap().unwrap().state, State::Open);
     assert_eq!(at(2).await.unwrap(), None);
     chain.advance(1);
-    assert_eq!(at(1).await.unwrap().unwrap().state, State::Accepted);
+    assert_eq!(at(1).await.unwrap().unwrap().state, State::Previewed);
 }

@@ -9,9 +9,11 @@ use ::ethers::{
 
 use super::bindings::{escrow as e, registry as r};
 use crate::{
-    agreement::{Metric, ShardCount, State, Terms},
-    chain::{AgreementSummary, Call, ChainError, ChainEvent, Contracts, Model, Registration},
-    value::{Address, AgreementId, Amount, Bytes, Data, ModelId, Point},
+    agreement::{Metric, Mode, ShardCount, State, Terms},
+    chain::{
+        AgreementSummary, Call, ChainError, ChainEvent, Contracts, Model, Registration, ShardProof,
+    },
+    value::{Address, AgreementId, Amount, Bytes, Data, ModelId, Point, Signature},
 };
 
 /// Where a call goes (`None`: it creates a contract), the wei it sends and its data.
@@ -66,6 +68,7 @@ pub(super) fn outgoing(call: &Call, contracts: Contracts) -> Outgoing {
                 architecture: registration.architecture.0,
                 verifier: h160(registration.verifier),
                 model_points: join(&registration.points),
+                shard_points: registration.shard_points,
                 endpoint: registration.endpoint.clone(),
             };
             (Some(registry), registration.stake, data.encode())
@@ -89,49 +92,96 @@ pub(super) fn outgoing(call: &Call, contracts: Contracts) -> Outgoing {
                 terms: terms_out(terms),
             }
             .encode();
-            (Some(escrow), terms.wei(terms.price), data)
+            // Terms whose deposit exceeds 2^128 are refused by the contract for the missing wei.
+            let deposit = terms.deposit().unwrap_or_default();
+            (Some(escrow), terms.wei(deposit), data)
         }
         Call::Accept { id, value } => {
             (Some(escrow), *value, e::AcceptCall { id: id.0 .0 }.encode())
         }
         Call::Cancel(id) => to_escrow(e::CancelCall { id: id.0 .0 }.encode()),
-        Call::Decline(id) => to_escrow(e::DeclineCall { id: id.0 .0 }.encode()),
-        Call::Slash(id) => to_escrow(e::SlashCall { id: id.0 .0 }.encode()),
-        Call::Acknowledge { id, ciphertext } => to_escrow(
-            e::AcknowledgeCall {
+        Call::Draw(id) => to_escrow(e::DrawCall { id: id.0 .0 }.encode()),
+        Call::Send { id, ciphertext } => to_escrow(
+            e::SendCall {
                 id: id.0 .0,
                 ciphertext_hash: ciphertext.0,
             }
             .encode(),
         ),
-        Call::AcknowledgeBySignature {
+        Call::Proceed {
             id,
             ciphertext,
             signature,
         } => to_escrow(
-            e::AcknowledgeBySignatureCall {
+            e::ProceedCall {
                 id: id.0 .0,
                 ciphertext_hash: ciphertext.0,
-                signature: signature.0.to_vec().into(),
+                signature: signature_out(signature),
+            }
+            .encode(),
+        ),
+        Call::Acknowledge {
+            id,
+            ciphertext,
+            signature,
+        } => to_escrow(
+            e::AcknowledgeCall {
+                id: id.0 .0,
+                ciphertext_hash: ciphertext.0,
+                signature: signature_out(signature),
+            }
+            .encode(),
+        ),
+        Call::Decline(id) => to_escrow(e::DeclineCall { id: id.0 .0 }.encode()),
+        Call::Deny(id) => to_escrow(e::DenyCall { id: id.0 .0 }.encode()),
+        Call::Claim {
+            id,
+            node,
+            top1,
+            topk,
+        } => to_escrow(
+            e::ClaimCall {
+                id: id.0 .0,
+                node: node.0,
+                top_1: *top1,
+                topk: *topk,
+            }
+            .encode(),
+        ),
+        Call::Approve { id, signature } => to_escrow(
+            e::ApproveCall {
+                id: id.0 .0,
+                signature: signature_out(signature),
+            }
+            .encode(),
+        ),
+        Call::Contest { id, index, value } => {
+            let (id, index) = (id.0 .0, *index);
+            let data = e::ContestCall { id, index }.encode();
+            (Some(escrow), *value, data)
+        }
+        Call::Answer { proof, path } => to_escrow(
+            e::AnswerCall {
+                id: proof.id.0 .0,
+                shard_proof: shard_proof_out(proof),
+                path: path
+                    .iter()
+                    .map(|node| e::Node {
+                        hash: node.hash.0,
+                        sums: U256::from_big_endian(&node.sums_word()),
+                    })
+                    .collect(),
             }
             .encode(),
         ),
         Call::ProveShard(proof) => to_escrow(
             e::ProveShardCall {
                 id: proof.id.0 .0,
-                shard: e::Shard {
-                    index: proof.shard.index,
-                    valid: proof.shard.valid,
-                    top_1: proof.shard.top1,
-                    topk: proof.shard.topk,
-                },
-                model_points: join(&proof.model_points),
-                shard_points: join(&proof.shard_points),
-                merkle_proof: proof.path.iter().map(|hash| hash.0).collect(),
-                proof: proof.proof.0.clone().into(),
+                shard_proof: shard_proof_out(proof),
             }
             .encode(),
         ),
+        Call::Expire(id) => to_escrow(e::ExpireCall { id: id.0 .0 }.encode()),
         Call::Withdraw { token } => to_escrow(
             e::WithdrawCall {
                 token: h160(*token),
@@ -140,6 +190,27 @@ pub(super) fn outgoing(call: &Call, contracts: Contracts) -> Outgoing {
         ),
         // To oneself: the adapter knows who that is.
         Call::Nothing => (None, Amount::ZERO, Vec::new()),
+    }
+}
+
+/// None where the sender itself is who must have signed.
+fn signature_out(signature: &Option<Signature>) -> ::ethers::types::Bytes {
+    let bytes = signature.as_ref().map(|signature| signature.0.to_vec());
+    bytes.unwrap_or_default().into()
+}
+
+fn shard_proof_out(proof: &ShardProof) -> e::ShardProof {
+    e::ShardProof {
+        shard: e::Shard {
+            index: proof.shard.index,
+            valid: proof.shard.valid,
+            top_1: proof.shard.top1,
+            topk: proof.shard.topk,
+        },
+        model_points: join(&proof.model_points),
+        shard_points: join(&proof.shard_points),
+        merkle_proof: proof.path.iter().map(|hash| hash.0).collect(),
+        proof: proof.proof.0.clone().into(),
     }
 }
 
@@ -167,15 +238,27 @@ fn terms_out(terms: &Terms) -> e::Terms {
         samples: terms.samples,
         threshold: terms.threshold,
         price: terms.price.0,
+        buyer_bond: terms.buyer_bond.0,
         bond: terms.bond.0,
         penalty: terms.penalty.0,
+        preview_fee: terms.preview_fee.0,
+        contest_fee: terms.contest_fee.0,
         accept_by: terms.accept_by,
+        preview_by: terms.preview_by,
         deliver_by: terms.deliver_by,
-        prove_by: terms.prove_by,
+        claim_by: terms.claim_by,
         metric: match terms.metric {
             Metric::Top1 => 0,
             Metric::TopK => 1,
         },
+        mode: match terms.mode {
+            Mode::Optimistic => 0,
+            Mode::Eager => 1,
+        },
+        preview_shards: terms.preview_shards,
+        response_time: terms.response_time,
+        window: terms.window,
+        prove_time: terms.prove_time,
     }
 }
 
@@ -188,16 +271,29 @@ fn terms_in(terms: e::Terms) -> Result<Terms, ChainError> {
         samples: terms.samples,
         threshold: terms.threshold,
         price: Amount(terms.price),
+        buyer_bond: Amount(terms.buyer_bond),
         bond: Amount(terms.bond),
         penalty: Amount(terms.penalty),
+        preview_fee: Amount(terms.preview_fee),
+        contest_fee: Amount(terms.contest_fee),
         accept_by: terms.accept_by,
+        preview_by: terms.preview_by,
         deliver_by: terms.deliver_by,
-        prove_by: terms.prove_by,
+        claim_by: terms.claim_by,
         metric: match terms.metric {
             0 => Metric::Top1,
             1 => Metric::TopK,
             other => return Err(malformed("agreement", format!("metric {other}"))),
         },
+        mode: match terms.mode {
+            0 => Mode::Optimistic,
+            1 => Mode::Eager,
+            other => return Err(malformed("agreement", format!("mode {other}"))),
+        },
+        preview_shards: terms.preview_shards,
+        response_time: terms.response_time,
+        window: terms.window,
+        prove_time: terms.prove_time,
     })
 }
 
@@ -206,26 +302,26 @@ pub(super) fn agreement_in(answer: &[u8]) -> Result<Option<AgreementSummary>, Ch
     let stored = e::AgreementReturn::decode(answer)
         .map_err(|error| malformed("agreement", error))?
         .0;
-    let state = match stored.state {
-        0 => return Ok(None),
-        1 => State::Open,
-        2 => State::Accepted,
-        3 => State::Delivered,
-        4 => State::Cancelled,
-        5 => State::Declined,
-        6 => State::Settled,
-        7 => State::Slashed,
-        other => return Err(malformed("agreement", format!("state {other}"))),
+    let Some(number) = usize::from(stored.state).checked_sub(1) else {
+        return Ok(None);
     };
+    let state = State::ALL.get(number).copied();
+    let state = state.ok_or_else(|| malformed("agreement", format!("state {}", stored.state)))?;
     Ok(Some(AgreementSummary {
         terms: terms_in(stored.terms)?,
         buyer: address(stored.buyer),
         seller: address(stored.seller),
         state,
+        deadline: stored.deadline,
+        draw_block: stored.draw_block,
+        seed: Bytes(stored.seed),
+        window_end: stored.window_end,
+        unanswered: stored.contests,
         proven: stored.proven,
         valid: stored.valid.into(),
         correct: stored.correct.into(),
         ciphertext: Bytes(stored.ciphertext_hash),
+        claim: Bytes(stored.claim_root),
     }))
 }
 
@@ -244,6 +340,7 @@ pub(super) fn model_in(answer: &[u8]) -> Result<Option<Model>, ChainError> {
             retires_at: model.retires_at,
             architecture: Bytes(model.architecture),
             points: Bytes(model.model_points_hash),
+            shard_points: model.shard_points,
         }))
 }
 
@@ -281,6 +378,7 @@ fn registry_event(event: r::ModelRegistryEvents) -> Result<ChainEvent, ChainErro
                     .map(|chunk| chunk.try_into().map(Bytes))
                     .collect::<Result<_, _>>()
                     .map_err(|_| malformed("ModelRegistered", "points of another length"))?,
+                shard_points: event.shard_points,
                 endpoint: event.endpoint,
                 stake: amount("ModelRegistered", event.stake)?,
             },
@@ -308,7 +406,37 @@ fn escrow_event(event: e::EscrowEvents) -> Result<Option<ChainEvent>, ChainError
             terms: terms_in(event.terms)?,
         },
         E::CancelledFilter(event) => ChainEvent::Cancelled(id(event.id)),
-        E::AcceptedFilter(event) => ChainEvent::Accepted(id(event.id)),
+        E::AcceptedFilter(event) => ChainEvent::Accepted {
+            id: id(event.id),
+            draw_block: event.draw_block,
+        },
+        E::DrawnFilter(event) => ChainEvent::Drawn {
+            id: id(event.id),
+            seed: Bytes(event.seed),
+        },
+        E::SentFilter(event) => ChainEvent::Sent {
+            id: id(event.id),
+            ciphertext: Bytes(event.ciphertext_hash),
+        },
+        E::ProceededFilter(event) => ChainEvent::Proceeded {
+            id: id(event.id),
+            ciphertext: Bytes(event.ciphertext_hash),
+        },
+        E::DeniedFilter(event) => ChainEvent::Denied(id(event.id)),
+        E::ForfeitedFilter(event) => ChainEvent::Forfeited(id(event.id)),
+        E::ClaimedFilter(event) => ChainEvent::Claimed {
+            id: id(event.id),
+            claim: Bytes(event.claim_root),
+            top1: event.top_1,
+            topk: event.topk,
+            window_end: event.window_end,
+        },
+        E::ApprovedFilter(event) => ChainEvent::Approved(id(event.id)),
+        E::ContestedFilter(event) => ChainEvent::Contested {
+            id: id(event.id),
+            index: event.index,
+            answer_by: event.answer_by,
+        },
         E::DeclinedFilter(event) => ChainEvent::Declined(id(event.id)),
         E::SlashedFilter(event) => ChainEvent::Slashed(id(event.id)),
         E::AcknowledgedFilter(event) => ChainEvent::Acknowledged {

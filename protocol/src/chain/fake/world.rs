@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::{
     agreement::{
-        step, Action, Agreement, Effect, Event, Ledger, Moment, RuleError, State, Verdict,
-        NOTICE_PERIOD,
+        step, Action, Agreement, Effect, Event, Ledger, Moment, RuleError, ShardFacts, State,
+        Verdict, NOTICE_PERIOD,
     },
     chain::{key::recover, Call, ChainEvent, Contracts, Model, Registration, ShardProof},
-    digest::{agreement_id, hash_words, keccak, model_id, points_digest, ModelKey},
+    digest::{agreement_id, draw_seed, hash_words, keccak, model_id, points_digest, ModelKey},
     message::Domain,
-    value::{Address, AgreementId, Amount, Bytes, Hash, ModelId},
+    value::{Address, AgreementId, Amount, Bytes, Hash, ModelId, Signature},
 };
 
 /// Why a call reverts: the contract's error.
@@ -122,7 +122,7 @@ impl World {
     }
 
     /// Executes a call. The caller throws the world away when it is refused.
-    pub fn execute(&mut self, call: &Call, at: Setting) -> Done {
+    pub fn execute(&mut self, call: &Call, at: Setting, hashes: &BTreeMap<u64, Hash>) -> Done {
         match call {
             Call::DeployRegistry => {
                 let address = self.create(at, b"registry");
@@ -160,13 +160,13 @@ impl World {
                     }],
                 ))
             }
-            _ => self.agree(call, at),
+            _ => self.agree(call, at, hashes),
         }
     }
 
     /// The calls that [`step`] judges.
-    fn agree(&mut self, call: &Call, at: Setting) -> Done {
-        let (id, action) = self.action(call, at)?;
+    fn agree(&mut self, call: &Call, at: Setting, hashes: &BTreeMap<u64, Hash>) -> Done {
+        let (id, action) = self.action(call, at, hashes)?;
         let before = self.agreements.get(&id);
         let event = Event { by: at.by, action };
         let (after, effects) = step(before, &event, at.now)?;
@@ -199,7 +199,20 @@ impl World {
         Ok((None, events))
     }
 
-    fn action(&self, call: &Call, at: Setting) -> Result<(AgreementId, Action), Refusal> {
+    fn action(
+        &self,
+        call: &Call,
+        at: Setting,
+        hashes: &BTreeMap<u64, Hash>,
+    ) -> Result<(AgreementId, Action), Refusal> {
+        let domain = Domain {
+            chain_id: at.chain_id,
+            escrow: self.contracts.escrow,
+        };
+        let signer = |digest, signature: &Option<Signature>| {
+            let signature = signature.as_ref()?;
+            recover(digest, signature).ok()
+        };
         Ok(match call {
             Call::Open(terms) => {
                 let nonce = self
@@ -208,56 +221,85 @@ impl World {
                     .copied()
                     .unwrap_or_default();
                 let id = agreement_id(at.chain_id, self.contracts.escrow, at.by, nonce, terms);
+                let deposit = terms.deposit().ok_or(RuleError::AmountOverflow)?;
                 let action = Action::Open {
                     terms: terms.clone(),
                     model: self.models.get(&terms.model).map(Model::facts),
                     token_has_code: self.code.contains_key(&terms.token),
-                    value: terms.wei(terms.price),
+                    value: terms.wei(deposit),
                 };
                 (id, action)
             }
             Call::Accept { id, value } => (*id, Action::Accept { value: *value }),
             Call::Cancel(id) => (*id, Action::Cancel),
-            Call::Decline(id) => (*id, Action::Decline),
-            Call::Slash(id) => (*id, Action::Slash),
-            Call::Acknowledge { id, ciphertext } => (
-                *id,
-                Action::Acknowledge {
-                    ciphertext: *ciphertext,
-                },
-            ),
-            Call::AcknowledgeBySignature {
+            Call::Draw(id) => {
+                let agreement = self.agreements.get(id);
+                let block = agreement.and_then(|agreement| hashes.get(&agreement.draw_block));
+                let seed = draw_seed(block.copied().unwrap_or_default(), *id);
+                (*id, Action::Draw { seed })
+            }
+            Call::Send { id, .. } => (*id, Action::Send),
+            Call::Proceed {
                 id,
                 ciphertext,
                 signature,
             } => {
-                let domain = Domain {
-                    chain_id: at.chain_id,
-                    escrow: self.contracts.escrow,
-                };
-                let signer = recover(domain.receipt_digest(*id, *ciphertext), signature).ok();
-                (
-                    *id,
-                    Action::AcknowledgeBySignature {
-                        ciphertext: *ciphertext,
-                        signer,
-                    },
-                )
+                let signer = signer(domain.preview_digest(*id, *ciphertext), signature);
+                (*id, Action::Proceed { signer })
             }
-            Call::ProveShard(proof) => (proof.id, self.shard_action(proof, at)),
+            Call::Acknowledge {
+                id,
+                ciphertext,
+                signature,
+            } => {
+                let signer = signer(domain.receipt_digest(*id, *ciphertext), signature);
+                let ciphertext = *ciphertext;
+                (*id, Action::Acknowledge { ciphertext, signer })
+            }
+            Call::Decline(id) => (*id, Action::Decline),
+            Call::Deny(id) => (*id, Action::Deny),
+            Call::Claim {
+                id,
+                node,
+                top1,
+                topk,
+            } => {
+                let (node, top1, topk) = (*node, *top1, *topk);
+                (*id, Action::Claim { node, top1, topk })
+            }
+            Call::Approve { id, signature } => {
+                let claim = self.agreements.get(id).map(|agreement| agreement.claim);
+                let digest = domain.approval_digest(*id, claim.unwrap_or_default());
+                let signer = signer(digest, signature);
+                (*id, Action::Approve { signer })
+            }
+            Call::Contest { id, index, value } => {
+                let (index, value) = (*index, *value);
+                (*id, Action::Contest { index, value })
+            }
+            Call::Answer { proof, path } => {
+                let action = Action::Answer {
+                    shard: self.facts(proof, at),
+                    proof: keccak(&proof.proof.0),
+                    path: path.clone(),
+                };
+                (proof.id, action)
+            }
+            Call::ProveShard(proof) => (proof.id, Action::ProveShard(self.facts(proof, at))),
+            Call::Expire(id) => (*id, Action::Expire),
             _ => return Err(refusal("", "not a call to the escrow")),
         })
     }
 
-    fn shard_action(&self, proof: &ShardProof, at: Setting) -> Action {
-        let model = self
-            .agreements
-            .get(&proof.id)
-            .and_then(|a| self.models.get(&a.terms.model));
-        Action::ProveShard {
+    fn facts(&self, proof: &ShardProof, at: Setting) -> ShardFacts {
+        let agreement = self.agreements.get(&proof.id);
+        let model = agreement.and_then(|agreement| self.models.get(&agreement.terms.model));
+        ShardFacts {
             shard: proof.shard,
-            registered_points: model.map(|model| model.points).unwrap_or(Hash::ZERO),
+            registered_points: model.map(|model| model.points).unwrap_or_default(),
             model_points: points_digest(&proof.model_points),
+            registered_length: model.map(|model| model.shard_points).unwrap_or_default(),
+            length: proof.shard_points.len(),
             shard_points: points_digest(&proof.shard_points),
             path: proof.path.clone(),
             verdict: if (at.judge)(proof) {
@@ -283,6 +325,7 @@ impl World {
             architecture,
             verifier,
             ref points,
+            shard_points,
             stake,
             ..
         } = *registration;
@@ -295,6 +338,9 @@ impl World {
         if points.is_empty() {
             return Err(refusal("PointsLength", 0));
         }
+        if shard_points == 0 {
+            return Err(refusal("NoShardPoints", ""));
+        }
         let nonce = self.model_nonces.entry(at.by).or_default();
         let points = points_digest(points);
         let model = model_id(&ModelKey {
@@ -305,6 +351,7 @@ impl World {
             architecture,
             verifier,
             points,
+            shard_points,
         });
         *nonce += 1;
         let left = self.balance(at.by).checked_sub(stake);
@@ -321,6 +368,7 @@ impl World {
                 retires_at: 0,
                 architecture,
                 points,
+                shard_points,
             },
         );
         let event = ChainEvent::ModelRegistered {
@@ -392,25 +440,68 @@ fn logged(id: AgreementId, call: &Call, after: &Agreement, nonce: Option<u64>) -
             nonce: nonce.unwrap_or_default(),
             terms: terms.clone(),
         },
-        Call::Accept { .. } => ChainEvent::Accepted(id),
+        Call::Accept { .. } => ChainEvent::Accepted {
+            id,
+            draw_block: after.draw_block,
+        },
         Call::Cancel(_) => ChainEvent::Cancelled(id),
+        Call::Draw(_) => ChainEvent::Drawn {
+            id,
+            seed: after.seed,
+        },
+        Call::Send { ciphertext, .. } => ChainEvent::Sent {
+            id,
+            ciphertext: *ciphertext,
+        },
+        Call::Proceed { ciphertext, .. } => ChainEvent::Proceeded {
+            id,
+            ciphertext: *ciphertext,
+        },
         Call::Decline(_) => ChainEvent::Declined(id),
-        Call::Slash(_) => ChainEvent::Slashed(id),
-        Call::ProveShard(proof) => ChainEvent::ShardProven {
+        Call::Deny(_) => ChainEvent::Denied(id),
+        Call::Claim { top1, topk, .. } => ChainEvent::Claimed {
+            id,
+            claim: after.claim,
+            top1: *top1,
+            topk: *topk,
+            window_end: after.window_end,
+        },
+        Call::Approve { .. } => ChainEvent::Approved(id),
+        Call::Contest { index, .. } => ChainEvent::Contested {
+            id,
+            index: *index,
+            answer_by: after.deadline,
+        },
+        Call::ProveShard(proof) | Call::Answer { proof, .. } => ChainEvent::ShardProven {
             id,
             shard: proof.shard,
         },
+        Call::Expire(_) => return expired(id, after),
         _ => ChainEvent::Acknowledged {
             id,
             ciphertext: after.ciphertext,
         },
     };
-    let settled = (after.state == State::Settled).then(|| ChainEvent::Settled {
+    let settled = (after.state == State::Settled).then(|| settled(id, after));
+    std::iter::once(first).chain(settled).collect()
+}
+
+fn settled(id: AgreementId, after: &Agreement) -> ChainEvent {
+    ChainEvent::Settled {
         id,
         correct: after.correct,
         passed: after.passed(),
-    });
-    std::iter::once(first).chain(settled).collect()
+    }
+}
+
+fn expired(id: AgreementId, after: &Agreement) -> Vec<ChainEvent> {
+    vec![match after.state {
+        State::Cancelled => ChainEvent::Cancelled(id),
+        State::Declined => ChainEvent::Declined(id),
+        State::Forfeited => ChainEvent::Forfeited(id),
+        State::Settled => settled(id, after),
+        _ => ChainEvent::Slashed(id),
+    }]
 }
 
 /// A name no other block has.

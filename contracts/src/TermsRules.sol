@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAgreement} from "./IAgreement.sol";
+import {IModelRegistry} from "./IModelRegistry.sol";
+
+/// @title What `open` asks of terms.
+abstract contract TermsRules is IAgreement {
+    /// @dev The model was fixed before these terms showed a dataset, and its stake outlives the agreement.
+    function _sellerOf(IModelRegistry registry, Terms calldata terms) internal view returns (address) {
+        IModelRegistry.Model memory m = registry.model(terms.modelId);
+        if (m.seller == address(0)) revert UnknownModel(terms.modelId);
+        if (m.registeredBlock >= block.number) revert ModelNotEarlier(m.registeredBlock, block.number);
+        if (m.retiresAt != 0) revert ModelRetiring(terms.modelId, m.retiresAt);
+        uint256 last = uint256(terms.claimBy) + terms.window + terms.proveTime;
+        uint256 latest = block.timestamp + registry.NOTICE_PERIOD();
+        if (last > latest) revert AgreementTooLong(last, latest);
+        return m.seller;
+    }
+
+    /// @dev Terms that make sense by themselves.
+    function _checkTerms(Terms calldata t) internal view {
+        if (t.token != address(0) && t.token.code.length == 0) revert TokenWithoutCode(t.token);
+        if (t.penalty > t.bond) revert PenaltyAboveBond(t.penalty, t.bond);
+        if (t.previewFee > t.bond) revert PreviewFeeAboveBond(t.previewFee, t.bond);
+        if (t.shards == 0 || t.shards > t.samples) revert ShardsOutOfRange(t.shards, t.samples);
+        if (t.previewShards > t.shards) revert PreviewAboveShards(t.previewShards, t.shards);
+        if (t.threshold > t.samples) revert ThresholdAboveSamples(t.threshold, t.samples);
+        uint256 previewAnswer = uint256(t.previewBy) + t.responseTime;
+        uint256 restAnswer = uint256(t.deliverBy) + t.responseTime;
+        if (
+            block.timestamp >= t.acceptBy || t.acceptBy >= t.previewBy || previewAnswer >= t.deliverBy
+                || restAnswer >= t.claimBy
+        ) revert DeadlinesOutOfOrder(block.timestamp, t.acceptBy, t.previewBy, t.deliverBy, t.claimBy);
+        if (t.mode == Mode.Optimistic && (t.window == 0 || t.proveTime == 0)) {
+            revert NoTimeToContest(t.window, t.proveTime);
+        }
+    }
+}
