@@ -97,6 +97,8 @@ contract LemmasTest is Scene {
 
     function _termsWith(Amounts memory m) private view returns (IAgreement.Terms memory terms) {
         vm.assume(m.penalty <= m.bond && m.previewFee <= m.bond);
+        // More than there is of any money; halmos itself takes no balance for larger than 2^128.
+        vm.assume(m.price < 1 << 120 && m.buyerBond < 1 << 120 && m.bond < 1 << 120 && m.contestFee < 1 << 120);
         // Three accounts: to halmos an address made of a key is any.
         vm.assume(buyer != seller && buyer != address(0xdEaD) && seller != address(0xdEaD));
         terms = _optimistic(address(0));
