@@ -253,6 +253,7 @@ contract ClaimTest is Scene {
         _answer(id, _counts(id, 0), 1);
         escrow.expire(id);
         _is(id, IAgreement.State.Settled);
+        _isTrue(escrow.isContested(id, 1) && !escrow.isContested(id, 2), "contested");
     }
 
     /// @dev The fee of a contest is for whoever is paid, not for whoever brings the proof.

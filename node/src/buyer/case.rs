@@ -4,11 +4,12 @@
 use anyhow::{ensure, Context};
 use rand::{rngs::StdRng, SeedableRng};
 use zknode_protocol::{
+    agreement::State,
     chain::{AgreementSummary, Call, Chain, ChainError},
     digest::keccak,
     message::{DeliveryManifest, PreviewManifest, Receipt, Version},
     sampling::draw_shards,
-    value::{AgreementId, Hash},
+    value::{AgreementId, Hash, Signature},
 };
 
 use super::{
@@ -234,11 +235,7 @@ impl<C: Chain> Case<'_, C> {
         Ok(())
     }
 
-    async fn approve(
-        &self,
-        claim: Hash,
-        signature: zknode_protocol::value::Signature,
-    ) -> anyhow::Result<()> {
+    async fn approve(&self, claim: Hash, signature: Signature) -> anyhow::Result<()> {
         let call = Call::Approve {
             id: self.id,
             signature: Some(signature),
@@ -312,7 +309,6 @@ impl<C: Chain> Case<'_, C> {
 
     /// Without a receipt, near the deadline: puts on record that it was handed over.
     async fn insist(&self, ciphertext: Hash) -> anyhow::Result<()> {
-        use zknode_protocol::agreement::State;
         let sent = matches!(self.agreement.state, State::PreviewSent | State::RestSent);
         if sent || !self.is_late() {
             return Ok(());
