@@ -338,7 +338,8 @@ fn both_forms_give_the_same_network() {
         assert!(a.float.is_quantized() && a.report.quantized_source);
         let (float, integer) = distances(&floats, &a, 128, 0.05);
         println!("float {float:.2}, integer {integer:.2} steps of the logits");
-        assert!(float < 1.01 && integer < 2.5, "{float} {integer}");
+        // Weights are rounded once more at their final scale: some percent of the 256 steps in a network this small.
+        assert!(float < 1.01 && integer < 10.0, "{float} {integer}");
         let (float, _) = distances(&integers, &b, 128, 0.05);
         assert!(float < 1.01, "{float}");
         let shape = |network: &Network| format!("{:?}", network.architecture()).len();
@@ -439,7 +440,11 @@ fn quantized_files_that_are_refused() {
             "supported are",
         ),
         (
-            changed(&|m| m.graph().node[2].op_type = "Relu".into()),
+            changed(&|m| {
+                let node = &mut m.graph().node[2];
+                node.op_type = "Relu".into();
+                node.attribute.clear();
+            }),
             "a DequantizeLinear must come",
         ),
     ];

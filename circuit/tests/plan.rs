@@ -317,7 +317,7 @@ fn a_grid_that_does_not_fit_is_refused_by_reason() {
     assert!(matches!(refusal(8, 7, 7, 1), LayoutError::Grid { .. }));
     assert!(matches!(
         refusal(usize::MAX, 7, 7, 1),
-        LayoutError::Grid { .. }
+        LayoutError::NoTiles(_)
     ));
     // 14 divides the sides of the first tensors only.
     assert!(matches!(refusal(14, 14, 14, 1), LayoutError::Grid { .. }));

@@ -6,6 +6,16 @@ use thiserror::Error;
 /// One variant per rule. Names and shapes appear here, weights never.
 #[derive(Debug, Error)]
 pub enum ImportError {
+    /// A max pooling of pixels that a negative scale turns around.
+    #[error("max pooling {pool} reads the image, and channel {channel} of it is normalized with the negative scale {scale}: its greatest pixel is its least value; put a convolution before the pooling")]
+    PooledUpsideDown {
+        /// The pooling.
+        pool: String,
+        /// The channel.
+        channel: usize,
+        /// Its scale.
+        scale: f64,
+    },
     /// Not an ONNX file, or a damaged one.
     #[error("this is not a whole ONNX file: {0}")]
     Decode(#[from] prost::DecodeError),

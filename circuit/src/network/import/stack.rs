@@ -206,6 +206,7 @@ impl Stack {
         normalization.check(input.channels)?;
         let notes = stack.notes.clone();
         let (layers, weights, roundings) = stack.prune(last);
+        check_pooled_pixels(&layers, input.channels, &normalization)?;
         let architecture = Architecture {
             input,
             fraction_bits: 8,
@@ -266,4 +267,30 @@ pub(super) fn same(size: usize, kernel: usize, stride: usize) -> (usize, usize) 
         .saturating_add(kernel);
     let total = reach.saturating_sub(size);
     (total / 2, total - total / 2)
+}
+
+/// Pixels are pooled as the bytes they are: a negative scale after it would make the greatest the least.
+fn check_pooled_pixels(
+    layers: &[Layer],
+    channels: usize,
+    normalization: &Normalization,
+) -> Result<(), ImportError> {
+    let mut pixels = vec![true];
+    for layer in layers {
+        let pool = match layer {
+            Layer::MaxPool(pool) if pixels[pool.input.0] => Some(pool),
+            _ => None,
+        };
+        pixels.push(pool.is_some());
+        let mut scales = (0..channels).map(|channel| (channel, normalization.channel(channel).0));
+        let negative = scales.find(|(_, scale)| *scale < 0.0);
+        if let (Some(pool), Some((channel, scale))) = (pool, negative) {
+            return Err(ImportError::PooledUpsideDown {
+                pool: pool.name.clone(),
+                channel,
+                scale,
+            });
+        }
+    }
+    Ok(())
 }
