@@ -28,9 +28,9 @@ const VERSION: u16 = 1;
 const SEED: u64 = 1;
 
 /// Gas of each transaction: what the contracts' snapshot says, rounded up, and the ceilings of those to come.
-const OPEN_GAS: u128 = 244_000;
-const ACCEPT_GAS: u128 = 43_000;
-const ACKNOWLEDGE_GAS: u128 = 56_000;
+const OPEN_GAS: u128 = 302_000;
+const ACCEPT_GAS: u128 = 67_000;
+const ACKNOWLEDGE_GAS: u128 = 58_000;
 const CLAIM_GAS: u128 = 200_000;
 const APPROVE_GAS: u128 = 100_000;
 const CONTEST_GAS: u128 = 100_000;
