@@ -176,14 +176,6 @@ fn error(seed: u64) -> Option<f64> {
             error = error.max((integer as f64 * unit - want).abs());
         }
     }
-    if error / largest > 0.1 {
-        for n in &model.0.graph.as_ref().unwrap().node {
-            println!("{} {:?} -> {:?}", n.op_type, n.input, n.output);
-        }
-        for l in &imported.report.layers {
-            println!("{l:?}");
-        }
-    }
     Some(error / largest)
 }
 

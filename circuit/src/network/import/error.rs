@@ -174,7 +174,7 @@ pub enum ImportError {
     #[error(transparent)]
     Architecture(#[from] ArchitectureError),
     /// Some image would have no proof: a layer's accumulators, in steps of the bytes it makes, reach too far.
-    #[error("layer {layer}: accumulators reach {low}..={high}, allowed are {allowed_low}..={allowed_high}; {help}")]
+    #[error("layer {layer}: accumulators reach {low}..={high}, allowed are {allowed_low}..={allowed_high}; {}", total_help(*.suffice))]
     NotTotal {
         /// Name of the layer.
         layer: String,
@@ -186,8 +186,8 @@ pub enum ImportError {
         allowed_low: i128,
         /// Greatest that the tables hold.
         allowed_high: i128,
-        /// What would help.
-        help: String,
+        /// Range bits at which all layers are total, if there are any.
+        suffice: Option<u32>,
     },
     /// The integer network is refused.
     #[error(transparent)]
@@ -215,4 +215,15 @@ pub enum ImportError {
         /// What it is.
         found: String,
     },
+}
+
+/// What would help a network that is not total.
+fn total_help(suffice: Option<u32>) -> String {
+    match suffice {
+        Some(bits) => format!("{bits} range bits suffice for all layers, at the price of a larger table"),
+        None => "no range bits suffice; its weights are too large for the values it makes: calibrate with \
+             images on which it makes larger ones, or without a percentile, or train with weight decay or a \
+             cap on each neuron's norm"
+            .into(),
+    }
 }

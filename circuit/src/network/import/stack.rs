@@ -201,9 +201,9 @@ impl Stack {
         last: TensorId,
         normalization: Normalization,
     ) -> Result<FloatModel, ImportError> {
-        let (stack, last) = self.without_concats(last)?;
+        normalization.check(self.shapes[0].channels)?;
+        let (stack, last) = self.without_concats(last, &normalization)?;
         let input = stack.shapes[0];
-        normalization.check(input.channels)?;
         let notes = stack.notes.clone();
         let (layers, weights, roundings) = stack.prune(last);
         let architecture = Architecture {
