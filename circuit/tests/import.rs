@@ -92,7 +92,7 @@ fn the_error_of_every_layer() {
     let rows = tables.clip_rows + tables.remainder_rows;
     assert!(rows < 1 << tables.least_k && tables.bytes == 96 << tables.least_k);
     let architecture = imported.network.architecture();
-    assert!(Layout::largest(architecture, tables.least_k - 1, 8, 1).is_err());
+    assert!(Layout::largest(architecture, tables.least_k - 1, 8, Grid::WHOLE, 1).is_err());
 }
 
 #[test]
