@@ -36,11 +36,63 @@ fn lenet_keeps_its_accuracy_on_the_bundled_images() {
     println!("{found:?}");
     // The manifest's figure, counted by another implementation.
     assert_eq!(found.float_top1, 255);
+    assert_eq!(found.top_k, 5);
+    assert_eq!((found.float_topk, found.integer_topk), (256, 256));
     assert!(found.difference().abs() <= 0.2, "{found:?}");
     // 2^17 rows hold its tables and a batch of images.
     let architecture = imported.network.architecture();
     let layout = Layout::largest(architecture, 17, 8, Grid::WHOLE, 1).unwrap();
     println!("{} images in 2^17 rows", layout.options().samples);
+}
+
+#[test]
+fn the_error_of_every_layer() {
+    let samples = labelled(&fixtures::mnist_256().unwrap());
+    let mut imported = lenet(&samples, &ImportOptions::default());
+    let linear = |imported: &Imported| -> Vec<LinearReport> {
+        let layers = imported.report.layers.iter();
+        layers.filter_map(|layer| layer.linear.clone()).collect()
+    };
+    assert!(linear(&imported).iter().all(|layer| layer.error.is_none()));
+    let images: Vec<_> = samples[..20].iter().map(|(image, _)| image).collect();
+    let mut seen = vec![];
+    import::measure_errors(&mut imported, &images, &mut |step| seen.push(step)).unwrap();
+    assert_eq!(
+        seen,
+        [16, 20].map(|done| Progress::Measuring { done, total: 20 })
+    );
+    for layer in linear(&imported) {
+        let error = layer.error.unwrap();
+        assert!(error.decibels.unwrap() > 20.0, "{error:?}");
+        assert!(error.mean > 0.0 && error.mean < error.greatest, "{error:?}");
+    }
+    // Of the logits, counted once more.
+    let last = linear(&imported).pop().unwrap();
+    let mut greatest = 0.0f64;
+    for image in images {
+        let float = imported.float.logits(image).unwrap();
+        let integer = imported.network.run(image).unwrap().logits;
+        for (float, integer) in float.iter().zip(integer) {
+            let real = integer as f64 * last.scale / 256.0;
+            greatest = greatest.max((f64::from(*float) - real).abs());
+        }
+    }
+    let found = last.error.unwrap().greatest;
+    assert!(
+        (found - greatest).abs() < 1e-4 * greatest,
+        "{found} {greatest}"
+    );
+    assert!(import::measure_errors(&mut imported, &[vec![0u8; 3]], &mut |_| ()).is_err());
+    let tables = imported.report.tables;
+    let bits = imported.report.range_bits;
+    assert_eq!(
+        (tables.clip_rows, tables.remainder_rows),
+        (1 << bits, 1 << 16)
+    );
+    let rows = tables.clip_rows + tables.remainder_rows;
+    assert!(rows < 1 << tables.least_k && tables.bytes == 96 << tables.least_k);
+    let architecture = imported.network.architecture();
+    assert!(Layout::largest(architecture, tables.least_k - 1, 8, Grid::WHOLE, 1).is_err());
 }
 
 #[test]

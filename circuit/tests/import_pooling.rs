@@ -103,6 +103,17 @@ fn max_pooling_of_the_image_of_sums_and_of_itself() {
     );
 }
 
+/// Where a normalization turns the image over, its least bytes are its greatest values.
+#[test]
+fn max_pooling_of_a_negative() {
+    let model = image(2, 6)
+        .constant("k", &[2, 1, 1], &[-2.0, 1.0])
+        .node("Mul", &["image", "k"], "n", &[])
+        .node("MaxPool", &["n"], "p", &[ints("kernel_shape", &[2, 2])]);
+    let imported = check(&ended(model, "p", 50), 72, 0.05);
+    assert_eq!(linears(&imported.network), 2);
+}
+
 #[test]
 fn an_activation_function_after_max_pooling_is_that_before_it() {
     let pool = [ints("kernel_shape", &[2, 2])];

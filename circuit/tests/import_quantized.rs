@@ -91,8 +91,7 @@ impl File {
     /// Weights with a scale for every output, which `axis` counts.
     fn weights(&mut self, name: &str, dims: &[i64], axis: usize, seed: u64) -> Vec<f32> {
         let count = dims.iter().product::<i64>() as usize;
-        let values = numbers(count, seed);
-        let values = values.iter().map(|v| (v * 127.0) as i64);
+        let values = numbers(count, seed).into_iter().map(|v| (v * 127.0) as i64);
         self.ints(name, dims, &values.collect::<Vec<_>>(), element::INT8);
         let outputs = dims[axis];
         let fan = (count as f32 / outputs as f32).sqrt();
@@ -111,8 +110,9 @@ impl File {
     /// A bias in units of the products.
     fn bias(&mut self, name: &str, input: Bytes, weights: &[f32], seed: u64) {
         let count = weights.len();
-        let values = numbers(count, seed);
-        let values = values.iter().map(|v| (v * 2000.0) as i64);
+        let values = numbers(count, seed)
+            .into_iter()
+            .map(|v| (v * 2000.0) as i64);
         self.ints(
             name,
             &[count as i64],
@@ -294,8 +294,8 @@ impl File {
 /// Convolutions, one of them depthwise and one negative, a residual sum, poolings and dense layers.
 fn residual(integers: bool, element: i32) -> Model {
     let (a, p) = (("a", 0.02, 0), ("p", 0.02, 0));
-    let (b, c, sum) = (("b", 0.03, 130), ("c", 0.03, 0), ("sum", 0.035, 90));
-    let (m, d, logits) = (("m", 0.01, 100), ("d", 0.02, 0), ("logits", 0.05, 120));
+    let (b, c, sum) = (("b", 0.06, 130), ("c", 0.03, 0), ("sum", 0.035, 90));
+    let (m, d, logits) = (("m", 0.03, 100), ("d", 0.02, 0), ("logits", 0.05, 120));
     let mut file = File::new(&[2, 8, 8], integers, element);
     file.conv(IMAGE, a, [4, 2], 1);
     file.max_pool(a, p);
@@ -338,8 +338,7 @@ fn both_forms_give_the_same_network() {
         assert!(a.float.is_quantized() && a.report.quantized_source);
         let (float, integer) = distances(&floats, &a, 128, 0.05);
         println!("float {float:.2}, integer {integer:.2} steps of the logits");
-        // Weights are rounded once more at their final scale: some percent of the 256 steps in a network this small.
-        assert!(float < 1.01 && integer < 10.0, "{float} {integer}");
+        assert!(float < 1.01 && integer < 4.0, "{float} {integer}");
         let (float, _) = distances(&integers, &b, 128, 0.05);
         assert!(float < 1.01, "{float}");
         let shape = |network: &Network| format!("{:?}", network.architecture()).len();
@@ -457,4 +456,43 @@ fn quantized_files_that_are_refused() {
     let mut model = residual(false, element::UINT8);
     model.graph().node[0].op_type = "DequantizeLinear".into();
     assert!(matches!(model.import(&[]), Err(ImportError::Form { .. })));
+}
+
+#[test]
+fn extreme_constants_do_not_panic() {
+    for integers in [false, true] {
+        let model = residual(integers, element::INT8);
+        let count = model.clone().graph().initializer.len();
+        for index in 0..count {
+            let mut changed = vec![];
+            for extreme in [i64::MIN, -1, 0, 1, 1 << 33, i64::MAX] {
+                for side in 0..model.clone().graph().initializer[index].dims.len() {
+                    let mut model = model.clone();
+                    model.graph().initializer[index].dims[side] = extreme;
+                    changed.push(model);
+                }
+            }
+            for kind in [0, 1, 2, 3, 6, 7, 9, 10, 11] {
+                let mut model = model.clone();
+                model.graph().initializer[index].data_type = kind;
+                changed.push(model);
+            }
+            for extreme in [i32::MIN, -129, 128, 256, i32::MAX] {
+                let mut model = model.clone();
+                let tensor = &mut model.graph().initializer[index];
+                tensor.int32_data.iter_mut().for_each(|v| *v = extreme);
+                changed.push(model);
+            }
+            for extreme in [f32::MIN, -1.0, 0.0, 1e-45, 1e-30, f32::MAX, f32::NAN] {
+                let mut model = model.clone();
+                let tensor = &mut model.graph().initializer[index];
+                tensor.float_data.iter_mut().for_each(|v| *v = extreme);
+                changed.push(model);
+            }
+            for model in changed {
+                // Some of them are as good as before.
+                let _ = model.float();
+            }
+        }
+    }
 }

@@ -370,10 +370,10 @@ fn options_and_images_are_checked() {
 fn a_network_that_is_not_total() {
     let not_total = |result: Result<_, ImportError>, word: &str| {
         let error: ImportError = result.map(|_: import::Imported| ()).err().unwrap();
-        let ImportError::NotTotal { layer, help, .. } = &error else {
+        let ImportError::NotTotal { layer, .. } = &error else {
             panic!("{error}");
         };
-        assert!(layer == "c1" && help.contains(word), "{error}");
+        assert!(layer == "c1" && error.to_string().contains(word), "{error}");
     };
     let options = ImportOptions {
         range_bits: Some(8),

@@ -113,6 +113,11 @@ impl Model {
         )
     }
 
+    /// The first step of an import alone.
+    pub fn float(&self) -> Result<import::FloatModel, ImportError> {
+        import::float(&self.bytes(), &ImportOptions::default())
+    }
+
     /// The error of an import with images of `cells` bytes.
     pub fn refused(&self, cells: usize) -> ImportError {
         match self.import(&[vec![100; cells]]) {

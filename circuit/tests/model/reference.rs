@@ -366,7 +366,7 @@ fn pads(reader: &Reader, dims: &[usize]) -> [usize; 4] {
     if reader.int("ceil_mode", 0) != 0 {
         for side in 0..2 {
             let inside = dims[side + 1] + pads[side];
-            while (inside + pads[side + 2] - kernel[side]) % strides[side] != 0 {
+            while !(inside + pads[side + 2] - kernel[side]).is_multiple_of(strides[side]) {
                 let next = (inside + pads[side + 2] - kernel[side]) / strides[side] + 1;
                 if next * strides[side] >= inside {
                     break;

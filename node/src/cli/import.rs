@@ -209,8 +209,10 @@ fn words(
     out: &Path,
     errors: bool,
 ) -> String {
+    let names = report.layers.iter().map(|layer| layer.name.chars().count());
+    let width = names.max().unwrap_or(0).max(20);
     let mut words = format!(
-        "{:<20} {:<12} {:>12} {:>10} {:>12} {:>5} {:>9}",
+        "{:<width$} {:<12} {:>12} {:>10} {:>12} {:>5} {:>9}",
         "layer", "kind", "shape", "parameters", "scale", "zero", "saturated"
     );
     if errors {
@@ -220,7 +222,7 @@ fn words(
     for layer in &report.layers {
         let shape = layer.shape;
         let shape = format!("{}x{}x{}", shape.channels, shape.height, shape.width);
-        words += &format!("{:<20} {:<12} {shape:>12}", layer.name, layer.kind);
+        words += &format!("{:<width$} {:<12} {shape:>12}", layer.name, layer.kind);
         if let Some(linear) = &layer.linear {
             words += &format!(
                 " {:>10} {:>12.6} {:>5}",

@@ -8,7 +8,7 @@
 
 use super::float::{FloatWeights, OutputScale};
 use super::stack::{Lowered, Stack, Step};
-use super::ImportError;
+use super::{ImportError, Normalization};
 use crate::network::{Layer, Linear, Shape, TensorId, Term};
 
 /// Parts of one tensor.
@@ -29,17 +29,25 @@ struct Split {
     stack: Stack,
     /// By tensor of the stack that is read: the tensors it consists of.
     parts: Vec<Vec<TensorId>>,
+    /// Whether the image's greater bytes stand for greater values.
+    image_ascends: bool,
 }
 
 impl Stack {
-    /// The same layers without concatenations, and where `last`, which must not be one, went.
-    pub(super) fn without_concats(self, last: TensorId) -> Result<(Self, TensorId), ImportError> {
+    /// The same layers without concatenations, and where `last`, which must not be one, went; `pixels` is
+    /// how pixel bytes become the image.
+    pub(super) fn without_concats(
+        self,
+        last: TensorId,
+        pixels: &Normalization,
+    ) -> Result<(Self, TensorId), ImportError> {
         let mut split = Split {
             stack: Stack {
                 notes: self.notes,
                 ..Stack::new(self.shapes[0])
             },
             parts: vec![vec![TensorId::INPUT]],
+            image_ascends: pixels.scale.iter().all(|&scale| scale > 0.0),
         };
         for (index, (lowered, &shape)) in self.layers.into_iter().zip(&self.shapes[1..]).enumerate()
         {
@@ -140,15 +148,16 @@ impl Split {
         id
     }
 
-    /// The tensor as bytes, which sums of a pooling are not.
+    /// The tensor as bytes that ascend as its values do: sums of a pooling are none, and the pixels of an
+    /// image whose normalization turns it over do not.
     fn bytes(&mut self, name: &str, id: TensorId) -> TensorId {
-        let Some(lowered) = id.0.checked_sub(1).map(|i| &self.stack.layers[i]) else {
-            return id;
-        };
-        match lowered.step {
-            Step::Layer(Layer::Linear(_) | Layer::MaxPool(_)) => id,
+        let lowered = id.0.checked_sub(1).map(|i| &self.stack.layers[i]);
+        match lowered.map(|lowered| &lowered.step) {
+            Some(Step::Layer(Layer::Linear(_) | Layer::MaxPool(_))) => id,
+            None if self.image_ascends => id,
             _ => {
-                let (rounding, clamp) = (lowered.rounding, self.stack.bounds(id));
+                let rounding = lowered.and_then(|lowered| lowered.rounding);
+                let clamp = self.stack.bounds(id);
                 let id = self.stack.push_identity(name, id, clamp);
                 self.stack.round_last(rounding);
                 id

@@ -6,16 +6,6 @@ use thiserror::Error;
 /// One variant per rule. Names and shapes appear here, weights never.
 #[derive(Debug, Error)]
 pub enum ImportError {
-    /// A max pooling of pixels that a negative scale turns around.
-    #[error("max pooling {pool} reads the image, and channel {channel} of it is normalized with the negative scale {scale}: its greatest pixel is its least value; put a convolution before the pooling")]
-    PooledUpsideDown {
-        /// The pooling.
-        pool: String,
-        /// The channel.
-        channel: usize,
-        /// Its scale.
-        scale: f64,
-    },
     /// Not an ONNX file, or a damaged one.
     #[error("this is not a whole ONNX file: {0}")]
     Decode(#[from] prost::DecodeError),
@@ -184,7 +174,7 @@ pub enum ImportError {
     #[error(transparent)]
     Architecture(#[from] ArchitectureError),
     /// Some image would have no proof: a layer's accumulators, in steps of the bytes it makes, reach too far.
-    #[error("layer {layer}: accumulators reach {low}..={high}, allowed are {allowed_low}..={allowed_high}; {help}")]
+    #[error("layer {layer}: accumulators reach {low}..={high}, allowed are {allowed_low}..={allowed_high}; {}", total_help(*.suffice))]
     NotTotal {
         /// Name of the layer.
         layer: String,
@@ -196,8 +186,8 @@ pub enum ImportError {
         allowed_low: i128,
         /// Greatest that the tables hold.
         allowed_high: i128,
-        /// What would help.
-        help: String,
+        /// Range bits at which all layers are total, if there are any.
+        suffice: Option<u32>,
     },
     /// The integer network is refused.
     #[error(transparent)]
@@ -225,4 +215,15 @@ pub enum ImportError {
         /// What it is.
         found: String,
     },
+}
+
+/// What would help a network that is not total.
+fn total_help(suffice: Option<u32>) -> String {
+    match suffice {
+        Some(bits) => format!("{bits} range bits suffice for all layers, at the price of a larger table"),
+        None => "no range bits suffice; its weights are too large for the values it makes: calibrate with \
+             images on which it makes larger ones, or without a percentile, or train with weight decay or a \
+             cap on each neuron's norm"
+            .into(),
+    }
 }

@@ -269,7 +269,7 @@ fn for_each_run(
     }
 }
 
-/// What would help a network that no range bits make total.
+/// The error of a network that no range bits make total.
 fn refused(error: NetworkError) -> ImportError {
     match error {
         NetworkError::NotTotal {
@@ -285,10 +285,7 @@ fn refused(error: NetworkError) -> ImportError {
             high,
             allowed_low,
             allowed_high,
-            help: "no range bits suffice; its weights are too large for the values it makes: calibrate with \
-                 images on which it makes larger ones, or without a percentile, or train with weight decay \
-                 or a cap on each neuron's norm"
-                .into(),
+            suffice: None,
         },
         other => other.into(),
     }
@@ -325,9 +322,7 @@ fn narrowed(network: Network, range_bits: Option<u32>) -> Result<Network, Import
             high: *high,
             allowed_low,
             allowed_high,
-            help: format!(
-                "{least} range bits suffice for all layers, at the price of a larger table"
-            ),
+            suffice: Some(least),
         });
     }
     Ok(Network::new(architecture, network.weights().clone())?)

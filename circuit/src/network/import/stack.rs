@@ -201,12 +201,11 @@ impl Stack {
         last: TensorId,
         normalization: Normalization,
     ) -> Result<FloatModel, ImportError> {
-        let (stack, last) = self.without_concats(last)?;
+        normalization.check(self.shapes[0].channels)?;
+        let (stack, last) = self.without_concats(last, &normalization)?;
         let input = stack.shapes[0];
-        normalization.check(input.channels)?;
         let notes = stack.notes.clone();
         let (layers, weights, roundings) = stack.prune(last);
-        check_pooled_pixels(&layers, input.channels, &normalization)?;
         let architecture = Architecture {
             input,
             fraction_bits: 8,
@@ -267,30 +266,4 @@ pub(super) fn same(size: usize, kernel: usize, stride: usize) -> (usize, usize) 
         .saturating_add(kernel);
     let total = reach.saturating_sub(size);
     (total / 2, total - total / 2)
-}
-
-/// Pixels are pooled as the bytes they are: a negative scale after it would make the greatest the least.
-fn check_pooled_pixels(
-    layers: &[Layer],
-    channels: usize,
-    normalization: &Normalization,
-) -> Result<(), ImportError> {
-    let mut pixels = vec![true];
-    for layer in layers {
-        let pool = match layer {
-            Layer::MaxPool(pool) if pixels[pool.input.0] => Some(pool),
-            _ => None,
-        };
-        pixels.push(pool.is_some());
-        let mut scales = (0..channels).map(|channel| (channel, normalization.channel(channel).0));
-        let negative = scales.find(|(_, scale)| *scale < 0.0);
-        if let (Some(pool), Some((channel, scale))) = (pool, negative) {
-            return Err(ImportError::PooledUpsideDown {
-                pool: pool.name.clone(),
-                channel,
-                scale,
-            });
-        }
-    }
-    Ok(())
 }

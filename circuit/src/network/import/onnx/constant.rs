@@ -15,6 +15,9 @@ pub struct Constant {
     pub element: i32,
 }
 
+/// Real numbers with their shape.
+pub type Reals = (Vec<usize>, Vec<f32>);
+
 /// Elements, row-major.
 #[derive(Clone)]
 pub enum Data {

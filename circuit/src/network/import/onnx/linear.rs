@@ -1,5 +1,6 @@
 //! Convolutions and dense layers.
 
+use super::constant::Reals;
 use super::lower::Lowering;
 use super::node::Node;
 use super::value::{real, Value};
@@ -34,8 +35,8 @@ impl<'a> Lowering<'a> {
         &mut self,
         node: &Node<'a>,
         tensor: Tensor,
-        (sides, weights): (Vec<usize>, Vec<f32>),
-        bias: Option<(Vec<usize>, Vec<f32>)>,
+        (sides, weights): Reals,
+        bias: Option<Reals>,
     ) -> Result<Value, ImportError> {
         let border = match tensor.mark {
             Mark::Border(border) => border,
@@ -164,7 +165,7 @@ impl<'a> Lowering<'a> {
         &self,
         node: &Node<'a>,
         tensor: &Tensor,
-        (dims, values): (Vec<usize>, Vec<f32>),
+        (dims, values): Reals,
         transposed: bool,
     ) -> Result<(Vec<f32>, usize), ImportError> {
         let (&[size], &[rows, columns]) = (&tensor.dims[..], &dims[..]) else {

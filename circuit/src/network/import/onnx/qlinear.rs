@@ -1,6 +1,6 @@
 //! Operators that work on integers: their inputs as real numbers, the operator, its output rounded.
 
-use super::constant::{Constant, Data};
+use super::constant::{Constant, Data, Reals};
 use super::lower::Lowering;
 use super::node::Node;
 use super::value::Value;
@@ -17,7 +17,7 @@ impl<'a> Lowering<'a> {
         input: OutputScale,
         weights: usize,
         factor: f32,
-    ) -> Result<Option<(Vec<usize>, Vec<f32>)>, ImportError> {
+    ) -> Result<Option<Reals>, ImportError> {
         if node.input(at).is_none() {
             return Ok(None);
         }

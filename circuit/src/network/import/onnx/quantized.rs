@@ -5,7 +5,7 @@
 //! its output is quantized to, so that no images are needed to measure it. Signed bytes are counted
 //! from -128, so that they are unsigned.
 
-use super::constant::{Constant, Data};
+use super::constant::{Constant, Data, Reals};
 use super::lower::Lowering;
 use super::node::Node;
 use super::proto::element;
@@ -55,7 +55,7 @@ impl<'a> Lowering<'a> {
         node: &Node<'a>,
         at: usize,
         axis: usize,
-    ) -> Result<(Vec<usize>, Vec<f32>), ImportError> {
+    ) -> Result<Reals, ImportError> {
         let Constant {
             dims,
             data: Data::Int(integers),

@@ -1,6 +1,6 @@
 //! What names stand for: constants, and tensors of the network in the making.
 
-use super::constant::{Constant, Data};
+use super::constant::{Constant, Data, Reals};
 use super::lower::{shape_of, Lowering};
 use super::node::Node;
 use super::proto::NodeProto;
@@ -85,11 +85,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Input `index`, which must be a constant of floats: its shape and elements.
-    pub fn floats(
-        &self,
-        node: &Node<'a>,
-        index: usize,
-    ) -> Result<(Vec<usize>, Vec<f32>), ImportError> {
+    pub fn floats(&self, node: &Node<'a>, index: usize) -> Result<Reals, ImportError> {
         let constant = self.constant(node, index)?;
         match constant.data {
             Data::Float(values) => Ok((constant.dims, values)),
