@@ -136,7 +136,7 @@ fn models() {
     };
     assert_eq!(desk.run(&inspect).0, 0);
     rewrite(|bytes| bytes[8] = 9);
-    desk.refuses(&inspect, &["version 9", "version 1"]);
+    desk.refuses(&inspect, &["version 9", "versions 1 to 2"]);
     rewrite(|bytes| bytes.truncate(bytes.len() - 1));
     desk.refuses(&inspect, &["damaged", "bytes"]);
     rewrite(|bytes| *bytes.last_mut().unwrap() ^= 1);
