@@ -80,14 +80,14 @@ fn terms_are_suggested_changed_and_refused() {
 
     let mut changed: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     let fee = changed["terms"]["preview"]["fee"].clone();
-    changed["terms"]["preview"]["fee"] = "300000000000000".into();
+    changed["terms"]["preview"]["fee"] = "400000000000000".into();
     fs::write(&file, changed.to_string()).unwrap();
     let (code, _, words) = run(&["terms", "check", path]);
     assert_eq!(code, 1);
     for part in [
-        "preview-harvest: fee 0.0003 ether >= labels shown 0.00304 ether",
+        "preview-harvest: fee 0.0004 ether >= labels shown 0.00304 ether",
         "a seller who accepts to see the drawn samples and declines",
-        "raise the preview fee from 0.0003 ether to 0.00304 ether",
+        "raise the preview fee from 0.0004 ether to 0.00304 ether",
     ] {
         assert!(words.contains(part), "{part:?} in: {words}");
     }
