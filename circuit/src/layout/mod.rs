@@ -319,8 +319,7 @@ impl Layout {
     /// Where cell `index` of a tile's `tensor` stands in the whole tensor's `(c, y, x)` order, in tile `(tile_y, tile_x)`.
     pub fn whole_index(&self, tensor: usize, index: usize, tile: (usize, usize)) -> usize {
         let (part, full) = (self.tiles[tensor].shape, self.shapes[tensor]);
-        let (line, x) = (index / part.width, index % part.width);
-        let (channel, y) = (line / part.height, line % part.height);
+        let (channel, y, x) = part.place(index);
         let (y, x) = (tile.0 * part.height + y, tile.1 * part.width + x);
         (channel * full.height + y) * full.width + x
     }

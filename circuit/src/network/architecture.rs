@@ -29,6 +29,11 @@ impl Shape {
     pub const fn positions(&self) -> usize {
         self.height * self.width
     }
+    /// Channel, row and column of a cell.
+    pub const fn place(&self, index: usize) -> (usize, usize, usize) {
+        let (line, x) = (index / self.width, index % self.width);
+        (line / self.height, line % self.height, x)
+    }
     /// Cells of one sample.
     pub const fn cells(&self) -> usize {
         self.channels * self.positions()

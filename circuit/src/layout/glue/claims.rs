@@ -125,8 +125,7 @@ impl Builder<'_> {
             self.layout.tiles()[tensor].shape,
             self.layout.tiles()[input].shape,
         );
-        let (line, x) = (index / to.width, index % to.width);
-        let (channel, y) = (line / to.height, line % to.height);
+        let (channel, y, x) = to.place(index);
         let mut cells = vec![];
         for (dy, dx) in grid(kernel) {
             let (y, x) = (y * stride.0 + dy, x * stride.1 + dx);

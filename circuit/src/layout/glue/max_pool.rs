@@ -63,8 +63,7 @@ impl Builder<'_> {
     /// Cell `tap` of the window of output `index`.
     fn window_cell(&mut self, index: usize, tensor: usize, pool: &MaxPool, tap: usize) -> CellRef {
         let to = self.layout.tiles()[tensor].shape;
-        let (line, x) = (index / to.width, index % to.width);
-        let (channel, y) = (line / to.height, line % to.height);
+        let (channel, y, x) = to.place(index);
         let (ky, kx) = (tap / pool.kernel.1, tap % pool.kernel.1);
         let y = (y * pool.stride.0 + ky) as isize - pool.padding.top as isize;
         let x = (x * pool.stride.1 + kx) as isize - pool.padding.left as isize;
@@ -81,8 +80,7 @@ impl Builder<'_> {
     ) -> CellRef {
         let tiles = self.layout.tiles();
         let (to, from) = (tiles[tensor].shape, tiles[input].shape);
-        let (line, x) = (index / to.width, index % to.width);
-        let (channel, y) = (line / to.height, line % to.height);
+        let (channel, y, x) = to.place(index);
         let corner = (channel * from.height + y * stride.0) * from.width + x * stride.1;
         let mut climbed: Vec<_> = self.claim(input, corner, shift).into_iter().collect();
         for step in 0..steps {
