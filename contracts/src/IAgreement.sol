@@ -221,9 +221,6 @@ interface IAgreement {
     error PathLength(uint256 expected, uint256 found);
     error ShardNotInDataset(bytes32 expectedRoot, bytes32 foundRoot);
     error ShardNotInClaim(bytes32 expectedRoot, bytes32 foundRoot);
-    error ModelPointsMismatch(bytes32 expected, bytes32 found);
-    error ShardPointsLength(uint256 expected, uint256 found);
-    error VerifierChanged(bytes32 expected, bytes32 found);
     /// @notice The verifier reverted, ran out of its gas, or did not return exactly one word 1.
     error ProofRejected(uint32 index);
     /// @notice Eager mode: the proven shards hold more samples than agreed, or all of them are proven and hold fewer.

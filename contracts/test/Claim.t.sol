@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "../src/IAgreement.sol";
+import {ModelProofs} from "../src/ModelProofs.sol";
 import {SumTree} from "../src/SumTree.sol";
 import {BurningVerifier, LongAnswer} from "./mocks/Verifiers.sol";
 import {SigningAccount} from "./mocks/Accounts.sol";
@@ -280,7 +281,7 @@ contract ClaimTest is Scene {
         terms.threshold = 4;
         id = _delivered(terms);
         p.merkleProof = new bytes32[](0);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ShardPointsLength.selector, 128, 320));
+        vm.expectRevert(abi.encodeWithSelector(ModelProofs.ShardPointsLength.selector, 128, 320));
         escrow.proveShard(id, p);
     }
 

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "../src/IAgreement.sol";
+import {ModelProofs} from "../src/ModelProofs.sol";
 import {DigestVerifier, FixedAnswer, WritingVerifier} from "./mocks/Verifiers.sol";
 import {Scene} from "./Scene.sol";
 
@@ -89,7 +90,7 @@ contract ProveShardTest is Scene {
         Call memory c = _honest(0, 4, 4);
         c.p.modelPoints[5] ^= 0x01;
         bytes memory error_ = abi.encodeWithSelector(
-            IAgreement.ModelPointsMismatch.selector, keccak256(modelPoints), keccak256(c.p.modelPoints)
+            ModelProofs.ModelPointsMismatch.selector, keccak256(modelPoints), keccak256(c.p.modelPoints)
         );
         _refused(c, error_);
     }
@@ -107,10 +108,10 @@ contract ProveShardTest is Scene {
         bytes32 before = verifier.codehash;
         vm.etch(verifier, address(new FixedAnswer(abi.encode(1))).code);
         _refused(
-            _honest(0, 4, 4), abi.encodeWithSelector(IAgreement.VerifierChanged.selector, before, verifier.codehash)
+            _honest(0, 4, 4), abi.encodeWithSelector(ModelProofs.VerifierChanged.selector, before, verifier.codehash)
         );
         vm.etch(verifier, "");
-        _refusedAs(_honest(0, 4, 4), IAgreement.VerifierChanged.selector);
+        _refusedAs(_honest(0, 4, 4), ModelProofs.VerifierChanged.selector);
         vm.etch(verifier, address(new DigestVerifier()).code);
         _send(_honest(0, 4, 4));
     }
