@@ -5,6 +5,7 @@ pub mod commitment;
 pub mod cost;
 pub mod evm;
 pub mod gadget;
+pub mod key_cache;
 pub mod key_file;
 pub mod layout;
 pub mod network;

@@ -44,21 +44,25 @@ pub enum PlanError {
     /// No candidate holds the network; the last refusal.
     #[error("no layout holds this network: {0}")]
     Layout(#[from] LayoutError),
-    /// Layouts, but none within the limits; the least of each that was met.
+    /// Layouts, but none within the limits.
     #[error(
-        "every layout that holds this network needs more than {} MB of memory or {gas} gas; the least are {} MB and {least_gas} gas: raise the limits",
+        "every layout that holds this network needs more than {} MB of memory or {gas} gas; the nearest needs {} MB and {nearest_gas} gas (k = {k}, {lanes} lanes): raise the limits",
         .memory / 1_000_000,
-        .least_memory / 1_000_000
+        .nearest_memory.div_ceil(1_000_000)
     )]
     Limits {
         /// Memory allowed, in bytes.
         memory: u64,
         /// Gas allowed.
         gas: u64,
-        /// Least memory of any candidate, in bytes.
-        least_memory: u64,
-        /// Least gas of any candidate.
-        least_gas: u64,
+        /// Memory of the layout nearest to the limits, in bytes.
+        nearest_memory: u64,
+        /// Its gas.
+        nearest_gas: u64,
+        /// Its rows, log2.
+        k: u32,
+        /// Its lanes.
+        lanes: usize,
     },
 }
 
@@ -77,7 +81,7 @@ pub fn search(
 ) -> Result<Layout, PlanError> {
     let shapes = architecture.shapes().map_err(LayoutError::from)?;
     let mut candidates = vec![];
-    let (mut least_memory, mut least_gas) = (u64::MAX, u64::MAX);
+    let mut nearest: Option<(f64, PlanError)> = None;
     let mut refused = None;
     for (grid, lanes) in spreads(architecture, &shapes, wishes) {
         for k in wishes.k.map_or(limits.k.clone(), |k| k..=k) {
@@ -93,8 +97,19 @@ pub fn search(
                 }
             };
             let cost = Cost::of(&sketch);
-            least_memory = least_memory.min(cost.peak_bytes);
-            least_gas = least_gas.min(cost.gas);
+            let over = |needed: u64, limit: u64| needed as f64 / limit.max(1) as f64;
+            let distance = over(cost.peak_bytes, limits.memory).max(over(cost.gas, limits.gas));
+            if nearest.as_ref().is_none_or(|(known, _)| distance < *known) {
+                let found = PlanError::Limits {
+                    memory: limits.memory,
+                    gas: limits.gas,
+                    nearest_memory: cost.peak_bytes,
+                    nearest_gas: cost.gas,
+                    k,
+                    lanes,
+                };
+                nearest = Some((distance, found));
+            }
             if cost.peak_bytes <= limits.memory && cost.gas <= limits.gas {
                 let samples = sketch.options().samples as f64;
                 let seconds = cost.floor(&Speed::two_cores(k)) / samples;
@@ -120,14 +135,11 @@ pub fn search(
             Err(error) => refused = Some(error),
         }
     }
-    match refused {
-        Some(refused) if least_gas == u64::MAX => Err(refused.into()),
-        _ => Err(PlanError::Limits {
-            memory: limits.memory,
-            gas: limits.gas,
-            least_memory,
-            least_gas,
-        }),
+    match (nearest, refused) {
+        (Some((distance, nearest)), _) if distance > 1.0 => Err(nearest),
+        (_, Some(refused)) => Err(refused.into()),
+        // Nothing was tried: no such k.
+        (_, None) => Err(LayoutError::RowsExponent(*limits.k.start()).into()),
     }
 }
 

@@ -103,16 +103,20 @@ pub struct Prover {
 impl Prover {
     /// Makes the keys. Deterministic: the same layout and reference string give the same keys.
     pub fn new(srs: Arc<Srs>, layout: Arc<Layout>) -> Result<Self, ProverError> {
-        let k = layout.options().k;
-        if srs.k() != k {
-            return Err(ProverError::Commit(CommitError::Srs {
-                expected: k,
-                found: srs.k(),
-            }));
-        }
+        check_size(&srs, &layout)?;
         let circuit = AttestationCircuit::blank(layout.clone());
         let key = keygen_vk(srs.params(), &circuit).map_err(ProverError::Keys)?;
         let key = keygen_pk(srs.params(), key, &circuit).map_err(ProverError::Keys)?;
+        Self::from_key(srs, layout, key)
+    }
+
+    /// With keys that are this layout's and reference string's.
+    pub(crate) fn from_key(
+        srs: Arc<Srs>,
+        layout: Arc<Layout>,
+        key: ProvingKey<G1Affine>,
+    ) -> Result<Self, ProverError> {
+        check_size(&srs, &layout)?;
         let verifier = Verifier::new(
             &layout,
             KzgVerifierKey::from(srs.params()),
@@ -127,6 +131,9 @@ impl Prover {
         })
     }
 
+    pub(crate) fn key(&self) -> &ProvingKey<G1Affine> {
+        &self.key
+    }
     /// The public half.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
@@ -231,6 +238,17 @@ impl Prover {
             return Err(ProverError::OtherSamples);
         }
         Ok(())
+    }
+}
+
+fn check_size(srs: &Srs, layout: &Layout) -> Result<(), ProverError> {
+    let k = layout.options().k;
+    match srs.k() == k {
+        true => Ok(()),
+        false => Err(ProverError::Commit(CommitError::Srs {
+            expected: k,
+            found: srs.k(),
+        })),
     }
 }
 

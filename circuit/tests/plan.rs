@@ -262,20 +262,20 @@ fn limits_that_no_layout_meets_are_named_with_the_least_there_is() {
         };
         search(&network, &WISHES, &limits).unwrap_err()
     };
-    let PlanError::Limits { least_gas, .. } = refused(u64::MAX, 1) else {
+    let PlanError::Limits { nearest_gas, .. } = refused(u64::MAX, 1) else {
         unreachable!("no proof verifies for one gas");
     };
     assert!(search(
         &network,
         &WISHES,
         &Limits {
-            gas: least_gas,
+            gas: nearest_gas,
             ..LIMITS
         }
     )
     .is_ok());
     assert!(matches!(
-        refused(u64::MAX, least_gas - 1),
+        refused(u64::MAX, nearest_gas - 1),
         PlanError::Limits { .. }
     ));
     let text = refused(1, u64::MAX).to_string();

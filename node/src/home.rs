@@ -6,6 +6,7 @@
 //! reading.key      the secret key that opens deliveries (seller)
 //! zknode.redb      everything that must survive a crash
 //! srs/k17.srs      reference strings
+//! keys/*.zkpk      cached proving keys: may be deleted at any time
 //! models/*.zkm     registered models (seller)
 //! deliveries/*     sealed test sets, as they came (seller) or went (buyer)
 //! ```
@@ -51,7 +52,7 @@ impl Home {
     /// Opens the folder, making it where it is missing (mode 0700).
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         let home = Self(path.into());
-        for folder in ["", "srs", "models", "deliveries"] {
+        for folder in ["", "srs", "keys", "models", "deliveries"] {
             let folder = path.join(folder);
             make_private_folder(&folder).map_err(|source| HomeError::Io {
                 path: folder.clone(),
@@ -87,6 +88,10 @@ impl Home {
     /// A cached reference string.
     pub fn srs(&self, k: u32) -> PathBuf {
         self.0.join("srs").join(format!("k{k}.srs"))
+    }
+    /// Cached proving keys.
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
     }
     /// A registered model, named by its commitment's digest.
     pub fn model(&self, name: &str) -> PathBuf {

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod output;
 pub mod progress;
 pub mod proof_file;
+pub mod proving_keys;
 pub mod seller;
 pub mod setup;
 pub mod store;

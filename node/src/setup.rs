@@ -8,14 +8,13 @@ use zknode_circuit::{
     cost::{Cost, Ffts, Speed},
     layout::{Layout, LayoutOptions},
     network::Architecture,
-    prove::{Prover, Stage},
+    prove::Stage,
     srs::{FileDigest, Srs},
 };
 
 use crate::{
     config::is_development,
     home::{write_file, Home},
-    memory,
     progress::Progress,
 };
 
@@ -129,22 +128,4 @@ pub fn estimate(layout: &Layout) -> String {
         cost.peak_bytes as f64 / 1e6,
         estimated_seconds(&cost)
     )
-}
-
-/// Makes the keys of a layout, after saying what they and proofs will take.
-pub fn keys(srs: Arc<Srs>, layout: Arc<Layout>, progress: &Progress) -> anyhow::Result<Prover> {
-    progress.say(estimate(&layout));
-    let (needed, have) = (Cost::of(&layout).peak_bytes, memory::total());
-    if have.is_some_and(|have| have < needed) {
-        bail!(
-            "k = {} needs about {} MB of memory, this machine has {} MB: use a smaller k, or fewer lanes",
-            layout.options().k,
-            needed / 1_000_000,
-            have.unwrap_or_default() / 1_000_000
-        );
-    }
-    let bar = progress.wait(&format!("making keys, k = {}", layout.options().k));
-    let prover = Prover::new(srs, layout)?;
-    bar.done();
-    Ok(prover)
 }

@@ -20,7 +20,10 @@ use zknode_circuit::{
     witness::instance::Sample as CircuitSample,
 };
 
-use crate::{delivery::Sample, memory, output::explain, progress::Progress, setup, verifier_code};
+use crate::{
+    delivery::Sample, memory, output::explain, progress::Progress, proving_keys::fresh_keys, setup,
+    verifier_code,
+};
 
 /// Verifications that are timed; the median counts.
 const VERIFICATIONS: usize = 21;
@@ -74,7 +77,7 @@ impl Bench {
     pub async fn run(&self, srs: Arc<Srs>, progress: &Progress) -> anyhow::Result<Figures> {
         ensure!(!self.samples.is_empty(), "there are no images to prove");
         let start = Instant::now();
-        let prover = setup::keys(srs.clone(), self.layout.clone(), progress)?;
+        let prover = fresh_keys(srs.clone(), self.layout.clone(), progress)?;
         let keys = start.elapsed().as_secs_f64();
         let before = speed(&srs, progress);
         let proofs = tokio::task::block_in_place(|| self.prove(&prover, progress))?;

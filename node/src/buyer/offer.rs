@@ -13,7 +13,7 @@ use crate::{
     card::ModelCard,
     home::Home,
     progress::Progress,
-    setup,
+    proving_keys, setup,
     testset::SHARD_POINTS,
     verifier_code::{compile, compiler},
 };
@@ -26,6 +26,7 @@ pub struct CheckedModel {
     pub layout: Arc<Layout>,
     /// The same.
     pub srs: Arc<Srs>,
+    home: Home,
     verifier: OnceLock<Arc<Verifier>>,
 }
 
@@ -36,7 +37,7 @@ impl CheckedModel {
             return Ok(verifier.clone());
         }
         let made = tokio::task::block_in_place(|| {
-            setup::keys(self.srs.clone(), self.layout.clone(), progress)
+            proving_keys::keys(&self.home, self.srs.clone(), self.layout.clone(), progress)
         })?;
         let made = Arc::new(made.verifier().clone());
         Ok(self.verifier.get_or_init(|| made).clone())
@@ -57,6 +58,7 @@ pub fn reopen(
         card,
         layout,
         srs,
+        home: home.clone(),
         verifier: OnceLock::new(),
     })
 }
@@ -120,9 +122,9 @@ pub async fn check<C: Chain>(
     let srs = setup::reference_string(home, card.layout.k, Some(chain.chain_id()), progress)?;
     let compiler = compiler(compiler_path)?;
     let (progress, layout, srs) = (*progress, layout, srs);
-    let (keys_srs, keys_layout) = (srs.clone(), layout.clone());
+    let (keys_home, keys_srs, keys_layout) = (home.clone(), srs.clone(), layout.clone());
     let (verifier, code) = tokio::task::spawn_blocking(move || {
-        let prover = setup::keys(keys_srs, keys_layout, &progress)?;
+        let prover = proving_keys::keys(&keys_home, keys_srs, keys_layout, &progress)?;
         let verifier = prover.verifier();
         let bar = progress.wait("compiling the verifier contract");
         let code = compile(verifier, &compiler)?;
@@ -154,6 +156,7 @@ pub async fn check<C: Chain>(
         card,
         layout,
         srs,
+        home: home.clone(),
         verifier: OnceLock::from(Arc::new(verifier)),
     })
 }

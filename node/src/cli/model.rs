@@ -22,6 +22,7 @@ use crate::{
     home::{read_file, write_file},
     memory,
     output::Answer,
+    proving_keys,
     seller::model::{deploy_verifier, register, OwnModel},
     setup,
     verifier_code::{compile, compiler},
@@ -147,7 +148,7 @@ impl Command {
                 let layout = layout.layout(network.architecture())?;
                 let srs =
                     setup::reference_string(&home, layout.options().k, None, &session.progress)?;
-                let prover = setup::keys(srs, layout, &session.progress)?;
+                let prover = proving_keys::keys(&home, srs, layout, &session.progress)?;
                 write_file(out, |file| prover.verifier().write(file))?;
                 let digest = Bytes(prover.verifier().digest());
                 let fingerprint = Bytes(prover.verifier().fingerprint());
@@ -197,7 +198,7 @@ impl Command {
                     registry,
                     &mut OsRng,
                 )?;
-                let prover = setup::keys(srs, layout, &session.progress)?;
+                let prover = proving_keys::keys(&party.home, srs, layout, &session.progress)?;
                 let bar = session.progress.wait("compiling the verifier contract");
                 let code = compile(prover.verifier(), &compiler)?;
                 bar.done();

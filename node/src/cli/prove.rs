@@ -28,7 +28,7 @@ use crate::{
     home::{read_file, write_file},
     output::Answer,
     proof_file::{ProofFile, VERSION},
-    setup,
+    proving_keys, setup,
     testset::CommittedSet,
 };
 
@@ -67,7 +67,7 @@ impl Prove {
         let layout = self.layout.layout(network.architecture())?;
         let srs = setup::reference_string(&home, layout.options().k, None, progress)?;
         let set = CommittedSet::new(self.dataset.source()?, &layout, &srs, &mut OsRng, progress)?;
-        let prover = setup::keys(srs.clone(), layout.clone(), progress)?;
+        let prover = proving_keys::keys(&home, srs.clone(), layout.clone(), progress)?;
         let verifier = prover.verifier();
         write_file(&self.key, |file| verifier.write(file))?;
         // Both commitments are made for this proof and opened once a shard.
@@ -155,7 +155,7 @@ fn rebuild(session: &Session, verifier: &Verifier) -> anyhow::Result<()> {
     let layout = setup::layout(verifier.architecture(), verifier.options())?;
     let k = layout.options().k;
     let srs = setup::reference_string(&session.home()?, k, None, &session.progress)?;
-    let prover = setup::keys(srs, layout, &session.progress)?;
+    let prover = proving_keys::fresh_keys(srs, layout, &session.progress)?;
     let (expected, found) = (prover.verifier().fingerprint(), verifier.fingerprint());
     ensure!(
         expected == found,

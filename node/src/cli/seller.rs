@@ -18,6 +18,7 @@ use crate::{
     card::ModelCard,
     keys,
     output::Answer,
+    proving_keys,
     seller::{
         event::Event,
         model::{registered, OwnModel},
@@ -104,7 +105,7 @@ impl Serve {
         let chain_id = Some(chain.chain_id());
         let srs = setup::reference_string(&party.home, k, chain_id, &session.progress)?;
         let own = OwnModel::load(&party.home, record, layout.clone(), &srs)?;
-        let prover = setup::keys(srs, layout, &session.progress)?;
+        let prover = proving_keys::keys(&party.home, srs, layout, &session.progress)?;
         check_registered(&party, model, &prover).await?;
         let reading_key = keys::reading_key(&party.home, &mut OsRng)?;
         let card = card(&party, model, &own, *reading_key.public_key().as_bytes())?;

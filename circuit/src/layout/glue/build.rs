@@ -65,7 +65,8 @@ pub(super) struct Builder<'a> {
     ones_by_positions: BTreeMap<usize, CellRef>,
     /// `sum_n zeta^n` over the samples: a whole cell that is 1 in every sample.
     whole_ones: Option<CellRef>,
-    pub(super) zeta_powers: BTreeMap<usize, CellRef>,
+    /// Of a cell, by exponent.
+    powers: HashMap<(CellRef, usize), CellRef>,
     pub(super) memo: HashMap<super::claims::Key, CellRef>,
     constants: BTreeMap<u8, CellRef>,
     /// The program does not fit: nothing more is written, an architecture may be a stranger's.
@@ -85,7 +86,7 @@ impl<'a> Builder<'a> {
             ones: ZERO,
             ones_by_positions: BTreeMap::new(),
             whole_ones: None,
-            zeta_powers: BTreeMap::from([(0, one), (1, zeta)]),
+            powers: HashMap::new(),
             memo: HashMap::new(),
             constants: BTreeMap::from([(0, ZERO), (1, one)]),
             full: false,
@@ -163,23 +164,25 @@ impl<'a> Builder<'a> {
     }
 
     /// `step^exponent`.
-    fn power(&mut self, step: CellRef, exponent: usize) -> CellRef {
-        if exponent == 1 {
-            return step;
+    pub(super) fn power(&mut self, step: CellRef, exponent: usize) -> CellRef {
+        match exponent {
+            0 => return self.one,
+            1 => return step,
+            _ => {}
+        }
+        if let Some(&known) = self.powers.get(&(step, exponent)) {
+            return known;
         }
         let mut terms = vec![ZERO; exponent];
         terms.push(self.one);
-        self.horner(step, &terms)
+        let power = self.horner(step, &terms);
+        self.powers.insert((step, exponent), power);
+        power
     }
 
     /// `zeta^exponent`.
     pub(super) fn zeta_power(&mut self, exponent: usize) -> CellRef {
-        if let Some(&known) = self.zeta_powers.get(&exponent) {
-            return known;
-        }
-        let power = self.power(self.zeta, exponent);
-        self.zeta_powers.insert(exponent, power);
-        power
+        self.power(self.zeta, exponent)
     }
 
     fn two(&mut self) -> CellRef {
@@ -298,14 +301,7 @@ impl<'a> Builder<'a> {
         let mut run = first + group * channels * term.kernel.0 * term.kernel.1;
         let mut pairs = vec![];
         for channel in group * channels..(group + 1) * channels {
-            for (ky, kx) in grid(term.kernel) {
-                let mut reads = Vec::with_capacity(to.positions());
-                for (y, x) in grid((to.height, to.width)) {
-                    let y = (y * term.stride.0 + ky) as isize - term.padding.top as isize;
-                    let x = (x * term.stride.1 + kx) as isize - term.padding.left as isize;
-                    reads.push(self.read(term.input.0, channel, (y, x), term.padding.value));
-                }
-                let evaluation = self.over_positions(&reads);
+            for evaluation in self.windows(term, channel, to) {
                 pairs.push((self.run_claim(run), evaluation));
                 run += 1;
             }

@@ -22,6 +22,7 @@
 mod build;
 mod claims;
 mod max_pool;
+mod windows;
 
 use super::{Layout, Tile};
 use crate::network::Layer;
@@ -195,7 +196,7 @@ impl Glue {
         builder.finish()
     }
 
-    /// Rows the program needs at least, one for every claim a layer reads: known before it is built. What claims of other
+    /// Rows the program needs at least, to fold what every layer reads: known before it is built. What claims of other
     /// tiles take besides is cut off at the rows there are.
     pub(super) fn least_rows(layout: &Layout) -> usize {
         let tiles = layout.tiles();
@@ -212,11 +213,9 @@ impl Glue {
                     shape.cells().saturating_mul(pool.steps()).saturating_mul(5)
                 }
                 Layer::Linear(linear) => linear.terms.iter().fold(0usize, |sum, term| {
-                    let taps = tiles[term.input.0]
-                        .shape
-                        .channels
-                        .saturating_mul(area(term.kernel));
-                    sum.saturating_add(taps.saturating_mul(shape.positions()))
+                    let channels = tiles[term.input.0].shape.channels;
+                    let rows = windows::rows(term, shape).saturating_add(area(term.kernel));
+                    sum.saturating_add(channels.saturating_mul(rows))
                 }),
             };
             rows.saturating_add(reads)
