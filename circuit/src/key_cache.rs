@@ -8,11 +8,11 @@
 //! digest       64       BLAKE2b-512 of everything before
 //! ```
 //!
-//! A file is used for exactly the circuit it was made for: the fingerprint is computed anew from the layout and this
-//! program's gates, so neither another layout nor another release of this program takes it. halo2 panics where a key is
-//! cut short or a length in it is wrong, and checks nothing else in this format; so the digest is compared first, in a
-//! pass of its own. It guards against damage, not against who can write the owner's files: a key that somebody made up
-//! with a right digest gives proofs that do not verify, and those are not given out.
+//! A file is used for exactly the circuit it was made for: the fingerprint is computed anew from the layout, this
+//! program's gates and version, and the reference string. halo2 panics where a key is cut short or a length in it is
+//! wrong, and checks nothing else in this format; so the digest is compared first, in a pass of its own. It guards against
+//! damage, not against who can write the owner's files: with a key that somebody made up under a right digest, proofs are
+//! judged by that key. So a buyer, who judges others' proofs, makes its keys and reads no cache.
 
 use crate::{
     attestation::AttestationCircuit,
@@ -31,7 +31,7 @@ use halo2_proofs::{
     },
     SerdeFormat,
 };
-use halo2curves::{bn256::Fr, group::GroupEncoding};
+use halo2curves::bn256::Fr;
 use std::{
     fmt,
     io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
@@ -43,6 +43,8 @@ use thiserror::Error as ThisError;
 const MAGIC: &[u8; 8] = b"zknodepk";
 /// Version of the format.
 const VERSION: u32 = 1;
+/// Who writes: another release, or another halo2, may lay keys out anew.
+const PROGRAM: &[u8] = concat!(env!("CARGO_PKG_VERSION"), " halo2-axiom 0.5.3").as_bytes();
 /// Bytes before the key.
 const HEADER: u64 = 8 + 4 + 64;
 /// Bytes of the digest.
@@ -89,8 +91,10 @@ impl Fingerprint {
         let columns =
             AttestationCircuit::configure_with_params(&mut system, Shape::from(&**layout));
         let mut state = State::new();
+        state.update(PROGRAM);
         state.update(&layout.options().k.to_le_bytes());
-        state.update(srs.verifier_key().s_g2.to_bytes().as_ref());
+        // A state takes all bytes: this cannot fail.
+        let _ = srs.params().write_custom(&mut state, FORMAT);
         state.update(format!("{:?}", system.pinned()).as_bytes());
         let mut hashing = Hashing(state);
         assign(&mut hashing, layout, columns).map_err(ProverError::Keys)?;
@@ -150,6 +154,9 @@ impl Prover {
         let key = ProvingKey::read::<_, AttestationCircuit>(&mut reader, FORMAT, shape)?;
         if let Some(error) = reader.failed {
             return Err(error.into());
+        }
+        if reader.inner.stream_position()? != body {
+            return Err(KeyCacheError::Digest);
         }
         Ok(Self::from_key(srs, layout, key)?)
     }
@@ -218,8 +225,8 @@ impl<W: Write> Tee<W> {
 
 impl<W: Write> Write for Tee<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.state.update(bytes);
         if self.failed.is_none() {
+            self.state.update(bytes);
             self.failed = self.inner.write_all(bytes).err();
         }
         Ok(bytes.len())
@@ -285,12 +292,12 @@ impl Assignment<Fr> for Hashing {
 
     fn exit_region(&mut self) {}
 
-    fn enable_selector<A, AR>(&mut self, _: A, _: &Selector, row: usize) -> Result<(), Error>
+    fn enable_selector<A, AR>(&mut self, _: A, selector: &Selector, row: usize) -> Result<(), Error>
     where
         A: FnOnce() -> AR,
         AR: Into<String>,
     {
-        self.0.update(b"selector");
+        self.0.update(format!("{selector:?}").as_bytes());
         self.0.update(&(row as u64).to_le_bytes());
         Ok(())
     }

@@ -99,7 +99,8 @@ pub fn search(
             let cost = Cost::of(&sketch);
             let over = |needed: u64, limit: u64| needed as f64 / limit.max(1) as f64;
             let distance = over(cost.peak_bytes, limits.memory).max(over(cost.gas, limits.gas));
-            if nearest.as_ref().is_none_or(|(known, _)| distance < *known) {
+            let closer = |(known, _): &(f64, PlanError)| distance < *known;
+            if distance > 1.0 && nearest.as_ref().is_none_or(closer) {
                 let found = PlanError::Limits {
                     memory: limits.memory,
                     gas: limits.gas,
@@ -136,10 +137,10 @@ pub fn search(
         }
     }
     match (nearest, refused) {
-        (Some((distance, nearest)), _) if distance > 1.0 => Err(nearest),
-        (_, Some(refused)) => Err(refused.into()),
+        (Some((_, nearest)), _) => Err(nearest),
+        (None, Some(refused)) => Err(refused.into()),
         // Nothing was tried: no such k.
-        (_, None) => Err(LayoutError::RowsExponent(*limits.k.start()).into()),
+        (None, None) => Err(LayoutError::RowsExponent(*limits.k.start()).into()),
     }
 }
 

@@ -230,3 +230,48 @@ fn the_fewest_rows_and_no_tiles() {
     };
     assert!(search(&tiny(), &wishes, &limits).is_err());
 }
+
+/// Strides that leave out most of a line: room for what is read, not for the line (13 GB here, or hours).
+#[test]
+fn strides_over_cells_that_nobody_reads() {
+    for across in [true, false] {
+        let turn = |(y, x): (usize, usize)| if across { (x, y) } else { (y, x) };
+        let (height, width) = turn((1, 43_636));
+        let padding = Padding {
+            value: 0,
+            top: if across { 18_582 } else { 0 },
+            bottom: if across { 18_581 } else { 0 },
+            left: if across { 0 } else { 18_582 },
+            right: if across { 0 } else { 18_581 },
+        };
+        let to = if across { (2, 1) } else { (1, 2) };
+        let conv = Layer::Linear(Linear {
+            name: "conv".into(),
+            terms: vec![Term {
+                input: TensorId::INPUT,
+                kernel: turn((1, 37_161)),
+                stride: turn((1, 43_635)),
+                padding,
+                groups: 1,
+            }],
+            shape: Shape::new(1, to.0, to.1),
+            output: Output::Activation,
+        });
+        let flatten = Layer::Flatten { input: TensorId(1) };
+        let logits = dense(2, Shape::new(2, 1, 1), Output::Logits);
+        let architecture = Architecture {
+            fraction_bits: 8,
+            range_bits: 16,
+            ..architecture(Shape::new(1, height, width), vec![conv, flatten, logits])
+        };
+        let options = LayoutOptions {
+            k: 18,
+            lanes: 6,
+            samples: 6,
+            grid: Grid::WHOLE,
+            top_k: 1,
+        };
+        let layout = Layout::new(architecture, options).unwrap();
+        assert!(layout.glue().end() < 1 << 18);
+    }
+}

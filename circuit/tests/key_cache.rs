@@ -104,7 +104,7 @@ fn other_files_are_refused_by_their_header() {
 
 #[test]
 fn another_layout_has_another_fingerprint() {
-    let layout = Case::get().layout();
+    let layout = Case::get().prover.layout();
     let mut options = layout.options().clone();
     options.top_k = 1;
     let other = Arc::new(Layout::new(layout.architecture().clone(), options).unwrap());

@@ -211,7 +211,7 @@ fn a_large_image_is_cut_into_tiles() {
         samples: 1,
         lane_rows: 954_016,
         weight_rows: (922_195, 4),
-        glue_rows: 769_022,
+        glue_rows: 592_840,
         columns: (22, 14, 6, 16),
         proof_bytes: 5_856,
     };

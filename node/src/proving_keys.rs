@@ -1,6 +1,11 @@
 //! Proving keys: made, or read from the cache in the home.
 
-use std::{fs, path::Path, sync::Arc, time::SystemTime};
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::bail;
 use zknode_circuit::{
@@ -23,6 +28,8 @@ use crate::{
 const LEAST_K: u32 = 16;
 /// Files that are kept: at k = 20 each takes nearly 2 GB.
 const KEPT: usize = 3;
+/// No write takes longer.
+const LONGEST_WRITE: Duration = Duration::from_secs(3600);
 /// How the files end.
 const EXTENSION: &str = "zkpk";
 
@@ -54,15 +61,17 @@ pub fn keys(
         }
     }
     let prover = make(srs, layout, progress)?;
+    forget_oldest(&home.keys());
     // A cache: where there is no room for it, work goes on without.
+    let bar = progress.wait("caching the keys");
     if let Err(error) = write_file(&path, |file| prover.write_keys(&fingerprint, file)) {
         progress.say(format!("the keys are not cached: {error}"));
     }
-    forget_oldest(&home.keys());
+    bar.done();
     Ok(prover)
 }
 
-/// Makes the keys, whatever lies in a cache.
+/// Makes the keys, whatever lies in a cache: for who judges others, or measures.
 pub fn fresh_keys(
     srs: Arc<Srs>,
     layout: Arc<Layout>,
@@ -100,24 +109,32 @@ fn read(
     layout: &Arc<Layout>,
 ) -> Result<Prover, KeyCacheError> {
     let file = fs::File::open(path)?;
+    let prover = Prover::read_keys(srs.clone(), layout.clone(), fingerprint, &file)?;
     // So that what is used is kept.
     let _ = file.set_modified(SystemTime::now());
-    Prover::read_keys(srs.clone(), layout.clone(), fingerprint, file)
+    Ok(prover)
 }
 
-/// Keeps the files used last.
+/// Makes room for another file: keeps those used last, and nothing of a write that was cut off long ago.
 fn forget_oldest(folder: &Path) {
     let Ok(files) = fs::read_dir(folder) else {
         return;
     };
-    let mut files: Vec<_> = files
-        .flatten()
-        .filter(|file| file.path().extension().is_some_and(|e| e == EXTENSION))
-        .filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file.path())))
-        .collect();
-    files.sort();
-    let old = files.len().saturating_sub(KEPT);
-    for (_, path) in files.drain(..old) {
+    let (mut keys, mut cut_off) = (vec![], vec![]);
+    for file in files.flatten() {
+        let Ok(modified) = file.metadata().and_then(|file| file.modified()) else {
+            continue;
+        };
+        let path = file.path();
+        match path.extension().is_some_and(|e| e == EXTENSION) {
+            true => keys.push((modified, path)),
+            false if modified.elapsed().is_ok_and(|age| age > LONGEST_WRITE) => cut_off.push(path),
+            false => {}
+        }
+    }
+    keys.sort();
+    let old = (keys.len() + 1).saturating_sub(KEPT);
+    for path in keys.drain(..old).map(|(_, path)| path).chain(cut_off) {
         let _ = fs::remove_file(path);
     }
 }

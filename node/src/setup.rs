@@ -97,10 +97,10 @@ pub fn layout(architecture: &Architecture, options: &LayoutOptions) -> anyhow::R
     Ok(Arc::new(layout))
 }
 
-/// log2 of the rows of the FFTs that are timed for an estimate: some milliseconds.
-const SAMPLED: u32 = 14;
+/// log2 of the rows of the FFTs that are timed for an estimate: a few tenths of a second in all.
+const SAMPLED: u32 = 16;
 /// Runs of them; the fastest counts.
-const RUNS: usize = 3;
+const RUNS: usize = 5;
 
 /// Seconds a proof of this layout is likely to take here.
 pub fn estimated_seconds(cost: &Cost) -> f64 {

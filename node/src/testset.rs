@@ -35,6 +35,13 @@ pub struct Source {
     pub from: usize,
     /// One past the last; `None`: all.
     pub to: Option<usize>,
+    /// Added to every label: 1 for networks whose class 0 is the background.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_offset: u16,
+}
+
+fn is_zero(offset: &u16) -> bool {
+    *offset == 0
 }
 
 impl Source {
@@ -68,10 +75,13 @@ impl Source {
         let dataset = if self.path == Path::new(BUNDLED) {
             fixtures::mnist_256()?
         } else {
+            // The files know nothing of the offset.
+            let offset = usize::from(self.label_offset);
+            let classes = classes.map(|classes| classes.saturating_sub(offset));
             open(&self.path, &Options { classes, shape })?
         };
         let (name, all) = (dataset.name().to_owned(), dataset.samples().len());
-        let classes = dataset.classes();
+        let classes = dataset.classes() + usize::from(self.label_offset);
         let to = self.to.unwrap_or(all);
         ensure!(
             self.from < to && to <= all,
@@ -82,6 +92,17 @@ impl Source {
         let mut samples = dataset.into_samples();
         samples.truncate(to);
         samples.drain(..self.from);
+        for sample in &mut samples {
+            let label = sample.label.0.checked_add(self.label_offset);
+            sample.label.0 = label.with_context(|| {
+                format!(
+                    "{}: label {} plus {} is beyond all classes",
+                    self.path.display(),
+                    sample.label.0,
+                    self.label_offset
+                )
+            })?;
+        }
         Ok(Dataset::new(name, Some(classes), samples)?)
     }
 }

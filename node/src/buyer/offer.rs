@@ -13,7 +13,8 @@ use crate::{
     card::ModelCard,
     home::Home,
     progress::Progress,
-    proving_keys, setup,
+    proving_keys::fresh_keys,
+    setup,
     testset::SHARD_POINTS,
     verifier_code::{compile, compiler},
 };
@@ -26,7 +27,6 @@ pub struct CheckedModel {
     pub layout: Arc<Layout>,
     /// The same.
     pub srs: Arc<Srs>,
-    home: Home,
     verifier: OnceLock<Arc<Verifier>>,
 }
 
@@ -37,7 +37,7 @@ impl CheckedModel {
             return Ok(verifier.clone());
         }
         let made = tokio::task::block_in_place(|| {
-            proving_keys::keys(&self.home, self.srs.clone(), self.layout.clone(), progress)
+            fresh_keys(self.srs.clone(), self.layout.clone(), progress)
         })?;
         let made = Arc::new(made.verifier().clone());
         Ok(self.verifier.get_or_init(|| made).clone())
@@ -58,7 +58,6 @@ pub fn reopen(
         card,
         layout,
         srs,
-        home: home.clone(),
         verifier: OnceLock::new(),
     })
 }
@@ -122,9 +121,9 @@ pub async fn check<C: Chain>(
     let srs = setup::reference_string(home, card.layout.k, Some(chain.chain_id()), progress)?;
     let compiler = compiler(compiler_path)?;
     let (progress, layout, srs) = (*progress, layout, srs);
-    let (keys_home, keys_srs, keys_layout) = (home.clone(), srs.clone(), layout.clone());
+    let (keys_srs, keys_layout) = (srs.clone(), layout.clone());
     let (verifier, code) = tokio::task::spawn_blocking(move || {
-        let prover = proving_keys::keys(&keys_home, keys_srs, keys_layout, &progress)?;
+        let prover = fresh_keys(keys_srs, keys_layout, &progress)?;
         let verifier = prover.verifier();
         let bar = progress.wait("compiling the verifier contract");
         let code = compile(verifier, &compiler)?;
@@ -156,7 +155,6 @@ pub async fn check<C: Chain>(
         card,
         layout,
         srs,
-        home: home.clone(),
         verifier: OnceLock::from(Arc::new(verifier)),
     })
 }

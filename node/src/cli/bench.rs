@@ -33,6 +33,9 @@ pub struct Bench {
     /// Images to prove, taken again and again until there are enough.
     #[arg(long, default_value = BUNDLED)]
     dataset: PathBuf,
+    /// Added to every label: 1 for networks whose class 0 is the background.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    label_offset: u16,
     /// How many [default: one full proof].
     #[arg(long)]
     images: Option<usize>,
@@ -51,7 +54,7 @@ impl Bench {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
         let network = self.network()?;
         let layout = self.layout.layout(network.architecture())?;
-        let samples = source(&self.dataset, None)?.read(&layout)?;
+        let samples = source(&self.dataset, None, self.label_offset)?.read(&layout)?;
         // Nothing here is worth keeping: a temporary home, unless one is named.
         let temporary = tempfile::tempdir()?;
         let home = match &session.shared.home {

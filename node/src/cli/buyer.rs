@@ -13,7 +13,7 @@ use zknode_protocol::{
     value::{Address, Amount, Hash},
 };
 
-use super::{source, value, DatasetArgs, Party, Session};
+use super::{value, DatasetArgs, Party, Session};
 use crate::{
     buyer::{
         challenge::{Buyer, Challenge, Outcome},
@@ -166,7 +166,7 @@ async fn resume(session: &Session) -> anyhow::Result<Answer> {
 impl ChallengeArgs {
     async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
         let party = session.party().await?;
-        let source = source(&self.dataset.dataset, self.dataset.samples)?;
+        let source = self.dataset.source()?;
         let client = Client::new(&self.seller)?;
         let card = client.model().await?;
         if let Some(expected) = self.model {

@@ -40,8 +40,10 @@ pub struct Import {
     /// Samples to calibrate with, such as 0..100; all of them by default.
     #[arg(long, value_name = "FROM..TO", value_parser = value::range, requires = "calibrate")]
     samples: Option<(usize, Option<usize>)>,
-    /// Labelled images to compare both networks on [default: those of the calibration]. Labels are the
-    /// model's classes: they are one higher where its first class is the background.
+    /// Added to every label: 1 for networks whose class 0 is the background.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    label_offset: u16,
+    /// Labelled images to compare both networks on [default: those of the calibration].
     #[arg(long, value_name = "DATASET")]
     evaluate: Option<PathBuf>,
     /// Writes a report there, `-` for the screen: both accuracies, the error of every layer, the tables. It tells
@@ -106,7 +108,8 @@ impl Import {
         let (input, classes) = (float.input(), float.classes());
         let open = |path: &Path, samples| {
             let shape = Shape::new(input.channels, input.height, input.width);
-            let dataset = source(path, samples)?.open(Some(shape), Some(classes))?;
+            let dataset =
+                source(path, samples, self.label_offset)?.open(Some(shape), Some(classes))?;
             ensure!(
                 dataset.shape() == shape,
                 "{}: the model takes images of {shape}, these are {}",

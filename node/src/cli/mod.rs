@@ -215,11 +215,14 @@ struct DatasetArgs {
     /// Samples to take, such as 56..256; all of them by default.
     #[arg(long, value_name = "FROM..TO", value_parser = value::range)]
     samples: Option<(usize, Option<usize>)>,
+    /// Added to every label: 1 for networks whose class 0 is the background.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    label_offset: u16,
 }
 
 impl DatasetArgs {
     fn source(&self) -> anyhow::Result<Source> {
-        source(&self.dataset, self.samples)
+        source(&self.dataset, self.samples, self.label_offset)
     }
 }
 
@@ -227,6 +230,7 @@ impl DatasetArgs {
 fn source(
     path: &std::path::Path,
     samples: Option<(usize, Option<usize>)>,
+    label_offset: u16,
 ) -> anyhow::Result<Source> {
     let (from, to) = samples.unwrap_or((0, None));
     let path = if path == std::path::Path::new(crate::testset::BUNDLED) {
@@ -235,5 +239,10 @@ fn source(
         path.canonicalize()
             .with_context(|| path.display().to_string())?
     };
-    Ok(Source { path, from, to })
+    Ok(Source {
+        path,
+        from,
+        to,
+        label_offset,
+    })
 }

@@ -40,23 +40,23 @@ impl Axis {
         ]
     }
 
-    /// Cells from the first to the last that is read.
-    fn extent(self) -> usize {
-        let strides = (self.positions - 1).saturating_mul(self.stride);
+    /// Cells that are read. Where strides leave cells out, those that are read are numbered without them.
+    fn cells(self) -> usize {
+        let strides = (self.positions - 1).saturating_mul(self.packed_stride());
         strides.saturating_add(self.taps)
     }
 
-    /// How many of them are read.
-    fn cells(self) -> usize {
-        match self.stride < self.taps {
-            true => self.extent(),
-            false => self.positions.saturating_mul(self.taps),
-        }
+    /// From a tap to the same tap of the next position, among the cells that are read.
+    fn packed_stride(self) -> usize {
+        self.stride.min(self.taps)
     }
 
-    /// Whether a cell is read.
-    fn reads(self, at: usize) -> bool {
-        at % self.stride < self.taps
+    /// Where a cell that is read stands on the axis.
+    fn place(self, cell: usize) -> usize {
+        match self.stride < self.taps {
+            true => cell,
+            false => cell / self.taps * self.stride + cell % self.taps,
+        }
     }
 
     /// Rows of a sum over all positions: none where there is a single one.
@@ -129,30 +129,29 @@ impl Builder<'_> {
                 .collect();
         }
         // lines[kx][r]: the line r folded along x for the tap kx.
-        let (height, width) = (y.extent(), x.extent());
-        let mut lines = vec![vec![ZERO; height]; x.taps];
-        for r in (0..height).filter(|&r| y.reads(r)) {
-            let cells: Vec<_> = (0..width)
-                .map(|c| if x.reads(c) { read(self, (r, c)) } else { ZERO })
+        let mut lines = vec![Vec::with_capacity(y.cells()); x.taps];
+        for row in 0..y.cells() {
+            let cells: Vec<_> = (0..x.cells())
+                .map(|cell| read(self, (y.place(row), x.place(cell))))
                 .collect();
             for (line, sum) in lines.iter_mut().zip(self.slide(&cells, x, T)) {
-                line[r] = sum;
+                line.push(sum);
             }
         }
-        let step = self.power(T, to.width);
+        // A single position takes no step.
+        let step = match y.positions {
+            1 => T,
+            _ => self.power(T, to.width),
+        };
         let columns: Vec<_> = lines.iter().map(|line| self.slide(line, y, step)).collect();
         grid(term.kernel).map(|(ky, kx)| columns[kx][ky]).collect()
     }
 
-    /// `sum_x step^x cells[s x + k]` for every tap `k` of an axis.
+    /// `sum_x step^x cells[s x + k]` for every tap `k` of an axis, given the cells of it that are read.
     fn slide(&mut self, cells: &[CellRef], axis: Axis, step: CellRef) -> Vec<CellRef> {
-        let Axis {
-            taps,
-            stride,
-            positions,
-        } = axis;
+        let (taps, stride, positions) = (axis.taps, axis.packed_stride(), axis.positions);
         let mut sums = vec![ZERO; taps];
-        for first in 0..stride.min(taps) {
+        for first in 0..stride {
             let residue: Vec<usize> = (first..taps).step_by(stride).collect();
             let sum =
                 |k: usize| -> Vec<_> { (0..positions).map(|x| cells[k + x * stride]).collect() };
