@@ -11,5 +11,6 @@ pub mod dataset_root;
 pub mod digest;
 pub mod economics;
 pub mod message;
+pub mod retrieval;
 pub mod sampling;
 pub mod value;
