@@ -161,10 +161,7 @@ fn both_statements_are_proven_and_say_exactly_which_items_match() {
         .unwrap();
     let more = [&corpus.matches[..], &[*other]].concat();
     let statement = corpus.prove(&more).statement;
-    assert_eq!(
-        (statement.valid, statement.top1),
-        (m as u32 + 1, m as u32)
-    );
+    assert_eq!((statement.valid, statement.top1), (m as u32 + 1, m as u32));
 }
 
 #[test]
@@ -202,7 +199,10 @@ fn false_counts_choices_and_places_are_refused() {
     let items: Vec<_> = (corpus.matches.iter())
         .map(|&place| corpus.items[place])
         .collect();
-    let class = corpus.basis.labelled(&items, (corpus.class + 1) % 5).unwrap();
+    let class = corpus
+        .basis
+        .labelled(&items, (corpus.class + 1) % 5)
+        .unwrap();
     change(&which, &|a| a.shard = class);
 }
 

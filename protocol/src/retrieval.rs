@@ -100,7 +100,9 @@ impl Terms {
     pub fn last_second(&self) -> u64 {
         [self.window, self.prove_time, self.receipt_time]
             .iter()
-            .fold(self.claim_by, |sum, time| sum.saturating_add((*time).into()))
+            .fold(self.claim_by, |sum, time| {
+                sum.saturating_add((*time).into())
+            })
     }
 
     /// The wei a deposit of `amount` takes: all of it in ether, none in tokens.

@@ -126,12 +126,7 @@ impl Lanes {
         }
     }
 
-    fn fill_scores(
-        &mut self,
-        layout: &Layout,
-        labels: &[Option<u16>],
-        traces: &[Trace],
-    ) -> Counts {
+    fn fill_scores(&mut self, layout: &Layout, labels: &[Option<u16>], traces: &[Trace]) -> Counts {
         let score = layout.score();
         let (bits, top_k) = (
             layout.architecture().fraction_bits,

@@ -83,7 +83,8 @@ impl Manifest {
     pub fn root(&self) -> Result<Hash, CorpusError> {
         self.check()?;
         let leaves = (0..).zip(self.shards());
-        let leaf = |(index, items): (u32, &[Point])| ShardLeaf::new(index, items.len() as u32, items);
+        let leaf =
+            |(index, items): (u32, &[Point])| ShardLeaf::new(index, items.len() as u32, items);
         Ok(DatasetTree::new(leaves.map(leaf).collect())?.root())
     }
 }

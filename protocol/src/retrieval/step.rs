@@ -215,15 +215,22 @@ pub fn step(
 ) -> Result<Step, RetrievalError> {
     let in_state = |allowed: &[State]| {
         let fits = allowed.contains(&before.state);
-        fits.then_some(()).ok_or(RetrievalError::WrongState(before.state))
+        fits.then_some(())
+            .ok_or(RetrievalError::WrongState(before.state))
     };
     let by_requester = || match before.requester {
         expected if expected == by => Ok(()),
-        expected => Err(RetrievalError::OnlyRequester { expected, found: by }),
+        expected => Err(RetrievalError::OnlyRequester {
+            expected,
+            found: by,
+        }),
     };
     let by_responder = || match before.responder {
         expected if expected == by => Ok(()),
-        expected => Err(RetrievalError::OnlyResponder { expected, found: by }),
+        expected => Err(RetrievalError::OnlyResponder {
+            expected,
+            found: by,
+        }),
     };
     let until = |deadline: u64| match now {
         now if now > deadline => Err(RetrievalError::TooLate { deadline, now }),
@@ -300,7 +307,10 @@ pub fn step(
                 return Err(RetrievalError::ShardAlreadyContested(index));
             }
             brings(terms.contest_fee, *deposit)?;
-            enter(State::Contested, now.saturating_add(terms.prove_time.into()));
+            enter(
+                State::Contested,
+                now.saturating_add(terms.prove_time.into()),
+            );
             after.contests = after.contests.saturating_add(1);
         }
         Action::Answer => {

@@ -40,9 +40,7 @@ pub(super) fn outgoing(call: &RetrievalCall, contract: Address) -> Outgoing {
             send(terms.wei(deposit), data.encode())
         }
         RetrievalCall::Cancel(id) => plain(b::CancelCall { id: id.0 .0 }.encode()),
-        RetrievalCall::Accept { id, value } => {
-            send(*value, b::AcceptCall { id: id.0 .0 }.encode())
-        }
+        RetrievalCall::Accept { id, value } => send(*value, b::AcceptCall { id: id.0 .0 }.encode()),
         RetrievalCall::Claim {
             id,
             node,
@@ -193,7 +191,10 @@ impl RetrievalChain for EthersChain {
             return request_in(&self.read(contract, call).await?);
         }
         let number = self.head().await?.number.saturating_sub(depth);
-        match self.read_at(contract, call, json!(format!("{number:#x}"))).await {
+        match self
+            .read_at(contract, call, json!(format!("{number:#x}")))
+            .await
+        {
             // The contract may be younger than that.
             Err(ChainError::NoCode { .. }) => Ok(None),
             answer => request_in(&answer?),
