@@ -546,7 +546,7 @@ fn write_items(case: &Case<'_>, asked: &Asked, found: &[Found]) -> anyhow::Resul
     let input = case.model.layout.architecture().input;
     let shape = zknode_datasets::Shape::new(input.channels, input.height, input.width);
     std::fs::create_dir_all(&asked.out).with_context(|| asked.out.display().to_string())?;
-    let mut list = "filename,item,class\n".to_owned();
+    let mut list = "filename,class,item\n".to_owned();
     for item in found {
         let name = format!("item-{:07}.png", item.index);
         let image = zknode_datasets::Image::new(shape, item.pixels.clone());
@@ -554,7 +554,7 @@ fn write_items(case: &Case<'_>, asked: &Asked, found: &[Found]) -> anyhow::Resul
         let png = image.png()?;
         let path = asked.out.join(&name);
         std::fs::write(&path, png).with_context(|| path.display().to_string())?;
-        list += &format!("{name},{},{}\n", item.index, asked.terms.wanted_class);
+        list += &format!("{name},{},{}\n", asked.terms.wanted_class, item.index);
     }
     let path = asked.out.join("index.csv");
     std::fs::write(&path, list).with_context(|| path.display().to_string())
