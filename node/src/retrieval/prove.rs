@@ -192,17 +192,25 @@ impl<C: RetrievalChain> Work<'_, C> {
         Ok(true)
     }
 
-    /// Which of the places match, by the network itself.
+    /// Which of the places match, by the network itself; looked for once.
     fn matches(&self, index: u32, places: &[usize]) -> anyhow::Result<Vec<usize>> {
+        let (store, key) = (&self.seller.store, key(self.id, index, "places"));
+        if let Some(found) = store.get(Table::Proofs, &key)? {
+            return Ok(found);
+        }
         let wanted = usize::from(self.retrieval.terms.wanted_class);
-        let mut found = vec![];
-        for &place in places {
+        let matches = |place: usize| {
             let (pixels, _) = self.responder.corpus.item(index, place)?;
             let trace = self.seller.model.network.run(pixels)?;
-            if answer(&trace.logits) == wanted {
-                found.push(place);
-            }
-        }
+            Ok::<_, anyhow::Error>((answer(&trace.logits) == wanted).then_some(place))
+        };
+        let found: Vec<usize> = tokio::task::block_in_place(|| {
+            let found = places.iter().map(|place| matches(*place));
+            found
+                .filter_map(Result::transpose)
+                .collect::<Result<_, _>>()
+        })?;
+        store.put(Table::Proofs, &key, &found)?;
         Ok(found)
     }
 
@@ -304,7 +312,8 @@ impl<C: RetrievalChain> Work<'_, C> {
     /// Makes a proof over these items and stores it.
     async fn prove(&self, index: u32, what: &str, places: Vec<usize>) -> anyhow::Result<()> {
         let (seller, class) = (self.seller.clone(), self.retrieval.terms.wanted_class);
-        let selection = self.responder.corpus.select(index, &places, class)?;
+        let selection =
+            tokio::task::block_in_place(|| self.responder.corpus.select(index, &places, class))?;
         let (model, layout) = (&seller.model, seller.prover.layout());
         let corpus = self.responder.corpus.published.root;
         let budgets = [

@@ -114,6 +114,14 @@ pub enum Refusal {
         /// As it is in the terms.
         found: Amount,
     },
+    /// Too long a lock.
+    #[error("expected the bond to be locked for at most {expected} s after the claim, the terms say {found}")]
+    Wait {
+        /// The most.
+        expected: u64,
+        /// As it is in the terms.
+        found: u64,
+    },
     /// The commitments hide no more openings.
     #[error("{what} hides {left} more proofs, {needed} are needed: commit again with fresh salt")]
     Openings {
@@ -346,6 +354,10 @@ fn check<C: Chain>(
     if terms.bond > own.max_bond {
         let (expected, found) = (own.max_bond, terms.bond);
         return Err(Refusal::Bond { expected, found }.into());
+    }
+    let (expected, found) = (own.longest_wait, terms.last_second() - terms.claim_by);
+    if found > expected {
+        return Err(Refusal::Wait { expected, found }.into());
     }
     check_openings(seller, responder, shards)
 }
