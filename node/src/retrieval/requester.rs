@@ -13,6 +13,7 @@ use zknode_protocol::{
         retrieval::{RetrievalCall, RetrievalChain},
         Call, ChainError, TxReceipt,
     },
+    digest::keccak,
     message::Version,
     retrieval::{
         corpus::Manifest,
@@ -349,19 +350,21 @@ impl<C: RetrievalChain> Requester<C> {
             retrieval.paid_items(),
             case.model.layout.architecture().input.cells(),
         );
-        // Evidence that is not there may come.
+        // What is not there may come, and what came changed on the way may come unchanged; what is there as it was claimed
+        // stays as it is.
         let handed = match (
             doubts.first(),
             client.items(id, usize::try_from(limit)?).await,
         ) {
             (Some(doubt), _) => Err((false, doubt.reason.clone())),
-            (None, Ok(sealed)) => {
-                tokio::task::block_in_place(|| judge.open(&sealed, &self.reading_key, &counts))
-                    .map_err(|error| (true, explain(&error)))
+            (None, Err(error)) => Err((false, error.to_string())),
+            (None, Ok(sealed)) if keccak(&sealed) != ciphertext => {
+                Err((false, "other bytes came than were claimed".to_owned()))
             }
-            (None, Err(error)) => {
-                let certain = matches!(error, ClientError::Malformed(_));
-                Err((certain, error.to_string()))
+            (None, Ok(sealed)) => {
+                let key = &self.reading_key;
+                tokio::task::block_in_place(|| judge.open(&sealed, key, &counts))
+                    .map_err(|error| (true, explain(&error)))
             }
         };
         match handed {
