@@ -128,6 +128,7 @@ contract RetrievalTest is RetrievalScene {
         vm.prank(buyer);
         retrieval.reject(id);
         // Answered early, the window stays.
+        vm.deal(buyer, WEALTH);
         id = _counted(_shifted(), 2);
         _doubt(id, 1);
         _show(id, 2, 1);
@@ -232,9 +233,9 @@ contract RetrievalTest is RetrievalScene {
 
     // ---- terms
 
-    function _opens(IRetrieval.Terms memory terms, bytes memory error) private {
+    function _opens(IRetrieval.Terms memory terms, bytes memory reason) private {
         vm.deal(buyer, WEALTH);
-        vm.expectRevert(error);
+        vm.expectRevert(reason);
         vm.prank(buyer);
         retrieval.open{value: 600}(terms, 1 << 128);
     }
@@ -372,26 +373,26 @@ contract RetrievalTest is RetrievalScene {
                 retrieval.approve(id, "");
             }
             IRetrieval.State state = retrieval.request(id).state;
-            bytes memory error = abi.encodeWithSelector(IRetrieval.WrongState.selector, state);
+            bytes memory reason = abi.encodeWithSelector(IRetrieval.WrongState.selector, state);
             vm.startPrank(buyer);
-            if (s != 0) _fails(abi.encodeCall(retrieval.cancel, id), error);
+            if (s != 0) _fails(abi.encodeCall(retrieval.cancel, id), reason);
             if (s != 2) {
-                _fails(abi.encodeCall(retrieval.reject, id), error);
-                _fails(abi.encodeCall(retrieval.approve, (id, "")), error);
-                _fails(abi.encodeCall(retrieval.contest, (id, 0)), error);
+                _fails(abi.encodeCall(retrieval.reject, id), reason);
+                _fails(abi.encodeCall(retrieval.approve, (id, "")), reason);
+                _fails(abi.encodeCall(retrieval.contest, (id, 0)), reason);
             }
-            if (s == 3) _fails(abi.encodeCall(retrieval.expire, id), error);
+            if (s == 3) _fails(abi.encodeCall(retrieval.expire, id), reason);
             vm.stopPrank();
             vm.startPrank(seller);
-            if (s != 0) _fails(abi.encodeCall(retrieval.accept, id), error);
-            if (s != 1) _fails(abi.encodeCall(retrieval.claim, (id, 0, 0, 0, 0)), error);
+            if (s != 0) _fails(abi.encodeCall(retrieval.accept, id), reason);
+            if (s != 1) _fails(abi.encodeCall(retrieval.claim, (id, 0, 0, 0, 0)), reason);
             vm.stopPrank();
         }
     }
 
-    function _fails(bytes memory call_, bytes memory error) private {
+    function _fails(bytes memory call_, bytes memory reason) private {
         (bool ok, bytes memory answer) = address(retrieval).call(call_);
-        _isTrue(!ok && keccak256(answer) == keccak256(error), "refused by the state");
+        _isTrue(!ok && keccak256(answer) == keccak256(reason), "refused by the state");
     }
 
     // ---- the vectors

@@ -3,7 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rand::rngs::OsRng;
+use rand::{
+    rngs::{OsRng, StdRng},
+    Rng, SeedableRng,
+};
 use serde_json::{json, Value};
 use zknode::{
     config::ChainConfig,
@@ -59,6 +62,28 @@ const TIMES: [&str; 10] = [
     "400s",
 ];
 
+/// Images of two classes: every third of one, the others of another.
+fn mixed(stage: &Stage) -> (Vec<Vec<u8>>, Vec<u16>) {
+    let mut rng = StdRng::seed_from_u64(7);
+    let mut of: [Vec<Vec<u8>>; 4] = Default::default();
+    for _ in 0..200_000 {
+        let (base, noise) = (rng.gen_range(0..=255u8), rng.gen_range(0..=255u8));
+        let pixel = |_| base.wrapping_add(rng.gen_range(0..=noise));
+        let image: Vec<u8> = (0..25).map(pixel).collect();
+        let class = answer(&stage.network.run(&image).unwrap().logits);
+        if of[class].len() < ITEMS {
+            of[class].push(image);
+        }
+    }
+    let mut classes: Vec<usize> = (0..4).filter(|class| of[*class].len() == ITEMS).collect();
+    assert!(classes.len() >= 2, "{:?}", of.each_ref().map(Vec::len));
+    classes.truncate(2);
+    (0..ITEMS)
+        .map(|place| classes[usize::from(place % 3 != 0)])
+        .map(|class| (of[class].pop().unwrap(), class as u16))
+        .unzip()
+}
+
 /// A stage with a corpus and a retrieval contract.
 struct Scene {
     stage: Stage,
@@ -74,12 +99,8 @@ impl Scene {
             return Ok(None);
         };
         let folder = stage.folder.path().join("corpus");
-        let dataset = tiny::write_dataset(&stage.network, &folder, ITEMS, 0)?;
-        let bytes = std::fs::read(&dataset)?;
-        let images: Vec<Vec<u8>> = bytes[16..].chunks(25).map(<[u8]>::to_vec).collect();
-        let answers = (images.iter())
-            .map(|image| answer(&stage.network.run(image).unwrap().logits) as u16)
-            .collect();
+        let (images, answers) = mixed(&stage);
+        let dataset = tiny::write_images(&folder, &images)?;
         let (deployed, _): (Value, _) = stage.seller.run(["contract", "retrieval"]).await?;
         let contract = deployed["retrieval"].as_str().unwrap().to_owned();
         let known = ["contract", "retrieval", "--address", &contract];
@@ -101,14 +122,14 @@ impl Scene {
         }))
     }
 
-    /// The class the network gives most often, and where in the corpus.
+    /// The class of every third item, and where those are.
     fn wanted(&self) -> (u16, Vec<usize>) {
-        let places = |class| -> Vec<usize> {
-            let of = |place: &usize| self.answers[*place] == class;
-            (0..ITEMS).filter(of).collect()
-        };
-        let class = (0..4u16).max_by_key(|class| places(*class).len()).unwrap();
-        (class, places(class))
+        (self.answers[0], self.places(self.answers[0]))
+    }
+
+    fn places(&self, class: u16) -> Vec<usize> {
+        let of = |place: &usize| self.answers[*place] == class;
+        (0..ITEMS).filter(of).collect()
     }
 
     async fn serve(&self) -> anyhow::Result<(Running, String)> {
@@ -342,33 +363,29 @@ async fn exactly_the_matching_items_for_exactly_their_price() -> anyhow::Result<
     assert_eq!(verdict, Answer::No);
     assert_eq!(ended(&answer), ("Cancelled", 0, "594"), "{answer}");
 
-    // A class of which there may be nothing; a shard's proof asked for on chain all the same, for its fee.
-    let rare = (0..4u16)
-        .min_by_key(|class| scene.answers.iter().filter(|found| *found == class).count())
-        .unwrap();
-    let there: Vec<_> = (0..ITEMS).filter(|n| scene.answers[*n] == rare).collect();
-    let ask = scene.ask(&url, rare, &["--contest", "1"]);
+    // More than are paid for, and a shard's proof asked for on chain all the same, for its fee.
+    let (other, there) = (scene.answers[1], scene.places(scene.answers[1]));
+    assert!(there.len() > 5);
+    let ask = scene.ask(&url, other, &["--contest", "1"]);
     let (answer, verdict): (Value, _) = scene.stage.buyer.run(ask).await?;
     assert_eq!(verdict, Answer::Yes, "{answer}");
-    let back = (500 - 100 * there.len().min(5) + 30).to_string();
-    assert_eq!(
-        ended(&answer),
-        ("Settled", there.len().min(5) as u64, &back[..])
-    );
-    scene.found(&there[..there.len().min(5)]).or_else(|error| {
-        // No items, no pictures to read.
-        if there.is_empty() {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    })?;
-    // Of the refused one it had nothing; of the other price, fee, bond and contest fee.
-    let expected = (100 * there.len().min(5) + 70 + 530 + 40) as u128;
-    assert_eq!(
-        until(&mut serving, |event| over(event).filter(|took| *took > 0)).await?,
-        expected
-    );
+    assert_eq!(answer["outcome"]["matches"], there.len(), "{answer}");
+    assert_eq!(ended(&answer), ("Settled", 5, "30"), "{answer}");
+    scene.found(&there[..5])?;
+    // Of the refused one the responder had nothing.
+    let paid = |event: &Event| over(event).filter(|took| *took > 0);
+    assert_eq!(until(&mut serving, paid).await?, 500 + 70 + 530 + 40);
+
+    // Nothing of a class: one proof a shard, and the fee for looking.
+    std::fs::remove_dir_all(scene.out())?;
+    let none = (0..4u16)
+        .find(|class| !scene.answers.contains(class))
+        .unwrap();
+    let ask = scene.ask(&url, none, &[]);
+    let (answer, verdict): (Value, _) = scene.stage.buyer.run(ask).await?;
+    assert_eq!(verdict, Answer::Yes, "{answer}");
+    assert_eq!(ended(&answer), ("Settled", 0, "530"), "{answer}");
+    assert_eq!(until(&mut serving, over).await?, 70 + 530);
     assert_eq!(scene.held().await?, 0);
     serving.stop().await
 }
