@@ -20,7 +20,7 @@ use crate::{
     corpus::{CorpusFile, OwnCorpus},
     keys,
     output::Answer,
-    retrieval::responder::{Responder, RetrievalPolicy},
+    retrieval::{policy::RetrievalPolicy, responder::Responder},
     seller::{
         event::Event,
         model::{registered, OwnModel},

@@ -3,10 +3,12 @@
 //! The [`responder`] is a seller with a corpus; the [`requester`] asks, checks and pays. What travels sealed between them
 //! is a [`Package`]: for each shard the matching items, opened, and the proof that just these match.
 
+mod claim;
 mod client;
 pub mod event;
 pub mod http;
 mod judge;
+pub mod policy;
 mod prove;
 pub mod requester;
 pub mod responder;

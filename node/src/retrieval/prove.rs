@@ -23,7 +23,8 @@ use zknode_protocol::{
 
 use super::{
     event::RetrievalEvent,
-    responder::{active, change, on_chain, opening_key, Responder},
+    policy::opening_key,
+    responder::{active, change, on_chain, Responder},
     OpenedItem, Package, ShardMatches,
 };
 use crate::{
