@@ -4,11 +4,11 @@ use thiserror::Error;
 use zknode_circuit::{commitment::OpeningBudget, corpus::openings};
 use zknode_protocol::{
     chain::Chain,
-    retrieval::{RetrievalError, Terms},
+    retrieval::{RetrievalError, RetrievalId, Terms},
     value::{Amount, Hash},
 };
 
-use super::responder::Responder;
+use super::responder::{active, Responder};
 use crate::{
     seller::{model::openings_left, Seller},
     store::Table,
@@ -86,6 +86,7 @@ pub enum Refusal {
 pub(super) fn check<C: Chain>(
     seller: &Seller<C>,
     responder: &Responder<C>,
+    id: RetrievalId,
     terms: &Terms,
     now: u64,
 ) -> anyhow::Result<()> {
@@ -175,29 +176,42 @@ pub(super) fn check<C: Chain>(
     if found > expected {
         return Err(Refusal::Wait { expected, found }.into());
     }
-    check_openings(seller, responder, shards)
+    check_openings(seller, responder, id, shards)
 }
 
+/// Two proofs a shard for this retrieval and for each that is promised already, and some to spare.
 fn check_openings<C: Chain>(
     seller: &Seller<C>,
     responder: &Responder<C>,
+    id: RetrievalId,
     shards: u32,
 ) -> anyhow::Result<()> {
-    let needed = shards.saturating_mul(2).saturating_add(SPARE_OPENINGS);
-    let left = openings_left(&seller.store, &seller.model.record)?;
-    if left < needed {
-        let what = "the model's commitment".to_owned();
-        return Err(Refusal::Openings { what, needed, left }.into());
+    let mut proofs = 2u32;
+    for (other, served) in active(seller)? {
+        if other != id && served.refused.is_none() && served.sealed.is_none() {
+            proofs = proofs.saturating_add(2);
+        }
     }
+    let enough = |what: String, proofs: u32, left: u32| {
+        let needed = proofs.saturating_add(SPARE_OPENINGS);
+        if left >= needed {
+            Ok(())
+        } else {
+            Err(Refusal::Openings { what, needed, left })
+        }
+    };
+    let left = openings_left(&seller.store, &seller.model.record)?;
+    enough(
+        "the model's commitment".into(),
+        proofs.saturating_mul(shards),
+        left,
+    )?;
     let limit = openings(&seller.model.layout);
     for shard in 0..shards {
         let key = opening_key(responder.corpus.published.root, shard);
         let budget: Option<OpeningBudget> = seller.store.get(Table::Openings, &key)?;
         let left = budget.map_or(limit, |budget| budget.left());
-        if left < 2 {
-            let (what, needed) = (format!("shard {shard} of the corpus"), 2);
-            return Err(Refusal::Openings { what, needed, left }.into());
-        }
+        enough(format!("shard {shard} of the corpus"), proofs, left)?;
     }
     Ok(())
 }

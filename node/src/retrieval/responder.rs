@@ -150,7 +150,7 @@ async fn advance<C: RetrievalChain>(
     }
     match retrieval.state {
         State::Open if served.refused.is_none() => {
-            if let Err(refusal) = check(seller, responder, &retrieval.terms, now) {
+            if let Err(refusal) = check(seller, responder, id, &retrieval.terms, now) {
                 let reason = refusal.to_string();
                 change(seller, id, |served| served.refused = Some(reason.clone()))?;
                 seller.tell(RetrievalEvent::Refused {
