@@ -199,6 +199,36 @@ async fn a_silent_responder_loses_its_bond() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Nobody is there any more: anybody ends it, not before its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_ends_what_both_forgot() -> anyhow::Result<()> {
+    let Some(scene) = Scene::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = scene.serve().await?;
+    let (class, _) = scene.wanted();
+    let challenge = scene.stage.buyer.start(scene.ask(&url, class, &[]))?;
+    let accepted = |event: &Event| match event {
+        Event::Retrieval(RetrievalEvent::Accepted { retrieval, .. }) => Some(*retrieval),
+        _ => None,
+    };
+    let id = until(&mut serving, accepted).await?.to_string();
+    serving.stop().await?;
+    challenge.stop().await?;
+    let stranger = scene.stage.stranger().await?;
+    let end = ["retrieve", "--end", &id];
+    assert!(stranger.run::<Value>(end).await.is_err());
+    scene.stage.pass(10_200).await?;
+    let (ended_by, _): (Value, _) = stranger.run(end).await?;
+    assert_eq!(ended_by["state"], "Slashed", "{ended_by}");
+    let resume = ["retrieve", "--resume", &id];
+    let (answer, verdict): (Value, _) = scene.stage.buyer.run(resume).await?;
+    assert_eq!(verdict, Answer::No, "{answer}");
+    assert_eq!(ended(&answer), ("Slashed", 0, "1130"), "{answer}");
+    assert_eq!(scene.held().await?, 0);
+    Ok(())
+}
+
 /// After the claim; killed, and resumed when it is all over: silence has settled, and paid.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_requester_pays_all_the_same() -> anyhow::Result<()> {

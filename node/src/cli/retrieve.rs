@@ -7,7 +7,11 @@ use clap::Args;
 use rand::{rngs::OsRng, RngCore};
 use serde_json::json;
 use zknode_protocol::{
-    chain::{ethers::EthersChain, Chain},
+    chain::{
+        ethers::EthersChain,
+        retrieval::{RetrievalCall, RetrievalChain},
+        Call, Chain,
+    },
     retrieval::{RetrievalId, State, Terms},
     value::{Address, Amount, Bytes, Hash},
 };
@@ -21,28 +25,32 @@ use crate::{
     keys,
     output::Answer,
     retrieval::requester::{Asked, Outcome, Requester},
+    wallet::Wallet,
 };
 
 /// Asks for the items of a seller's corpus that its model puts into a class.
 #[derive(Args)]
 pub struct Retrieve {
     /// Where the seller answers, such as http://host:port.
-    #[arg(long, required_unless_present = "resume", conflicts_with = "resume")]
+    #[arg(long, required_unless_present_any = ["resume", "end"], conflicts_with_all = ["resume", "end"])]
     seller: Option<String>,
     /// The class to look for.
-    #[arg(long, required_unless_present = "resume", conflicts_with = "resume")]
+    #[arg(long, required_unless_present_any = ["resume", "end"], conflicts_with_all = ["resume", "end"])]
     class: Option<u16>,
     /// Folder for the items: PNG files and index.csv.
     #[arg(
         long,
         value_name = "FOLDER",
-        required_unless_present = "resume",
-        conflicts_with = "resume"
+        required_unless_present_any = ["resume", "end"],
+        conflicts_with_all = ["resume", "end"]
     )]
     out: Option<PathBuf>,
     /// Goes on with a retrieval that was interrupted.
     #[arg(long, value_name = "ID")]
     resume: Option<Hash>,
+    /// Ends a retrieval whose deadline has passed, by the rules; anybody's.
+    #[arg(long, value_name = "ID", conflicts_with = "resume")]
+    end: Option<Hash>,
     /// Most items to pay for; 0: only count them.
     #[arg(long, default_value_t = 100)]
     max_items: u32,
@@ -96,6 +104,9 @@ impl Retrieve {
         let config = ChainConfig::load(&party.home)?;
         let wallet = party.wallet.at(config.retrieval_contracts()?);
         wallet.chain().check_contracts().await?;
+        if let Some(id) = self.end {
+            return end(session, &wallet, RetrievalId(id)).await;
+        }
         let requester = Requester {
             store: party.store.clone(),
             wallet,
@@ -202,6 +213,34 @@ impl Retrieve {
         let outcome = requester.see_through(id, &model).await?;
         Ok((id, outcome))
     }
+}
+
+/// What anybody may do once a deadline is over.
+async fn end(
+    session: &Session,
+    wallet: &Wallet<EthersChain>,
+    id: RetrievalId,
+) -> anyhow::Result<Answer> {
+    let unknown = || format!("retrieval {id} is not known to the contract");
+    let chain = wallet.chain();
+    let before = chain.retrieval_at_depth(id, 0).await?;
+    let before = before.with_context(unknown)?;
+    if !before.state.is_terminal() {
+        let (now, deadline) = (chain.head().await?.time, before.deadline);
+        ensure!(
+            before.is_overdue(now),
+            "retrieval {id} is {:?} until {deadline}, it is {now}",
+            before.state
+        );
+        let call = Call::Retrieval(Box::new(RetrievalCall::Expire(id)));
+        let purpose = format!("end retrieval {id} {:?} {deadline}", before.state);
+        wallet.execute(&purpose, &call).await?;
+    }
+    let state = chain.retrieval_at_depth(id, 0).await?;
+    let state = state.with_context(unknown)?.state;
+    let json = json!({ "retrieval": id, "state": state });
+    session.output().print(&json, format!("{state:?}"))?;
+    Ok(Answer::Yes)
 }
 
 fn report(session: &Session, id: RetrievalId, outcome: &Outcome) -> anyhow::Result<()> {
