@@ -7,7 +7,7 @@
 //! zknode.redb      everything that must survive a crash
 //! srs/k17.srs      reference strings
 //! models/*.zkm     registered models (seller)
-//! deliveries/*     sealed test sets, as they came (seller) or went (buyer)
+//! deliveries/*     sealed test sets, as they came (seller) or went (buyer); sealed items of retrievals (seller)
 //! ```
 
 use std::{
