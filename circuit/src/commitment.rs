@@ -193,6 +193,15 @@ impl SaltedColumn {
         })
     }
 
+    /// A column that was put together from others, salt included, with the commitment put together likewise.
+    pub(crate) fn assembled(values: Vec<Fr>, commitment: Commitment, salt_rows: usize) -> Self {
+        Self {
+            values: Arc::new(values),
+            commitment,
+            salt_rows,
+        }
+    }
+
     /// The commitment.
     pub fn commitment(&self) -> Commitment {
         self.commitment

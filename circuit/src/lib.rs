@@ -2,6 +2,7 @@
 
 pub mod attestation;
 pub mod commitment;
+pub mod corpus;
 pub mod cost;
 pub mod evm;
 pub mod gadget;

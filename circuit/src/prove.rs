@@ -3,6 +3,7 @@
 use crate::{
     attestation::{AttestationCircuit, Context, Statement, Witness},
     commitment::{CommitError, CommittedModel, CommittedShard, SaltedColumn},
+    corpus::{CorpusError, Selection},
     layout::Layout,
     network::Network,
     plonk::{create_proof, KzgVerifierKey, ProveError},
@@ -10,7 +11,7 @@ use crate::{
     verify::{Attestation, AttestationError, Verifier},
     witness::{
         instance::{data_column, weight_columns, Sample, ShardError},
-        lanes::Lanes,
+        lanes::{Counts, Lanes},
     },
 };
 use halo2_proofs::{
@@ -35,6 +36,9 @@ pub enum ProverError {
     /// Model, shard or reference string do not fit the layout.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// A choice of a corpus's items does not fit the layout.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
     /// The samples are not those of the commitment.
     #[error("the samples are not the ones the shard commitment was made from")]
     OtherSamples,
@@ -158,19 +162,51 @@ impl Prover {
         on_stage: impl Fn(Stage) + Sync,
     ) -> Result<Attestation, ProverError> {
         on_stage(Stage::Witness);
-        self.check_opening(network, model, samples, shard)?;
-        let (lanes, counts) = Lanes::run(&self.layout, network, samples)?;
+        self.check_weights(network, model)?;
+        let data = data_column(&self.layout, samples)?;
+        if !shard.column().values().starts_with(&data) {
+            return Err(ProverError::OtherSamples);
+        }
+        let run = Lanes::run(&self.layout, network, samples)?;
+        self.attest(model, shard.column(), run, context, rng, on_stage)
+    }
+
+    /// Proves for how many of the chosen items of a corpus the network ranks the class they are labelled with first, for
+    /// this context only. Counts one opening of the model's commitment and of each item's.
+    pub fn prove_selection(
+        &self,
+        (network, model): (&Network, &CommittedModel),
+        selection: &Selection,
+        context: Context,
+        rng: impl RngCore + CryptoRng,
+        on_stage: impl Fn(Stage) + Sync,
+    ) -> Result<Attestation, ProverError> {
+        on_stage(Stage::Witness);
+        self.check_weights(network, model)?;
+        let run = selection.run(&self.layout, network)?;
+        self.attest(model, selection.column(), run, context, rng, on_stage)
+    }
+
+    fn attest(
+        &self,
+        model: &CommittedModel,
+        data: &SaltedColumn,
+        (lanes, counts): (Lanes, Counts),
+        context: Context,
+        rng: impl RngCore + CryptoRng,
+        on_stage: impl Fn(Stage) + Sync,
+    ) -> Result<Attestation, ProverError> {
         let statement = Statement::new(counts, context);
         let witness = Witness {
             lanes,
             model: model.columns().iter().map(|c| c.values().clone()).collect(),
-            data: shard.column().values().clone(),
+            data: data.values().clone(),
             alter: None,
         };
         let proof = self.prove_witness(witness, &statement, rng, &on_stage)?;
         let attestation = Attestation {
             model: model.commitment(),
-            shard: shard.column().commitment(),
+            shard: data.commitment(),
             statement,
             proof,
         };
@@ -219,23 +255,13 @@ impl Prover {
     }
 
     /// The columns must be the values': a proof over other ones would be about another model.
-    fn check_opening(
-        &self,
-        network: &Network,
-        model: &CommittedModel,
-        samples: &[Sample<'_>],
-        shard: &CommittedShard,
-    ) -> Result<(), ProverError> {
+    fn check_weights(&self, network: &Network, model: &CommittedModel) -> Result<(), ProverError> {
         let weights = weight_columns(&self.layout, network)?;
         let columns = model.columns();
         let same =
             |(column, weights): (&SaltedColumn, &Vec<Fr>)| column.values().starts_with(weights);
         if columns.len() != weights.len() || !columns.iter().zip(&weights).all(same) {
             return Err(ProverError::OtherWeights);
-        }
-        let data = data_column(&self.layout, samples)?;
-        if !shard.column().values().starts_with(&data) {
-            return Err(ProverError::OtherSamples);
         }
         Ok(())
     }

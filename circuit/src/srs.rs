@@ -22,6 +22,7 @@ pub use error::SrsError;
 
 use std::fmt;
 use std::io::{Read, Seek, Write};
+use std::sync::Arc;
 
 use halo2_proofs::arithmetic::g_to_lagrange;
 use halo2_proofs::poly::commitment::{Params, ParamsProver};
@@ -71,6 +72,8 @@ pub struct VerifierKey {
 #[derive(Clone)]
 pub struct Srs {
     params: ParamsKZG<Bn256>,
+    /// The Lagrange basis once more: halo2 commits to whole columns with its own and does not show it.
+    lagrange: Arc<Vec<G1Affine>>,
     provenance: Provenance,
 }
 
@@ -145,6 +148,11 @@ impl Srs {
         &self.params
     }
 
+    /// The points of the rows, `2^k` of them: a commitment to few rows is the sum of few of these.
+    pub(crate) fn lagrange(&self) -> &[G1Affine] {
+        &self.lagrange
+    }
+
     /// log2 of the number of rows.
     pub fn k(&self) -> u32 {
         self.params.k()
@@ -187,6 +195,7 @@ impl Srs {
         audit::bases(k, &g, &g_lagrange)?;
         audit::first_power(&g, &s_g2)?;
         Ok(Self {
+            lagrange: Arc::new(g_lagrange.clone()),
             params: assemble(k, g, g_lagrange, s_g2),
             provenance,
         })

@@ -5,7 +5,6 @@ import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
-import {DatasetRoot} from "./DatasetRoot.sol";
 import {IEscrow} from "./IEscrow.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 import {Ledger} from "./Ledger.sol";
@@ -47,7 +46,8 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
 
     /// @inheritdoc IEscrow
     function open(Terms calldata terms) external payable nonReentrant returns (bytes32 id) {
-        address seller = _sellerOf(registry, terms);
+        uint256 last = uint256(terms.claimBy) + terms.window + terms.proveTime;
+        address seller = _ownerOf(registry, terms.modelId, last);
         _checkTerms(terms);
         uint256 nonce = _useNonce(msg.sender);
         id = agreementIdOf(msg.sender, nonce, terms);
@@ -208,8 +208,8 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
         _inRange(a, s.index);
         if (!_contestedShards[id].get(s.index)) revert ShardNotContested(s.index);
         if (_provenShards[id].get(s.index)) revert ShardAlreadyProven(s.index);
-        _checkLeaf(a, s, keccak256(shardProof.proof), path);
-        _checkShard(registry, id, a, shardProof);
+        _checkLeaf(a.claimRoot, a.terms.shards, shardProof, path);
+        _checkShardOf(id, a, shardProof);
 
         _provenShards[id].set(s.index);
         ++a.proven;
@@ -227,7 +227,7 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
         Shard calldata s = shardProof.shard;
         _inRange(a, s.index);
         if (_provenShards[id].get(s.index)) revert ShardAlreadyProven(s.index);
-        _checkShard(registry, id, a, shardProof);
+        _checkShardOf(id, a, shardProof);
         _count(id, a, s);
     }
 
@@ -346,16 +346,10 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
         if (proven == shards) _settle(id, a);
     }
 
-    /// @dev The leaf of this shard with this proof is in the claim, and the sums on its way are the claimed totals.
-    function _checkLeaf(Agreement storage a, Shard calldata s, bytes32 proofHash, SumTree.Node[] calldata path)
-        private
-        view
-    {
-        uint256 depth = DatasetRoot.depth(a.terms.shards);
-        if (path.length != depth) revert PathLength(depth, path.length);
-        SumTree.Node memory leaf = SumTree.leaf(s.index, s.valid, s.top1, s.topk, proofHash);
-        bytes32 root = SumTree.climb(leaf, s.index, a.terms.shards, path);
-        if (root != a.claimRoot) revert ShardNotInClaim(a.claimRoot, root);
+    /// @dev A true proof of the agreed shard, for this agreement and payee.
+    function _checkShardOf(bytes32 id, Agreement storage a, ShardProof calldata p) private view {
+        uint256 context = _contextOf(id, p.shard.index, a.seller);
+        _checkShard(registry.model(a.terms.modelId), a.terms.datasetRoot, a.terms.shards, context, p);
     }
 
     // ---- who, what, when

@@ -2,22 +2,9 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "./IAgreement.sol";
-import {IModelRegistry} from "./IModelRegistry.sol";
 
-/// @title What `open` asks of terms.
+/// @title What `open` asks of terms, beside the model.
 abstract contract TermsRules is IAgreement {
-    /// @dev The model was fixed before these terms showed a dataset, and its stake outlives the agreement.
-    function _sellerOf(IModelRegistry registry, Terms calldata terms) internal view returns (address) {
-        IModelRegistry.Model memory m = registry.model(terms.modelId);
-        if (m.seller == address(0)) revert UnknownModel(terms.modelId);
-        if (m.registeredBlock >= block.number) revert ModelNotEarlier(m.registeredBlock, block.number);
-        if (m.retiresAt != 0) revert ModelRetiring(terms.modelId, m.retiresAt);
-        uint256 last = uint256(terms.claimBy) + terms.window + terms.proveTime;
-        uint256 latest = block.timestamp + registry.NOTICE_PERIOD();
-        if (last > latest) revert AgreementTooLong(last, latest);
-        return m.seller;
-    }
-
     /// @dev Terms that make sense by themselves.
     function _checkTerms(Terms calldata t) internal view {
         if (t.token != address(0) && t.token.code.length == 0) revert TokenWithoutCode(t.token);

@@ -20,6 +20,14 @@ pub enum DatasetError {
         /// What the system said.
         source: io::Error,
     },
+    /// An image that is no picture.
+    #[error("an image of {shape} cannot be written as PNG: {reason}")]
+    Encode {
+        /// Its shape.
+        shape: Shape,
+        /// What the encoder said.
+        reason: String,
+    },
     /// A pipe, a device or a folder stands where a file should.
     #[error("{file}: expected a regular file, found something else; give the path of a file")]
     NotAFile {

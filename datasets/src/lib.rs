@@ -7,6 +7,7 @@ pub mod folder;
 pub mod idx;
 pub mod limits;
 mod open;
+mod png;
 mod sample;
 mod source;
 

@@ -30,6 +30,9 @@ pub struct ChainConfig {
     /// Registry and escrow.
     #[serde(flatten)]
     pub contracts: ContractAddresses,
+    /// The retrieval contract over the same registry, if one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrieval: Option<zknode_protocol::value::Address>,
     /// Blocks that must lie on top of a transaction before it is believed.
     pub confirmations: u64,
 }
@@ -66,6 +69,7 @@ impl ChainConfig {
                 registry: contracts.registry,
                 escrow: contracts.escrow,
             },
+            retrieval: None,
             confirmations: confirmations.unwrap_or(default),
         }
     }
@@ -100,6 +104,15 @@ impl ChainConfig {
             registry: self.contracts.registry,
             escrow: self.contracts.escrow,
         }
+    }
+
+    /// Registry and retrieval contract, where the latter stands for the escrow: it keeps money likewise.
+    pub fn retrieval_contracts(&self) -> anyhow::Result<Contracts> {
+        let escrow = self.retrieval.context(
+            "no retrieval contract is configured; run `zknode contract retrieval` first",
+        )?;
+        let registry = self.contracts.registry;
+        Ok(Contracts { registry, escrow })
     }
 
     /// Connects as `key`; the contracts are not looked at.

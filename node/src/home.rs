@@ -8,7 +8,7 @@
 //! srs/k17.srs      reference strings
 //! keys/*.zkpk      cached proving keys: may be deleted at any time
 //! models/*.zkm     registered models (seller)
-//! deliveries/*     sealed test sets, as they came (seller) or went (buyer)
+//! deliveries/*     sealed test sets, as they came (seller) or went (buyer); sealed items of retrievals (seller)
 //! ```
 
 use std::{

@@ -28,6 +28,12 @@ pub enum Table {
     Datasets,
     /// The buyer's agreements, by the root of their test set.
     Challenges,
+    /// What a responder remembers of retrievals, by id.
+    Retrievals,
+    /// What a requester remembers of retrievals, by id.
+    Requests,
+    /// Published corpora a requester asks about, by root.
+    Corpora,
     /// This database itself.
     Meta,
 }
@@ -42,6 +48,9 @@ impl Table {
             Self::Proofs => "proofs",
             Self::Datasets => "datasets",
             Self::Challenges => "challenges",
+            Self::Retrievals => "retrievals",
+            Self::Requests => "requests",
+            Self::Corpora => "corpora",
             Self::Meta => "meta",
         })
     }

@@ -10,6 +10,7 @@ pub mod ethers;
 pub mod fake;
 pub mod fees;
 pub mod journal;
+pub mod retrieval;
 pub mod sender;
 mod summary;
 

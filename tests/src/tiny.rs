@@ -75,18 +75,29 @@ pub fn write_dataset(
     correct: usize,
 ) -> io::Result<PathBuf> {
     let mut rng = StdRng::seed_from_u64(samples as u64);
-    let (mut images, mut labels) = (header(&[samples, 5, 5]), header(&[samples]));
+    let (mut images, mut labels) = (vec![], vec![]);
     for index in 0..samples {
         let pixels: Vec<u8> = (0..25).map(|_| rng.gen()).collect();
         let trace = network.run(&pixels).map_err(io::Error::other)?;
         let answer = answer(&trace.logits) as u8;
         let wrong = (answer + 1) % 4;
         labels.push(if index < correct { answer } else { wrong });
-        images.extend(pixels);
+        images.push(pixels);
     }
+    write(folder, &images, &labels)
+}
+
+/// The same of images at hand, all labelled 0.
+pub fn write_images(folder: &Path, images: &[Vec<u8>]) -> io::Result<PathBuf> {
+    write(folder, images, &vec![0; images.len()])
+}
+
+fn write(folder: &Path, images: &[Vec<u8>], labels: &[u8]) -> io::Result<PathBuf> {
     fs::create_dir_all(folder)?;
     let path = folder.join("tiny-images-idx3-ubyte");
-    fs::write(&path, images)?;
+    let count = images.len();
+    fs::write(&path, [header(&[count, 5, 5]), images.concat()].concat())?;
+    let labels = [header(&[count]), labels.to_vec()].concat();
     fs::write(folder.join("tiny-labels-idx1-ubyte"), labels)?;
     Ok(path)
 }

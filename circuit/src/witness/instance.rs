@@ -137,19 +137,31 @@ pub fn check_shard(layout: &Layout, samples: &[Sample<'_>]) -> Result<(), ShardE
 pub fn data_column(layout: &Layout, samples: &[Sample<'_>]) -> Result<Vec<Fr>, ShardError> {
     check_shard(layout, samples)?;
     let mut column = vec![Fr::zero(); layout.score().expose()];
-    let cells = layout.tiles()[0].shape.cells();
-    for slot in 0..layout.slots() {
-        let (n, tile) = layout.tile_of(slot);
-        let Some(sample) = samples.get(n) else {
-            continue;
-        };
-        for cell in 0..cells {
-            let pixel = sample.pixels[layout.whole_index(0, cell, tile)];
-            column[layout.data_row(cell, slot)] = Fr::from(u64::from(pixel));
+    for (n, sample) in samples.iter().enumerate() {
+        for (row, pixel) in pixel_rows(layout, n, sample.pixels) {
+            column[row] = pixel;
         }
     }
     for (n, sample) in samples.iter().enumerate() {
         column[layout.score().summary(n)] = Fr::from(u64::from(sample.label) + 1);
     }
     Ok(column)
+}
+
+/// Where the pixels of sample `n` stand in the data column. The image is of the architecture's size.
+pub(crate) fn pixel_rows<'a>(
+    layout: &'a Layout,
+    n: usize,
+    pixels: &'a [u8],
+) -> impl Iterator<Item = (usize, Fr)> + 'a {
+    let columns = layout.options().grid.columns;
+    let cells = layout.tiles()[0].shape.cells();
+    (0..layout.options().grid.tiles()).flat_map(move |tile| {
+        let tile = (tile / columns, tile % columns);
+        let slot = layout.slot(n, tile);
+        (0..cells).map(move |cell| {
+            let pixel = pixels[layout.whole_index(0, cell, tile)];
+            (layout.data_row(cell, slot), Fr::from(u64::from(pixel)))
+        })
+    })
 }

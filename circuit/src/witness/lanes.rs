@@ -64,6 +64,16 @@ impl Lanes {
         samples: &[Sample<'_>],
         traces: &[Trace],
     ) -> (Self, Counts) {
+        let labels: Vec<_> = samples.iter().map(|sample| Some(sample.label)).collect();
+        Self::from_labels(layout, &labels, traces)
+    }
+
+    /// The same where any of the samples may have no label; what lies beyond the labels has none.
+    pub(crate) fn from_labels(
+        layout: &Layout,
+        labels: &[Option<u16>],
+        traces: &[Trace],
+    ) -> (Self, Counts) {
         let zeros = vec![vec![0; layout.usable()]; layout.options().lanes];
         let mut lanes = Self {
             q: zeros.clone(),
@@ -74,7 +84,7 @@ impl Lanes {
         for (n, trace) in traces.iter().enumerate() {
             lanes.fill_activations(layout, n, trace);
         }
-        let counts = lanes.fill_scores(layout, samples, traces);
+        let counts = lanes.fill_scores(layout, labels, traces);
         lanes.count_lookups(layout);
         (lanes, counts)
     }
@@ -116,7 +126,7 @@ impl Lanes {
         }
     }
 
-    fn fill_scores(&mut self, layout: &Layout, samples: &[Sample<'_>], traces: &[Trace]) -> Counts {
+    fn fill_scores(&mut self, layout: &Layout, labels: &[Option<u16>], traces: &[Trace]) -> Counts {
         let score = layout.score();
         let (bits, top_k) = (
             layout.architecture().fraction_bits,
@@ -124,7 +134,7 @@ impl Lanes {
         );
         let mut totals = [0i64; 3];
         for (n, trace) in traces.iter().enumerate() {
-            let label = samples.get(n).map(|sample| usize::from(sample.label));
+            let label = labels.get(n).copied().flatten().map(usize::from);
             let label_logit = label.map_or(0, |label| trace.logits[label]);
             let (mut seen, mut rank, mut shown) = (0, 0, 0);
             for (j, &logit) in trace.logits.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
+use serde::{de::DeserializeOwned, Serialize};
 use thiserror::Error;
 use zknode_protocol::{message::Offer, value::AgreementId};
 
@@ -104,6 +104,22 @@ impl Client {
         self.answer(self.http.get(path)).await
     }
 
+    /// Posts a message and reads the answer.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        end: &str,
+        message: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.answer(self.http.post(self.path(end)).json(message))
+            .await
+    }
+
+    /// Reads an answer of at most `limit` bytes, which may take as long as a delivery.
+    pub(crate) async fn bytes(&self, end: &str, limit: usize) -> Result<Vec<u8>, ClientError> {
+        let request = self.http.get(self.path(end)).timeout(DELIVERY_TIMEOUT);
+        self.body(request, limit).await
+    }
+
     fn path(&self, end: &str) -> String {
         format!("{}/v1/{end}", self.url)
     }
@@ -112,6 +128,15 @@ impl Client {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<T, ClientError> {
+        let body = self.body(request, MAX_ANSWER).await?;
+        serde_json::from_slice(&body).map_err(|error| ClientError::Malformed(error.to_string()))
+    }
+
+    async fn body(
+        &self,
+        request: reqwest::RequestBuilder,
+        limit: usize,
+    ) -> Result<Vec<u8>, ClientError> {
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             url: self.url.clone(),
             reason: error.without_url().to_string(),
@@ -120,16 +145,15 @@ impl Client {
         let status = response.status();
         let mut body = vec![];
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
+            if body.len() + chunk.len() > limit {
                 return Err(ClientError::Malformed(format!(
-                    "it is longer than {MAX_ANSWER} bytes"
+                    "it is longer than {limit} bytes"
                 )));
             }
             body.extend_from_slice(&chunk);
         }
         if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map_err(|error| ClientError::Malformed(error.to_string()));
+            return Ok(body);
         }
         let error = serde_json::from_slice(&body).map_or_else(
             |_| String::from_utf8_lossy(body.get(..200).unwrap_or(&body)).into_owned(),

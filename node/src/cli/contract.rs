@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use zknode_protocol::{
-    chain::{created_contract, Call, Chain, Contracts},
+    chain::{created_contract, retrieval::RetrievalCall, Call, Chain, Contracts},
     value::Address,
 };
 
@@ -26,6 +26,12 @@ pub enum Command {
         /// The escrow.
         #[arg(long)]
         escrow: Address,
+    },
+    /// Deploys a retrieval contract over the registry, or remembers one that is there.
+    Retrieval {
+        /// The one that is there.
+        #[arg(long)]
+        address: Option<Address>,
     },
 }
 
@@ -58,6 +64,7 @@ impl Command {
         let home = session.home()?;
         let key = session.key(&home)?;
         let (config, gas) = match self {
+            Self::Retrieval { address } => return retrieval(session, *address).await,
             Self::Use {
                 chain,
                 registry,
@@ -101,4 +108,31 @@ impl Command {
         )?;
         Ok(Answer::Yes)
     }
+}
+
+/// Deploys or remembers a retrieval contract; known contracts stay.
+async fn retrieval(session: &Session, address: Option<Address>) -> anyhow::Result<Answer> {
+    let party = session.party().await?;
+    let mut config = ChainConfig::load(&party.home)?;
+    let registry = config.contracts().registry;
+    let (address, gas) = match address {
+        Some(address) => (address, 0),
+        None => {
+            let call = Call::Retrieval(Box::new(RetrievalCall::Deploy { registry }));
+            let purpose = format!("deploy retrieval {registry}");
+            let receipt = party.wallet.execute(&purpose, &call).await?;
+            let address = created_contract(party.wallet.chain(), &receipt).await?;
+            (address, receipt.gas)
+        }
+    };
+    config.retrieval = Some(address);
+    let contracts = config.retrieval_contracts()?;
+    let chain = party.wallet.chain().with_contracts(contracts);
+    chain.check_contracts().await?;
+    config.save(&party.home)?;
+    session.output().print(
+        &json!({ "registry": registry, "retrieval": address, "gas": gas }),
+        format!("retrieval {address}"),
+    )?;
+    Ok(Answer::Yes)
 }

@@ -4,12 +4,14 @@ mod account;
 mod bench;
 mod buyer;
 mod contract;
+mod corpus;
 mod dataset;
 mod demo;
 mod escrow;
 mod import;
 mod model;
 mod prove;
+mod retrieve;
 mod sample_size;
 mod seller;
 mod srs;
@@ -75,6 +77,9 @@ enum Command {
     /// Test sets.
     #[command(subcommand)]
     Dataset(dataset::Command),
+    /// Corpora that retrievals are about.
+    #[command(subcommand)]
+    Corpus(corpus::Command),
     /// Prove a model's accuracy on a test set, without a chain.
     Prove(prove::Prove),
     /// Verify a proof made by `prove`; knows public files only.
@@ -88,6 +93,8 @@ enum Command {
     /// The buyer's side.
     #[command(subcommand)]
     Buyer(buyer::BuyerCommand),
+    /// Asks for the items of a seller's corpus that its model puts into a class, and pays by the proven item.
+    Retrieve(Box<retrieve::Retrieve>),
     /// How many samples a claim about an accuracy takes.
     SampleSize(sample_size::SampleSize),
     /// Terms of an agreement: what a rational party would make of them.
@@ -136,11 +143,13 @@ impl Session {
             Command::Srs(command) => command.run(self),
             Command::Model(command) => command.run(self).await,
             Command::Dataset(command) => command.run(self),
+            Command::Corpus(command) => command.run(self),
             Command::Prove(command) => command.run(self),
             Command::Verify(command) => command.run(self),
             Command::Escrow(command) => command.run(self).await,
             Command::Seller(command) => command.run(self).await,
             Command::Buyer(command) => command.run(self).await,
+            Command::Retrieve(command) => command.run(self).await,
             Command::SampleSize(command) => command.run(self),
             Command::Terms(command) => command.run(self),
             Command::Watch(command) => command.run(self).await,

@@ -1,14 +1,14 @@
 //! `zknode seller`
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{bail, ensure, Context};
 use clap::{Args, Subcommand};
 use rand::rngs::OsRng;
 use tokio::net::TcpListener;
-use zknode_circuit::prove::Prover;
+use zknode_circuit::{layout::Layout, prove::Prover, srs::Srs};
 use zknode_protocol::{
-    chain::Chain,
+    chain::{ethers::EthersChain, Chain},
     message::{Domain, SellerCard, Version},
     value::{Address, Amount, Bytes, Hash, ModelId},
 };
@@ -16,9 +16,12 @@ use zknode_protocol::{
 use super::{value, Party, Session};
 use crate::{
     card::ModelCard,
+    config::ChainConfig,
+    corpus::{CorpusFile, OwnCorpus},
     keys,
     output::Answer,
     proving_keys,
+    retrieval::{policy::RetrievalPolicy, responder::Responder},
     seller::{
         event::Event,
         model::{registered, OwnModel},
@@ -43,6 +46,18 @@ pub struct Serve {
     /// Which registered model [default: the only one].
     #[arg(long)]
     model: Option<Hash>,
+    /// Answer retrievals about this corpus too, made by `zknode corpus commit`.
+    #[arg(long, value_name = "FILE")]
+    corpus: Option<PathBuf>,
+    /// Least price of a matching item of the corpus.
+    #[arg(long, default_value = "0", value_parser = value::amount)]
+    price_per_item: Amount,
+    /// Least fee for each item that is looked at.
+    #[arg(long, default_value = "0", value_parser = value::amount)]
+    fee_per_scan: Amount,
+    /// Least that a false rejection of items must cost the requester.
+    #[arg(long, default_value = "1", value_parser = value::amount)]
+    least_requester_bond: Amount,
     /// Be paid in this ERC-20 token, amounts in its least unit [default: ether].
     #[arg(long, value_name = "ADDRESS")]
     token: Option<Address>,
@@ -105,8 +120,10 @@ impl Serve {
         let chain_id = Some(chain.chain_id());
         let srs = setup::reference_string(&party.home, k, chain_id, &session.progress)?;
         let own = OwnModel::load(&party.home, record, layout.clone(), &srs)?;
-        let prover = proving_keys::keys(&party.home, srs, layout, &session.progress)?;
+        let prover =
+            proving_keys::keys(&party.home, srs.clone(), layout.clone(), &session.progress)?;
         check_registered(&party, model, &prover).await?;
+        let responder = self.responder(&party, layout, srs).await?;
         let reading_key = keys::reading_key(&party.home, &mut OsRng)?;
         let card = card(&party, model, &own, *reading_key.public_key().as_bytes())?;
         let listener = TcpListener::bind(self.listen)
@@ -142,6 +159,7 @@ impl Serve {
                 shortest_answer: self.shortest_answer.as_secs(),
                 least_contest_fee: self.least_contest_fee,
             },
+            responder,
             progress: session.progress,
             output: session.output(),
             bell: Bell::default(),
@@ -152,6 +170,33 @@ impl Serve {
         })
         .await?;
         Ok(Answer::Yes)
+    }
+}
+
+impl Serve {
+    /// What it takes to answer retrievals, if a corpus is named.
+    async fn responder(
+        &self,
+        party: &Party,
+        layout: Arc<Layout>,
+        srs: Arc<Srs>,
+    ) -> anyhow::Result<Option<Responder<EthersChain>>> {
+        let Some(path) = &self.corpus else {
+            return Ok(None);
+        };
+        let corpus = OwnCorpus::open(CorpusFile::read(path)?, layout, srs)?;
+        let config = ChainConfig::load(&party.home)?;
+        let wallet = party.wallet.at(config.retrieval_contracts()?);
+        wallet.chain().check_contracts().await?;
+        Ok(Some(Responder {
+            corpus,
+            wallet,
+            policy: RetrievalPolicy {
+                price_per_item: self.price_per_item,
+                fee_per_scan: self.fee_per_scan,
+                requester_bond: self.least_requester_bond,
+            },
+        }))
     }
 }
 

@@ -8,6 +8,8 @@ use zknode_protocol::{
     value::{AgreementId, Amount, ModelId},
 };
 
+use crate::retrieval::event::RetrievalEvent;
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -113,11 +115,21 @@ pub enum Event {
         /// In wei, or the least unit of the token.
         withdrawn: Amount,
     },
+    /// About a retrieval.
+    #[serde(untagged)]
+    Retrieval(RetrievalEvent),
+}
+
+impl From<RetrievalEvent> for Event {
+    fn from(event: RetrievalEvent) -> Self {
+        Self::Retrieval(event)
+    }
 }
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Retrieval(event) => event.fmt(f),
             Self::Listening { url, model } => write!(f, "model {model} is offered at {url}"),
             Self::Offered { agreement } => write!(f, "agreement {agreement}: offered"),
             Self::Accepted { agreement } => {

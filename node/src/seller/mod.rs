@@ -18,7 +18,7 @@ use anyhow::Context;
 use crypto_box::SecretKey;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 use zknode_circuit::prove::Prover;
-use zknode_protocol::chain::{key::Key, Chain};
+use zknode_protocol::chain::{key::Key, retrieval::RetrievalChain, Chain};
 
 use self::{
     deal::{advance, Next},
@@ -31,6 +31,7 @@ use crate::{
     home::Home,
     output::{explain, Output},
     progress::Progress,
+    retrieval::{self, responder::Responder},
     store::Store,
     wallet::Wallet,
 };
@@ -60,6 +61,8 @@ pub struct Seller<C> {
     pub card: ModelCard,
     /// Which agreements it takes.
     pub policy: Policy,
+    /// What it needs to answer retrievals, if it has a corpus.
+    pub responder: Option<Responder<C>>,
     /// What people see while they wait.
     pub progress: Progress,
     /// What happened.
@@ -84,18 +87,19 @@ impl Bell {
 }
 
 /// Serves until `shutdown`; a proof under way is then given up and made again after the next start.
-pub async fn serve<C: Chain>(
+pub async fn serve<C: RetrievalChain>(
     seller: Seller<C>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let seller = Arc::new(seller);
     let mut tasks = JoinSet::new();
-    let server = axum::serve(listener, http::routes(seller.clone()));
+    let routes = http::routes(seller.clone()).merge(retrieval::http::routes(seller.clone()));
+    let server = axum::serve(listener, routes);
     tasks.spawn(async move { server.await.context("the HTTP interface stopped") });
     let clerk = seller.clone();
     tasks.spawn(async move { clerk.keep_on(&clerk.bell.clerk, clerk_round).await });
-    tasks.spawn(async move { seller.keep_on(&seller.bell.prover, prove::prove_next).await });
+    tasks.spawn(async move { seller.keep_on(&seller.bell.prover, prove_next).await });
     tokio::select! {
         outcome = tasks.join_next() => match outcome {
             Some(outcome) => outcome?,
@@ -107,7 +111,8 @@ pub async fn serve<C: Chain>(
 
 impl<C: Chain> Seller<C> {
     /// Says what happened. Where nobody listens any more, the work goes on.
-    fn tell(&self, event: Event) {
+    pub(crate) fn tell(&self, event: impl Into<Event>) {
+        let event = event.into();
         if self.output.json {
             let _ = self.output.print(&event, "");
         }
@@ -144,8 +149,18 @@ impl<C: Chain> Seller<C> {
     }
 }
 
+/// Makes one proof that is owed, of an agreement or a retrieval; whether there was any.
+async fn prove_next<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
+    // A retrieval does not wait for an agreement that fails.
+    let agreements = prove::prove_next(seller).await;
+    match agreements {
+        Ok(true) => Ok(true),
+        outcome => Ok(retrieval::prove_next(seller).await? || outcome?),
+    }
+}
+
 /// Takes every agreement as far as it goes now. One that fails does not hold up the others.
-async fn clerk_round<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
+async fn clerk_round<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
     let mut failed = None;
     for (id, _) in seller.active()? {
         loop {
@@ -158,6 +173,9 @@ async fn clerk_round<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> 
                 }
             }
         }
+    }
+    if let Err(error) = retrieval::responder::round(seller).await {
+        failed = Some(error);
     }
     failed.map_or(Ok(false), Err)
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::retrieval::RetrievalCall;
 use crate::{
     agreement::{ShardCount, Terms},
     claim_tree::SumNode,
@@ -116,6 +117,8 @@ pub enum Call {
     ProveShard(Box<ShardProof>),
     /// After the deadline: what it comes to when nobody does anything.
     Expire(AgreementId),
+    /// To the retrieval contract, where that is what the chain's `escrow` names.
+    Retrieval(Box<RetrievalCall>),
     /// Take everything credited to the sender.
     Withdraw {
         /// In ether (zero) or this token.

@@ -3,6 +3,7 @@
 mod bindings;
 mod convert;
 pub mod key;
+mod retrieval;
 mod rpc;
 mod send;
 

@@ -6,6 +6,12 @@ pub(super) mod escrow {
     ::ethers::contract::abigen!(Escrow, "../contracts/artifacts/Escrow.json");
 }
 
+/// The retrieval contract's calls, events and structs.
+#[allow(missing_docs, clippy::all)]
+pub(super) mod retrieval {
+    ::ethers::contract::abigen!(Retrieval, "../contracts/artifacts/Retrieval.json");
+}
+
 /// The registry's calls, events and structs.
 #[allow(missing_docs, clippy::all)]
 pub(super) mod registry {

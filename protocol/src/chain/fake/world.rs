@@ -141,6 +141,8 @@ impl World {
             Call::Retire(id) => self.retire(*id, at),
             Call::WithdrawStake(id) => self.withdraw_stake(*id, at),
             Call::Nothing => Ok((None, vec![])),
+            // There is no such contract on this chain.
+            Call::Retrieval(_) => Err(refusal("", "no retrieval contract here")),
             Call::ApproveToken { token, amount } => {
                 self.approve(*token, at.by, *amount)?;
                 Ok((None, vec![]))

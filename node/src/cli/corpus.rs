@@ -1,0 +1,78 @@
+//! `zknode corpus`
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Subcommand;
+use rand::rngs::OsRng;
+use serde_json::json;
+use zknode_protocol::value::Hash;
+
+use super::{source, value, Session};
+use crate::{
+    config::ChainConfig,
+    corpus::CorpusFile,
+    output::Answer,
+    seller::model::{registered, OwnModel},
+    setup,
+    store::Store,
+};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Commits to every image of a dataset, for retrievals by a registered model. Labels are not looked at.
+    Commit {
+        /// IDX images, CIFAR binary, a folder of images with labels.csv, or `mnist-256`.
+        dataset: PathBuf,
+        /// Images to take, such as 56..256; all of them by default.
+        #[arg(long, value_name = "FROM..TO", value_parser = value::range)]
+        samples: Option<(usize, Option<usize>)>,
+        /// Which registered model [default: the only one].
+        #[arg(long)]
+        model: Option<Hash>,
+        /// Where the commitments and the seeds that open them go. Secret.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+impl Command {
+    pub fn run(&self, session: &Session) -> anyhow::Result<Answer> {
+        let Self::Commit {
+            dataset,
+            samples,
+            model,
+            out,
+        } = self;
+        if out.exists() {
+            bail!("{} exists already; move it away first", out.display());
+        }
+        let home = session.home()?;
+        let chain_id = ChainConfig::load(&home)?.chain_id;
+        let (id, record) = {
+            let mut models = registered(&Store::open(home.database())?)?;
+            models.retain(|(id, _)| model.is_none_or(|wanted| id.0 == wanted));
+            match models.len() {
+                0 => bail!(
+                    "there is no such registered model here; use `zknode model register` first"
+                ),
+                1 => models.remove(0),
+                several => bail!("{several} models are registered; say which one with --model"),
+            }
+        };
+        let network = OwnModel::network(&home, &record)?;
+        let layout = setup::layout(network.architecture(), &record.layout)?;
+        let k = layout.options().k;
+        let srs = setup::reference_string(&home, k, Some(chain_id), &session.progress)?;
+        let source = source(dataset, *samples, 0)?;
+        let file = CorpusFile::commit(source, id, &layout, &srs, &mut OsRng, &session.progress)?;
+        file.write(out)?;
+        let (items, root) = (file.manifest.items.len(), file.manifest.root()?);
+        let shards = file.manifest.shards().len();
+        session.output().print(
+            &json!({ "root": root, "items": items, "shards": shards, "model": id }),
+            format!("{items} items in {shards} shards, root {root}"),
+        )?;
+        Ok(Answer::Yes)
+    }
+}

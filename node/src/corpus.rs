@@ -1,0 +1,242 @@
+//! A corpus: committed item by item, published as its commitments, kept as the seeds that open them.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{ensure, Context};
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+use zknode_circuit::{
+    commitment::{Commitment, Seed},
+    corpus::{commit_item, Item, LabelBasis, Selection},
+    layout::{Layout, LayoutOptions},
+    srs::Srs,
+};
+use zknode_protocol::{
+    dataset_root::DatasetTree,
+    message::Version,
+    retrieval::corpus::{labelled_tree, Manifest},
+    value::{Hash, ModelId, Point},
+};
+
+use crate::{
+    home::{read_file, write_file},
+    progress::Progress,
+    testset::{point, Source},
+};
+
+/// Longest corpus file: a seed and a commitment for each item.
+const MAX_FILE: u64 = 1 << 30;
+/// Format of [`CorpusFile`].
+const VERSION: u16 = 1;
+
+/// What the owner keeps. Secret, for its seeds: no `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorpusFile {
+    version: u16,
+    /// Where the items are. Their labels are not looked at.
+    pub source: Source,
+    /// The layout they are committed for.
+    pub layout: LayoutOptions,
+    /// What is published.
+    pub manifest: Manifest,
+    seeds: Vec<Seed>,
+}
+
+impl CorpusFile {
+    /// Commits to every item with fresh salt.
+    pub fn commit(
+        source: Source,
+        model: ModelId,
+        layout: &Layout,
+        srs: &Srs,
+        rng: &mut impl RngCore,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
+        let samples = source.read(layout)?;
+        let shard_size = layout.options().samples;
+        let bar = progress.count("committing to the corpus");
+        let (mut seeds, mut items) = (vec![], vec![]);
+        for (index, sample) in samples.iter().enumerate() {
+            bar.at(index as u64, samples.len() as u64);
+            let seed = Seed::random(rng);
+            let item = Item {
+                place: index % shard_size,
+                pixels: &sample.pixels,
+                seed: &seed,
+            };
+            items.push(point(&commit_item(layout, srs, item)?));
+            seeds.push(seed);
+        }
+        bar.done();
+        let manifest = Manifest {
+            version: Version,
+            model,
+            shard_size: u32::try_from(shard_size)?,
+            items,
+        };
+        manifest.check()?;
+        Ok(Self {
+            version: VERSION,
+            source,
+            layout: layout.options().clone(),
+            manifest,
+            seeds,
+        })
+    }
+
+    /// Writes it, readable by its owner alone.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_vec(self)?;
+        Ok(write_file(path, |file| {
+            std::io::Write::write_all(file, &text)
+        })?)
+    }
+
+    /// Reads it.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = read_file(path, MAX_FILE)?;
+        // The parser's own message could quote a seed.
+        let file: Self = serde_json::from_slice(&text)
+            .map_err(|_| anyhow::anyhow!("{} is not a corpus file", path.display()))?;
+        ensure!(
+            file.version == VERSION,
+            "{} has version {}, this build reads {VERSION}",
+            path.display(),
+            file.version
+        );
+        Ok(file)
+    }
+}
+
+/// A published corpus with what labels it.
+pub struct Published {
+    /// A commitment for every item.
+    pub manifest: Manifest,
+    /// Over all of it.
+    pub root: Hash,
+    basis: LabelBasis,
+}
+
+/// The corpus as it is asked about: every item labelled with one class.
+pub struct Labelled {
+    /// Items and commitment of each shard.
+    pub shards: Vec<(u32, Point)>,
+    /// Over them.
+    pub tree: DatasetTree,
+}
+
+impl Published {
+    /// Checks a manifest against the layout it must be for.
+    pub fn new(manifest: Manifest, layout: &Layout, srs: &Srs) -> anyhow::Result<Self> {
+        let (expected, found) = (layout.options().samples, manifest.shard_size);
+        ensure!(
+            found as usize == expected,
+            "the corpus has {found} items in a shard, the model's proofs hold {expected}"
+        );
+        Ok(Self {
+            root: manifest.root()?,
+            basis: LabelBasis::new(layout, srs)?,
+            manifest,
+        })
+    }
+
+    /// Items in all.
+    pub fn items(&self) -> u32 {
+        // At most 2^20.
+        self.manifest.items.len() as u32
+    }
+
+    /// Every item labelled `class`, shard by shard.
+    pub fn labelled(&self, class: u16) -> anyhow::Result<Labelled> {
+        let mut shards = vec![];
+        for (index, items) in (0..).zip(self.manifest.shards()) {
+            let places: Vec<_> = (0..items.len()).collect();
+            shards.push((items.len() as u32, self.selected(index, &places, class)?));
+        }
+        let tree = labelled_tree(&shards)?;
+        Ok(Labelled { shards, tree })
+    }
+
+    /// Some items of a shard labelled `class`: what a proof over them is about.
+    pub fn selected(&self, shard: u32, places: &[usize], class: u16) -> anyhow::Result<Point> {
+        let items = self.shard(shard)?;
+        let mut chosen = vec![];
+        for &place in places {
+            let found = items.get(place);
+            let found = found.with_context(|| format!("shard {shard} has no item {place}"))?;
+            chosen.push((place, Commitment::new(found.0)));
+        }
+        let labelled = self.basis.labelled(&chosen, class);
+        let labelled = labelled.with_context(|| format!("shard {shard} of the corpus"))?;
+        Ok(point(&labelled))
+    }
+
+    /// The items of a shard.
+    pub fn shard(&self, shard: u32) -> anyhow::Result<&[Point]> {
+        let found = self.manifest.shards().nth(shard as usize);
+        found.with_context(|| format!("the corpus has no shard {shard}"))
+    }
+}
+
+/// An owner's corpus, opened. Secret: no `Debug`.
+pub struct OwnCorpus {
+    /// What everybody knows.
+    pub published: Published,
+    images: Vec<Vec<u8>>,
+    seeds: Vec<Seed>,
+    layout: Arc<Layout>,
+    srs: Arc<Srs>,
+}
+
+impl OwnCorpus {
+    /// Reads the items again. That they are the committed ones is seen whenever something is proven of them.
+    pub fn open(file: CorpusFile, layout: Arc<Layout>, srs: Arc<Srs>) -> anyhow::Result<Self> {
+        ensure!(
+            file.layout == *layout.options(),
+            "the corpus was committed for another layout than the model's: commit it again"
+        );
+        let samples = file.source.read(&layout)?;
+        let (expected, found) = (file.manifest.items.len(), samples.len());
+        ensure!(
+            expected == found && file.seeds.len() == found,
+            "{}: {expected} items were committed, there are {found}; restore the files",
+            file.source.path.display()
+        );
+        Ok(Self {
+            published: Published::new(file.manifest, &layout, &srs)?,
+            images: samples.into_iter().map(|sample| sample.pixels).collect(),
+            seeds: file.seeds,
+            layout,
+            srs,
+        })
+    }
+
+    /// Pixels and seed of an item.
+    pub fn item(&self, shard: u32, place: usize) -> anyhow::Result<(&[u8], &Seed)> {
+        let index = shard as usize * self.layout.options().samples + place;
+        let found = self.images.get(index).zip(self.seeds.get(index));
+        let (pixels, seed) = found.with_context(|| format!("the corpus has no item {index}"))?;
+        Ok((pixels, seed))
+    }
+
+    /// Some items of a shard labelled `class`, for the prover.
+    pub fn select(&self, shard: u32, places: &[usize], class: u16) -> anyhow::Result<Selection> {
+        let mut items = vec![];
+        for &place in places {
+            let (pixels, seed) = self.item(shard, place)?;
+            items.push(Item {
+                place,
+                pixels,
+                seed,
+            });
+        }
+        let selection = Selection::new(&self.layout, &self.srs, &items, class)?;
+        ensure!(
+            point(&selection.column().commitment())
+                == self.published.selected(shard, places, class)?,
+            "the items of shard {shard} are no longer the committed ones; restore the files"
+        );
+        Ok(selection)
+    }
+}

@@ -1,0 +1,224 @@
+//! What a responder answers over HTTP, beside what a seller does.
+//!
+//! | | |
+//! | --- | --- |
+//! | `GET /v1/corpus` | the [`Manifest`]: a commitment for every item |
+//! | `POST /v1/retrievals` | an [`Offer`]: a retrieval is open on the chain |
+//! | `GET /v1/retrievals/{id}` | a [`Status`] |
+//! | `GET /v1/retrievals/{id}/evidence/{index}` | of a claim, a [`ShardEvidence`]: how many items of the shard match |
+//! | `GET /v1/retrievals/{id}/items` | the matching items with the proofs that they do, sealed to the requester |
+//!
+//! Anybody may call; which items match is in the sealed part only.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes as Piece,
+    extract::{DefaultBodyLimit, Path, State as Shared},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+    Json, Router,
+};
+use zknode_protocol::{
+    chain::retrieval::RetrievalChain,
+    message::Version,
+    retrieval::{
+        corpus::Manifest,
+        message::{Offer, Status},
+        Retrieval, RetrievalId, State,
+    },
+    value::Bytes,
+};
+
+use super::{
+    event::RetrievalEvent,
+    prove,
+    responder::{on_chain, Responder, Served},
+};
+use crate::{
+    card::{ErrorBody, ShardEvidence},
+    home::read_file,
+    output::explain,
+    seller::Seller,
+    store::Table,
+};
+
+/// Longest offer.
+const MAX_OFFER: usize = 1 << 14;
+
+type Sellers<C> = Shared<Arc<Seller<C>>>;
+
+/// The interface of a responder.
+pub fn routes<C: RetrievalChain>(seller: Arc<Seller<C>>) -> Router {
+    Router::new()
+        .route("/v1/corpus", get(corpus::<C>))
+        .route("/v1/retrievals", post(offer::<C>))
+        .route("/v1/retrievals/{id}", get(status::<C>))
+        .route("/v1/retrievals/{id}/evidence/{index}", get(evidence::<C>))
+        .route("/v1/retrievals/{id}/items", get(items::<C>))
+        .layer(DefaultBodyLimit::max(MAX_OFFER))
+        .with_state(seller)
+}
+
+/// An answer other than yes.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(ErrorBody { error: self.1 })).into_response()
+    }
+}
+
+fn refuse(status: StatusCode, error: impl ToString) -> Refused {
+    Refused(status, error.to_string())
+}
+
+/// Trouble of this node, or of its chain. What it is, is not the caller's business.
+fn unavailable<C>(seller: &Seller<C>, error: impl Into<anyhow::Error>) -> Refused {
+    let error = explain(&error.into());
+    seller.progress.say(format!("a request failed: {error}"));
+    let says = "this node cannot answer now; try again later";
+    refuse(StatusCode::SERVICE_UNAVAILABLE, says)
+}
+
+fn responder<C>(seller: &Seller<C>) -> Result<&Responder<C>, Refused> {
+    let none = || refuse(StatusCode::NOT_FOUND, "this seller has no corpus");
+    seller.responder.as_ref().ok_or_else(none)
+}
+
+async fn corpus<C: RetrievalChain>(Shared(seller): Sellers<C>) -> Result<Json<Manifest>, Refused> {
+    Ok(Json(responder(&seller)?.corpus.published.manifest.clone()))
+}
+
+async fn offer<C: RetrievalChain>(
+    Shared(seller): Sellers<C>,
+    body: Piece,
+) -> Result<Json<Status>, Refused> {
+    let responder = responder(&seller)?;
+    let bad = |error: String| refuse(StatusCode::BAD_REQUEST, error);
+    let offer: Offer = serde_json::from_slice(&body)
+        .map_err(|error| bad(format!("the offer does not parse: {error}")))?;
+    offer.check().map_err(|error| bad(error.to_string()))?;
+    let (expected, found) = (responder.domain(), offer.domain);
+    if found != expected {
+        return Err(bad(format!(
+            "expected a retrieval of contract {} on chain {}, found {} on chain {}",
+            expected.contract, expected.chain_id, found.contract, found.chain_id
+        )));
+    }
+    let id = offer.id;
+    let retrieval = find(&seller, responder, id).await?;
+    let key = id.to_string();
+    let known: Option<Served> = seller
+        .store
+        .get(Table::Retrievals, &key)
+        .map_err(|error| unavailable(&seller, error))?;
+    let served = match known {
+        Some(served) => served,
+        None => {
+            if retrieval.state != State::Open || retrieval.responder != responder.account() {
+                let error = format!("retrieval {id} is not open for this responder");
+                return Err(refuse(StatusCode::CONFLICT, error));
+            }
+            let served = Served::new(offer);
+            seller
+                .store
+                .put(Table::Retrievals, &key, &served)
+                .map_err(|error| unavailable(&seller, error))?;
+            seller.tell(RetrievalEvent::Offered { retrieval: id });
+            served
+        }
+    };
+    Ok(Json(status_of(&retrieval, served)))
+}
+
+async fn status<C: RetrievalChain>(
+    Shared(seller): Sellers<C>,
+    Path(id): Path<String>,
+) -> Result<Json<Status>, Refused> {
+    let (_, served, retrieval) = known(&seller, &id).await?;
+    Ok(Json(status_of(&retrieval, served)))
+}
+
+async fn evidence<C: RetrievalChain>(
+    Shared(seller): Sellers<C>,
+    Path((id, index)): Path<(String, u32)>,
+) -> Result<Json<ShardEvidence>, Refused> {
+    let (id, _, retrieval) = known(&seller, &id).await?;
+    claimed(id, &retrieval)?;
+    let found = prove::evidence(&seller, id, retrieval.terms.shards, index);
+    let found = found.map_err(|error| unavailable(&seller, error))?;
+    found.map(Json).ok_or_else(|| {
+        let error = format!("retrieval {id} has no shard {index}");
+        refuse(StatusCode::NOT_FOUND, error)
+    })
+}
+
+async fn items<C: RetrievalChain>(
+    Shared(seller): Sellers<C>,
+    Path(id): Path<String>,
+) -> Result<Vec<u8>, Refused> {
+    let (id, served, retrieval) = known(&seller, &id).await?;
+    claimed(id, &retrieval)?;
+    let (hash, length) = served
+        .sealed
+        .ok_or_else(|| refuse(StatusCode::NOT_FOUND, "nothing is sealed yet"))?;
+    let path = seller.home.delivery(&hash.to_string());
+    read_file(&path, length).map_err(|error| unavailable(&seller, error))
+}
+
+/// Proofs and items are shown once the chain binds their owner to them.
+fn claimed(id: RetrievalId, retrieval: &Retrieval) -> Result<(), Refused> {
+    if matches!(
+        retrieval.state,
+        State::Claimed | State::Contested | State::Settled
+    ) {
+        return Ok(());
+    }
+    let state = retrieval.state;
+    let error = format!("retrieval {id} is {state:?}, expected a claim");
+    Err(refuse(StatusCode::CONFLICT, error))
+}
+
+/// A retrieval this node was told of.
+async fn known<C: RetrievalChain>(
+    seller: &Seller<C>,
+    id: &str,
+) -> Result<(RetrievalId, Served, Retrieval), Refused> {
+    let responder = responder(seller)?;
+    let bytes: Bytes<32> = id
+        .parse()
+        .map_err(|error| refuse(StatusCode::BAD_REQUEST, format!("{id:?}: {error}")))?;
+    let id = RetrievalId(bytes);
+    let served: Option<Served> = seller
+        .store
+        .get(Table::Retrievals, &id.to_string())
+        .map_err(|error| unavailable(seller, error))?;
+    let served = served.ok_or_else(|| unknown(id))?;
+    Ok((id, served, find(seller, responder, id).await?))
+}
+
+async fn find<C: RetrievalChain>(
+    seller: &Seller<C>,
+    responder: &Responder<C>,
+    id: RetrievalId,
+) -> Result<Retrieval, Refused> {
+    let found = on_chain(responder, id).await;
+    found
+        .map_err(|error| unavailable(seller, error))?
+        .ok_or_else(|| unknown(id))
+}
+
+fn unknown(id: RetrievalId) -> Refused {
+    let error = format!("retrieval {id} is not known here");
+    refuse(StatusCode::NOT_FOUND, error)
+}
+
+fn status_of(retrieval: &Retrieval, served: Served) -> Status {
+    Status {
+        version: Version,
+        state: retrieval.state,
+        refused: served.refused,
+    }
+}

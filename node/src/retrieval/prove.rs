@@ -1,0 +1,354 @@
+//! The responder's proofs: one over all items of a shard, how many match; one over the matching ones, that these do.
+//! Then the claim, and the answers to contests. One proof at a time, each stored before anything is done with it.
+
+use std::{sync::Arc, time::Instant};
+
+use anyhow::{ensure, Context};
+use rand::{rngs::StdRng, SeedableRng};
+use zknode_circuit::{
+    attestation::Context as ProofContext, commitment::OpeningBudget, corpus::openings, cost::Cost,
+    network::import::answer, verify::Attestation,
+};
+use zknode_protocol::{
+    chain::{
+        retrieval::{MatchProof, RetrievalCall, RetrievalChain},
+        Call, Chain,
+    },
+    claim_tree::ClaimTree,
+    digest::{keccak, proof_context},
+    message::Version,
+    retrieval::{Retrieval, RetrievalId, State},
+    value::{AgreementId, Data, Point},
+};
+
+use super::{
+    event::RetrievalEvent,
+    policy::opening_key,
+    responder::{active, change, on_chain, Responder},
+    OpenedItem, Package, ShardMatches,
+};
+use crate::{
+    card::{shard_claim, ShardEvidence},
+    corpus::Labelled,
+    home::write_file,
+    seller::{model::spend_opening, Seller},
+    setup,
+    store::Table,
+    testset::{model_points, shard_points},
+};
+
+/// Proves what is to be proven; whether there was anything.
+pub async fn prove_next<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
+    let Some(responder) = &seller.responder else {
+        return Ok(false);
+    };
+    let now = responder.wallet.chain().head().await?.time;
+    let mut owed = vec![];
+    for (id, _) in active(seller)? {
+        if let Some(retrieval) = on_chain(responder, id).await? {
+            let mine = matches!(retrieval.state, State::Accepted | State::Contested);
+            // Past its deadline the bond is lost.
+            if mine && now <= retrieval.deadline {
+                owed.push((id, retrieval));
+            }
+        }
+    }
+    owed.sort_by_key(|(id, retrieval)| (retrieval.deadline, *id));
+    let mut failed = None;
+    for (id, retrieval) in owed {
+        let work = Work {
+            seller,
+            responder,
+            id,
+            labelled: responder
+                .corpus
+                .published
+                .labelled(retrieval.terms.wanted_class)?,
+            retrieval,
+        };
+        let done = match work.retrieval.state {
+            State::Contested => work.answer().await,
+            _ => work.claim().await,
+        };
+        match done {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => failed = Some(error.context(format!("retrieval {id}"))),
+        }
+    }
+    failed.map_or(Ok(false), Err)
+}
+
+/// The proofs of a claim in shard order, from what is stored.
+pub(super) fn scans<C: Chain>(
+    seller: &Seller<C>,
+    id: RetrievalId,
+    shards: u32,
+) -> anyhow::Result<Vec<Attestation>> {
+    let stored = |shard| {
+        let found: Option<Attestation> =
+            seller.store.get(Table::Proofs, &key(id, shard, "scan"))?;
+        found.with_context(|| format!("there is no proof of shard {shard}"))
+    };
+    (0..shards).map(stored).collect()
+}
+
+/// A shard's proof with its place in the claim; `None`: no such shard.
+pub(super) fn evidence<C: Chain>(
+    seller: &Seller<C>,
+    id: RetrievalId,
+    shards: u32,
+    index: u32,
+) -> anyhow::Result<Option<ShardEvidence>> {
+    let scans = scans(seller, id, shards)?;
+    let leaves = (0..)
+        .zip(&scans)
+        .map(|(shard, proof)| shard_claim(shard, proof));
+    let tree = ClaimTree::new(leaves.collect())?;
+    let Some(attestation) = scans.into_iter().nth(index as usize) else {
+        return Ok(None);
+    };
+    Ok(Some(ShardEvidence {
+        version: Version,
+        attestation,
+        path: tree.path(index)?,
+    }))
+}
+
+fn key(id: RetrievalId, shard: u32, what: &str) -> String {
+    format!("retrieval {id}/{shard}/{what}")
+}
+
+/// One retrieval that waits for proofs.
+struct Work<'a, C> {
+    seller: &'a Arc<Seller<C>>,
+    responder: &'a Responder<C>,
+    id: RetrievalId,
+    retrieval: Retrieval,
+    labelled: Labelled,
+}
+
+impl<C: RetrievalChain> Work<'_, C> {
+    /// Makes one proof that is still missing; with all of them made, seals the items and claims.
+    async fn claim(&self) -> anyhow::Result<bool> {
+        let terms = &self.retrieval.terms;
+        let mut left = terms.max_items;
+        let (mut leaves, mut shards) = (vec![], vec![]);
+        for (index, (items, _)) in (0..).zip(&self.labelled.shards) {
+            let places: Vec<_> = (0..*items as usize).collect();
+            let Some(scan) = self.stored(index, "scan", &places)? else {
+                self.prove(index, "scan", places).await?;
+                return Ok(true);
+            };
+            leaves.push(shard_claim(index, &scan));
+            let mut matches = self.matches(index, &places)?;
+            ensure!(
+                matches.len() as u32 == scan.statement.top1,
+                "the network finds {} matches in shard {index}, its proof {}",
+                matches.len(),
+                scan.statement.top1
+            );
+            matches.truncate(left as usize);
+            left -= matches.len() as u32;
+            if matches.is_empty() {
+                continue;
+            }
+            let Some(proof) = self.stored(index, "matches", &matches)? else {
+                self.prove(index, "matches", matches).await?;
+                return Ok(true);
+            };
+            let mut items = vec![];
+            for place in matches {
+                let (pixels, seed) = self.responder.corpus.item(index, place)?;
+                items.push(OpenedItem {
+                    place: u32::try_from(place)?,
+                    seed: seed.clone(),
+                    pixels: pixels.to_vec(),
+                });
+            }
+            shards.push(ShardMatches {
+                index,
+                proof,
+                items,
+            });
+        }
+        let ciphertext = self.seal(shards)?;
+        let top = ClaimTree::new(leaves)?.top();
+        let call = RetrievalCall::Claim {
+            id: self.id,
+            node: top.hash,
+            top1: top.sums.top1.try_into()?,
+            topk: top.sums.topk.try_into()?,
+            ciphertext,
+        };
+        let purpose = format!("claim retrieval {}", self.id);
+        let call = Call::Retrieval(Box::new(call));
+        let receipt = self.responder.wallet.execute(&purpose, &call).await?;
+        self.seller.tell(RetrievalEvent::Claimed {
+            retrieval: self.id,
+            matches: top.sums.top1,
+            items: top.sums.valid,
+            gas: receipt.gas,
+        });
+        Ok(true)
+    }
+
+    /// Which of the places match, by the network itself; looked for once.
+    fn matches(&self, index: u32, places: &[usize]) -> anyhow::Result<Vec<usize>> {
+        let (store, key) = (&self.seller.store, key(self.id, index, "places"));
+        if let Some(found) = store.get(Table::Proofs, &key)? {
+            return Ok(found);
+        }
+        let wanted = usize::from(self.retrieval.terms.wanted_class);
+        let matches = |place: usize| {
+            let (pixels, _) = self.responder.corpus.item(index, place)?;
+            let trace = self.seller.model.network.run(pixels)?;
+            Ok::<_, anyhow::Error>((answer(&trace.logits) == wanted).then_some(place))
+        };
+        let found: Vec<usize> = tokio::task::block_in_place(|| {
+            let found = places.iter().map(|place| matches(*place));
+            found
+                .filter_map(Result::transpose)
+                .collect::<Result<_, _>>()
+        })?;
+        store.put(Table::Proofs, &key, &found)?;
+        Ok(found)
+    }
+
+    /// Seals the items once; asked again, gives the same ciphertext.
+    fn seal(&self, shards: Vec<ShardMatches>) -> anyhow::Result<zknode_protocol::value::Hash> {
+        let home = &self.seller.home;
+        let served = active(self.seller)?;
+        let served = served.into_iter().find(|(id, _)| *id == self.id);
+        if let Some((hash, _)) = served.and_then(|(_, served)| served.sealed) {
+            return Ok(hash);
+        }
+        let package = Package {
+            version: Version,
+            shards,
+        };
+        let key = self.retrieval.terms.reading_key;
+        let sealed = package.seal(&key.0, &mut StdRng::from_entropy())?;
+        let (hash, length) = (keccak(&sealed), sealed.len() as u64);
+        write_file(&home.delivery(&hash.to_string()), |file| {
+            std::io::Write::write_all(file, &sealed)
+        })?;
+        change(self.seller, self.id, |served| {
+            served.sealed = Some((hash, length));
+        })?;
+        Ok(hash)
+    }
+
+    /// Brings the proof of one contested shard.
+    async fn answer(&self) -> anyhow::Result<bool> {
+        let (chain, shards) = (self.responder.wallet.chain(), self.retrieval.terms.shards);
+        let as_agreement = AgreementId(self.id.0);
+        for index in 0..shards {
+            let contested = chain.is_contested(as_agreement, index).await?;
+            if !contested || chain.is_proven(as_agreement, index).await? {
+                continue;
+            }
+            let evidence = evidence(self.seller, self.id, shards, index)?;
+            let evidence = evidence.with_context(|| format!("shard {index} is not proven"))?;
+            let proven = &evidence.attestation;
+            let call = RetrievalCall::Answer {
+                id: self.id,
+                proof: MatchProof {
+                    shard: shard_claim(index, proven).count,
+                    model_points: model_points(&proven.model),
+                    shard_points: shard_points(&proven.shard),
+                    path: self.labelled.tree.path(index)?,
+                    proof: Data(proven.proof.clone()),
+                },
+                path: evidence.path,
+            };
+            let purpose = format!("answer retrieval {}/{index}", self.id);
+            let call = Call::Retrieval(Box::new(call));
+            let receipt = self.responder.wallet.execute(&purpose, &call).await?;
+            self.seller.tell(RetrievalEvent::Proven {
+                retrieval: self.id,
+                shard: index,
+                matches: proven.statement.top1,
+                gas: receipt.gas,
+            });
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn context(&self, index: u32) -> ProofContext {
+        let chain = self.responder.wallet.chain();
+        let contract = chain.contracts().escrow;
+        let id = AgreementId(self.id.0);
+        let payee = self.retrieval.responder;
+        ProofContext(proof_context(chain.chain_id(), contract, id, index, payee))
+    }
+
+    /// A stored proof, if it is about just these items here.
+    fn stored(
+        &self,
+        index: u32,
+        what: &str,
+        places: &[usize],
+    ) -> anyhow::Result<Option<Attestation>> {
+        let stored: Option<Attestation> = self
+            .seller
+            .store
+            .get(Table::Proofs, &key(self.id, index, what))?;
+        let expected = self.expected(index, places)?;
+        Ok(stored.filter(|stored| {
+            stored.model == self.seller.model.record.commitment
+                && shard_points(&stored.shard) == [expected]
+                && stored.statement.context == self.context(index)
+                && self.seller.prover.verifier().verify(stored).is_ok()
+        }))
+    }
+
+    fn expected(&self, index: u32, places: &[usize]) -> anyhow::Result<Point> {
+        let class = self.retrieval.terms.wanted_class;
+        let published = &self.responder.corpus.published;
+        published.selected(index, places, class)
+    }
+
+    /// Makes a proof over these items and stores it.
+    async fn prove(&self, index: u32, what: &str, places: Vec<usize>) -> anyhow::Result<()> {
+        let (seller, class) = (self.seller.clone(), self.retrieval.terms.wanted_class);
+        let selection =
+            tokio::task::block_in_place(|| self.responder.corpus.select(index, &places, class))?;
+        let (model, layout) = (&seller.model, seller.prover.layout());
+        let corpus = self.responder.corpus.published.root;
+        let budgets = [
+            (opening_key(corpus, index), openings(layout)),
+            (model.record.key(), model.committed.opening_limit()),
+        ];
+        for (key, limit) in budgets {
+            spend_opening(&seller.store, &key, OpeningBudget::new(limit))?;
+        }
+        let shards = self.retrieval.terms.shards;
+        let says = format!("proving the {what} of shard {index} of {shards}");
+        let expected = setup::estimated_stages(&Cost::of(layout));
+        let bar = seller.progress.proof(&says, &expected);
+        let context = self.context(index);
+        let proving = tokio::task::spawn_blocking(move || {
+            let start = Instant::now();
+            let attestation = seller.prover.prove_selection(
+                (&seller.model.network, &seller.model.committed),
+                &selection,
+                context,
+                StdRng::from_entropy(),
+                |stage| bar.stage(stage),
+            )?;
+            Ok::<_, anyhow::Error>((attestation, start.elapsed().as_secs_f64()))
+        });
+        let (attestation, seconds) = proving.await??;
+        let key = key(self.id, index, what);
+        self.seller.store.put(Table::Proofs, &key, &attestation)?;
+        self.seller.tell(RetrievalEvent::Proof {
+            retrieval: self.id,
+            shard: index,
+            what: what.to_owned(),
+            seconds,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,356 @@
+//! One retrieval, from the requester's side. What is stored and what the chain says decide the next step, so a crash at
+//! any point is the same as a pause.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{ensure, Context};
+use crypto_box::SecretKey;
+use serde::{Deserialize, Serialize};
+use zknode_protocol::{
+    chain::{
+        key::Key,
+        retrieval::{RetrievalCall, RetrievalChain},
+        Call, ChainError, TxReceipt,
+    },
+    message::Version,
+    retrieval::{
+        corpus::Manifest,
+        message::{Domain, Offer},
+        Retrieval, RetrievalId, State, Terms,
+    },
+    value::{Amount, Hash, Signature},
+};
+
+use crate::{
+    buyer::{CheckedModel, Client},
+    card::ModelCard,
+    corpus::{Labelled, Published},
+    output::explain,
+    progress::Progress,
+    store::{Store, Table},
+    wallet::Wallet,
+};
+
+/// Pause between two looks.
+const POLL: Duration = Duration::from_millis(500);
+/// Longest pause after errors that follow each other.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Format of [`Asked`].
+const VERSION: u16 = 1;
+
+/// What the requester remembers of a retrieval.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    version: u16,
+    /// Where the responder answers.
+    pub seller: String,
+    /// The model as it was checked.
+    pub card: ModelCard,
+    /// What is asked for.
+    pub terms: Terms,
+    /// Under which nonce.
+    pub nonce: u64,
+    /// Where the items go.
+    pub out: PathBuf,
+    /// Shards whose proof is wanted on chain, whatever the responder hands over.
+    pub contest: Vec<u32>,
+    /// The claim and ciphertext that are approved, and the signature that says so. Items are written before.
+    pub approval: Option<(Hash, Hash, Signature)>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Why it never began.
+    pub not_opened: Option<String>,
+}
+
+/// How a retrieval ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// A state that absorbs.
+    pub state: State,
+    /// Items of the corpus that match, as claimed.
+    pub matches: u32,
+    /// Items that were checked and written.
+    pub items: u32,
+    /// What the requester got back.
+    pub withdrawn: Amount,
+}
+
+impl Asked {
+    /// A retrieval about to be opened.
+    pub fn new(
+        seller: &Client,
+        card: &ModelCard,
+        terms: Terms,
+        nonce: u64,
+        out: PathBuf,
+        contest: Vec<u32>,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            seller: seller.url().to_owned(),
+            card: card.clone(),
+            terms,
+            nonce,
+            out,
+            contest,
+            approval: None,
+            outcome: None,
+            not_opened: None,
+        }
+    }
+}
+
+/// Everything a requester's retrieval works with. The wallet is the account at the retrieval contract.
+pub struct Requester<C> {
+    /// What survives a crash.
+    pub store: Arc<Store>,
+    /// Its transactions.
+    pub wallet: Wallet<C>,
+    /// Signs approvals.
+    pub key: Key,
+    /// Opens what is sealed to it.
+    pub reading_key: SecretKey,
+    /// What people see.
+    pub progress: Progress,
+}
+
+/// What stays the same while a retrieval is seen through.
+pub(super) struct Case<'a> {
+    pub id: RetrievalId,
+    pub model: &'a CheckedModel,
+    pub published: &'a Published,
+    pub labelled: &'a Labelled,
+}
+
+impl<C: RetrievalChain> Requester<C> {
+    /// Contract and chain.
+    pub fn domain(&self) -> Domain {
+        let chain = self.wallet.chain();
+        Domain {
+            chain_id: chain.chain_id(),
+            contract: chain.contracts().escrow,
+        }
+    }
+
+    /// Stores a retrieval and its corpus before anything is sent, under the id it will have.
+    pub fn begin(&self, manifest: &Manifest, asked: &Asked) -> anyhow::Result<RetrievalId> {
+        let Domain { chain_id, contract } = self.domain();
+        let account = self.wallet.chain().account();
+        let id = asked.terms.id(chain_id, contract, account, asked.nonce);
+        let root = asked.terms.corpus_root.to_string();
+        self.store.put(Table::Corpora, &root, manifest)?;
+        self.store.put(Table::Requests, &id.to_string(), asked)?;
+        Ok(id)
+    }
+
+    /// The stored retrievals that are not over.
+    pub fn unfinished(&self) -> anyhow::Result<Vec<(RetrievalId, Asked)>> {
+        let all = self.store.all::<Asked>(Table::Requests)?;
+        let mut open = vec![];
+        for (key, asked) in all {
+            if asked.outcome.is_none() && asked.not_opened.is_none() {
+                open.push((RetrievalId(key.parse()?), asked));
+            }
+        }
+        Ok(open)
+    }
+
+    /// A stored retrieval.
+    pub fn load(&self, id: RetrievalId) -> anyhow::Result<Asked> {
+        let found: Option<Asked> = self.store.get(Table::Requests, &id.to_string())?;
+        let asked = found.with_context(|| format!("no retrieval {id} is stored"))?;
+        ensure!(
+            asked.version == VERSION,
+            "retrieval {id} is stored with version {}, this build reads {VERSION}",
+            asked.version
+        );
+        Ok(asked)
+    }
+
+    /// Sees a retrieval through to its end, for as long as that takes.
+    pub async fn see_through(
+        &self,
+        id: RetrievalId,
+        model: &CheckedModel,
+    ) -> anyhow::Result<Outcome> {
+        let terms = self.load(id)?.terms;
+        let root = terms.corpus_root;
+        let manifest = self.store.get(Table::Corpora, &root.to_string())?;
+        let manifest: Manifest =
+            manifest.with_context(|| format!("corpus {root} is not stored"))?;
+        let published = Published::new(manifest, &model.layout, &model.srs)?;
+        let labelled = published.labelled(terms.wanted_class)?;
+        let case = Case {
+            id,
+            model,
+            published: &published,
+            labelled: &labelled,
+        };
+        let mut pause = POLL;
+        loop {
+            match self.advance(&case).await {
+                Ok(Some(outcome)) => return Ok(outcome),
+                Ok(None) => pause = POLL,
+                Err(error) if error.is::<NotOpened>() => {
+                    let reason = error.to_string();
+                    self.change(id, |asked| asked.not_opened = Some(reason))?;
+                    return Err(error);
+                }
+                Err(error) => {
+                    let says = explain(&error);
+                    self.progress.say(format!("{says}; trying again"));
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Takes the next step, if there is one.
+    async fn advance(&self, case: &Case<'_>) -> anyhow::Result<Option<Outcome>> {
+        let (id, chain) = (case.id, self.wallet.chain());
+        let asked = self.load(id)?;
+        if let Some(outcome) = asked.outcome {
+            return Ok(Some(outcome));
+        }
+        let Some(retrieval) = chain.retrieval_at_depth(id, 0).await? else {
+            // Not sent yet, or reorganized away: what was signed is sent again.
+            self.open(id, &asked).await?;
+            return Ok(None);
+        };
+        if retrieval.state.is_terminal() {
+            let depth = self.wallet.depth();
+            let settled = chain.retrieval_at_depth(id, depth).await?;
+            if settled.is_none_or(|settled| settled.state != retrieval.state) {
+                return Ok(None);
+            }
+            return self.close(id, &asked, &retrieval).await.map(Some);
+        }
+        let now = chain.head().await?.time;
+        if retrieval.is_overdue(now) {
+            let (state, deadline) = (retrieval.state, retrieval.deadline);
+            self.progress.say(format!(
+                "retrieval {id}: the deadline passed while {state:?}; ending it"
+            ));
+            let purpose = format!("overdue retrieval {id} {state:?} {deadline}");
+            self.attempt(&purpose, RetrievalCall::Expire(id)).await?;
+            return Ok(None);
+        }
+        match retrieval.state {
+            State::Open => self.offer(id, &asked).await?,
+            State::Claimed => self.judge(case, &asked, &retrieval, now).await?,
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    async fn open(&self, id: RetrievalId, asked: &Asked) -> anyhow::Result<()> {
+        let (terms, nonce) = (asked.terms.clone(), asked.nonce);
+        let deposit = terms.deposit();
+        let deposit = deposit.context("fee, price and bond add up past 2^128")?;
+        let purpose = format!("open retrieval {id}");
+        let (token, call) = (terms.token, RetrievalCall::Open { terms, nonce });
+        let sent = async {
+            self.wallet.allow(token, deposit, &id.to_string()).await?;
+            self.execute(&purpose, call).await
+        };
+        let receipt = match sent.await {
+            Err(error) if is_refusal(&error) && !self.wallet.was_sent(&purpose)? => {
+                return Err(NotOpened(error).into());
+            }
+            outcome => outcome?,
+        };
+        self.progress.say(format!(
+            "retrieval {id}: open, class {} of {} items in {} shards, {} gas",
+            asked.terms.wanted_class, asked.terms.samples, asked.terms.shards, receipt.gas
+        ));
+        Ok(())
+    }
+
+    async fn offer(&self, id: RetrievalId, asked: &Asked) -> anyhow::Result<()> {
+        let offer = Offer {
+            version: Version,
+            domain: self.domain(),
+            id,
+            requester: self.wallet.chain().account(),
+            nonce: asked.nonce,
+            terms: asked.terms.clone(),
+        };
+        let status = Client::new(&asked.seller)?.offer_retrieval(&offer).await?;
+        if let Some(reason) = status.refused {
+            self.progress
+                .say(format!("retrieval {id}: the responder refuses: {reason}"));
+            let purpose = format!("cancel retrieval {id}");
+            self.attempt(&purpose, RetrievalCall::Cancel(id)).await?;
+        }
+        Ok(())
+    }
+
+    async fn close(
+        &self,
+        id: RetrievalId,
+        asked: &Asked,
+        retrieval: &Retrieval,
+    ) -> anyhow::Result<Outcome> {
+        let token = retrieval.terms.token;
+        let purpose = format!("retrieval {id}");
+        let withdrawn = self.wallet.withdraw(token, &purpose).await?;
+        let outcome = Outcome {
+            state: retrieval.state,
+            matches: retrieval.matches,
+            items: asked.approval.map_or(0, |_| retrieval.paid_items()),
+            withdrawn,
+        };
+        self.change(id, |asked| asked.outcome = Some(outcome))?;
+        Ok(outcome)
+    }
+
+    pub(super) async fn execute(
+        &self,
+        purpose: &str,
+        call: RetrievalCall,
+    ) -> Result<TxReceipt, ChainError> {
+        let call = Call::Retrieval(Box::new(call));
+        self.wallet.execute(purpose, &call).await
+    }
+
+    /// Sends what the other side, or a deadline, may have made impossible meanwhile.
+    pub(super) async fn attempt(&self, purpose: &str, call: RetrievalCall) -> anyhow::Result<()> {
+        match self.execute(purpose, call).await {
+            Ok(_) | Err(ChainError::Revert { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn change(
+        &self,
+        id: RetrievalId,
+        change: impl FnOnce(&mut Asked),
+    ) -> anyhow::Result<()> {
+        let key = id.to_string();
+        self.store
+            .update(Table::Requests, &key, |asked: Option<Asked>| {
+                let mut asked = asked.with_context(|| format!("no retrieval {id} is stored"))?;
+                change(&mut asked);
+                Ok::<_, anyhow::Error>((asked, ()))
+            })?
+    }
+}
+
+/// Whether the contract or the account's balance says no, rather than the way there.
+fn is_refusal(error: &ChainError) -> bool {
+    matches!(
+        error,
+        ChainError::Revert { .. }
+            | ChainError::InsufficientFunds { .. }
+            | ChainError::NoCode { .. }
+            | ChainError::Allowance { .. }
+    )
+}
+
+/// The retrieval could not be opened; no money moved.
+#[derive(Debug, thiserror::Error)]
+#[error("the retrieval was not opened, no money moved: {0}")]
+pub struct NotOpened(ChainError);
