@@ -1,6 +1,6 @@
 //! Who owes whom: agreements, roots, messages, bounds, and the port to the chain that enforces them.
 //!
-//! The pure half ([`agreement`], [`dataset_root`], [`claim_tree`], [`sampling`], [`bounds`], [`economics`], [`digest`], [`message`]) has no file,
+//! The pure half ([`agreement`], [`dataset_root`], [`claim_tree`], [`sampling`], [`bounds`], [`economics`], [`digest`], [`message`], [`round`]) has no file,
 //! socket, clock or environment access: randomness and time are arguments. The other half is [`chain`].
 
 pub mod agreement;
@@ -11,5 +11,6 @@ pub mod dataset_root;
 pub mod digest;
 pub mod economics;
 pub mod message;
+pub mod round;
 pub mod sampling;
 pub mod value;

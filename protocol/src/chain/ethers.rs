@@ -3,6 +3,7 @@
 mod bindings;
 mod convert;
 pub mod key;
+mod rounds;
 mod rpc;
 mod send;
 

@@ -11,3 +11,9 @@ pub(super) mod escrow {
 pub(super) mod registry {
     ::ethers::contract::abigen!(ModelRegistry, "../contracts/artifacts/ModelRegistry.json");
 }
+
+/// The predictions contract's.
+#[allow(missing_docs, clippy::all)]
+pub(super) mod predictions {
+    ::ethers::contract::abigen!(Predictions, "../contracts/artifacts/Predictions.json");
+}

@@ -7,7 +7,10 @@ use ::ethers::{
     utils::rlp::Rlp,
 };
 
-use super::bindings::{escrow as e, registry as r};
+use super::{
+    bindings::{escrow as e, registry as r},
+    rounds::{round_event_in, round_out},
+};
 use crate::{
     agreement::{Metric, Mode, ShardCount, State, Terms},
     chain::{
@@ -32,7 +35,7 @@ pub(super) fn amount(what: &str, number: U256) -> Result<Amount, ChainError> {
         .map_err(|_| malformed(what, "an amount above 2^128"))
 }
 
-fn join(points: &[Point]) -> ::ethers::types::Bytes {
+pub(super) fn join(points: &[Point]) -> ::ethers::types::Bytes {
     points
         .iter()
         .flat_map(|point| point.0)
@@ -40,11 +43,11 @@ fn join(points: &[Point]) -> ::ethers::types::Bytes {
         .into()
 }
 
-fn h160(address: Address) -> H160 {
+pub(super) fn h160(address: Address) -> H160 {
     H160(address.0)
 }
 
-fn address(address: H160) -> Address {
+pub(super) fn address(address: H160) -> Address {
     Bytes(address.0)
 }
 
@@ -188,13 +191,14 @@ pub(super) fn outgoing(call: &Call, contracts: Contracts) -> Outgoing {
             }
             .encode(),
         ),
+        Call::Round(call) => round_out(call, escrow),
         // To oneself: the adapter knows who that is.
         Call::Nothing => (None, Amount::ZERO, Vec::new()),
     }
 }
 
 /// None where the sender itself is who must have signed.
-fn signature_out(signature: &Option<Signature>) -> ::ethers::types::Bytes {
+pub(super) fn signature_out(signature: &Option<Signature>) -> ::ethers::types::Bytes {
     let bytes = signature.as_ref().map(|signature| signature.0.to_vec());
     bytes.unwrap_or_default().into()
 }
@@ -355,9 +359,11 @@ pub(super) fn event_in(
             .map_err(|error| malformed("a registry log", error))?;
         registry_event(event).map(Some)
     } else if from == contracts.escrow {
-        let event =
-            e::EscrowEvents::decode_log(&log).map_err(|error| malformed("an escrow log", error))?;
-        escrow_event(event)
+        match e::EscrowEvents::decode_log(&log) {
+            Ok(event) => escrow_event(event),
+            // The predictions contract stands where the escrow does for who uses it.
+            Err(_) => round_event_in(&log),
+        }
     } else {
         Ok(None)
     }
