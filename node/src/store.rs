@@ -28,6 +28,12 @@ pub enum Table {
     Datasets,
     /// The buyer's agreements, by the root of their test set.
     Challenges,
+    /// The seller's rounds of predictions, by id.
+    Rounds,
+    /// The seller's answered batches, by round and index.
+    Batches,
+    /// The buyer's rounds of predictions, by id.
+    Orders,
     /// This database itself.
     Meta,
 }
@@ -42,6 +48,9 @@ impl Table {
             Self::Proofs => "proofs",
             Self::Datasets => "datasets",
             Self::Challenges => "challenges",
+            Self::Rounds => "rounds",
+            Self::Batches => "batches",
+            Self::Orders => "orders",
             Self::Meta => "meta",
         })
     }

@@ -8,7 +8,7 @@ use zknode_protocol::{
         fees::FEE_CEILING,
         journal::{Journal, JournalError, Patience},
         sender::Sender,
-        AgreementSummary, Call, Chain, ChainError, ChainEvent, TxReceipt,
+        AgreementSummary, Call, Chain, ChainError, ChainEvent, Contracts, TxReceipt,
     },
     value::{Address, AgreementId, Amount},
 };
@@ -26,7 +26,7 @@ pub struct Wallet<C> {
     journal: String,
     patience: Patience,
     ceiling: u64,
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
 }
 
 impl<C: Chain> Wallet<C> {
@@ -34,7 +34,7 @@ impl<C: Chain> Wallet<C> {
     pub fn new(chain: C, store: Arc<Store>, patience: Patience) -> Self {
         Self {
             journal: format!("{}/{}", chain.chain_id(), chain.account()),
-            turn: Mutex::new(()),
+            turn: Arc::default(),
             chain,
             store,
             patience,
@@ -45,6 +45,27 @@ impl<C: Chain> Wallet<C> {
     /// Another ceiling: the highest fee offered, as a multiple of the current base fee and tip (see [`FEE_CEILING`]).
     pub fn with_fee_ceiling(self, ceiling: u64) -> Self {
         Self { ceiling, ..self }
+    }
+
+    /// The same account and journal over another contract that keeps money as the escrow does, in the escrow's place.
+    pub fn over(&self, contract: Address) -> Self {
+        let registry = self.chain.contracts().registry;
+        Self {
+            chain: self.chain.with_contracts(Contracts {
+                registry,
+                escrow: contract,
+            }),
+            store: self.store.clone(),
+            journal: self.journal.clone(),
+            patience: self.patience,
+            ceiling: self.ceiling,
+            turn: self.turn.clone(),
+        }
+    }
+
+    /// Blocks that must lie on top of one before it is believed.
+    pub fn depth(&self) -> u64 {
+        self.patience.depth
     }
 
     /// The chain it acts on.
@@ -187,7 +208,7 @@ mod tests {
 
     use zknode_protocol::{
         agreement::{Metric, Mode, Terms},
-        chain::{created_contract, fake::FakeChain, Contracts, Registration},
+        chain::{created_contract, fake::FakeChain, Registration},
         value::{Bytes, Data, Hash, ModelId},
     };
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use zknode_protocol::{
-    chain::{created_contract, Call, Chain, Contracts},
+    chain::{created_contract, Call, Chain, Contracts, RoundCall},
     value::Address,
 };
 
@@ -26,6 +26,12 @@ pub enum Command {
         /// The escrow.
         #[arg(long)]
         escrow: Address,
+    },
+    /// Deploys the predictions contract over the registry in use and remembers it, or remembers one that is there.
+    Predictions {
+        /// One that is deployed already.
+        #[arg(value_name = "ADDRESS")]
+        contract: Option<Address>,
     },
 }
 
@@ -58,6 +64,7 @@ impl Command {
         let home = session.home()?;
         let key = session.key(&home)?;
         let (config, gas) = match self {
+            Self::Predictions { contract } => return predictions(session, *contract).await,
             Self::Use {
                 chain,
                 registry,
@@ -101,4 +108,39 @@ impl Command {
         )?;
         Ok(Answer::Yes)
     }
+}
+
+/// Beside registry and escrow, which stay as they are.
+async fn predictions(session: &Session, known: Option<Address>) -> anyhow::Result<Answer> {
+    let home = session.home()?;
+    let mut config = ChainConfig::load(&home)?;
+    let connection = config.connect(session.key(&home)?).await?;
+    let registry = config.contracts().registry;
+    let (contract, gas) = match known {
+        Some(contract) => (contract, 0),
+        None => {
+            let store = Arc::new(Store::open(home.database())?);
+            let wallet = Wallet::new(connection.clone(), store, config.patience());
+            let call = Call::Round(Box::new(RoundCall::Deploy { registry }));
+            let purpose = format!("deploy predictions {registry}");
+            let receipt = wallet.execute(&purpose, &call).await?;
+            (
+                created_contract(wallet.chain(), &receipt).await?,
+                receipt.gas,
+            )
+        }
+    };
+    let contracts = Contracts {
+        registry,
+        escrow: contract,
+    };
+    let there = connection.with_contracts(contracts);
+    there.check_contracts().await?;
+    config.contracts.predictions = Some(contract);
+    config.save(&home)?;
+    session.output().print(
+        &json!({ "predictions": contract, "registry": registry, "gas": gas }),
+        format!("predictions {contract}"),
+    )?;
+    Ok(Answer::Yes)
 }

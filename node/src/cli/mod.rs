@@ -9,6 +9,7 @@ mod demo;
 mod escrow;
 mod import;
 mod model;
+mod predict;
 mod prove;
 mod sample_size;
 mod seller;
@@ -21,7 +22,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use zknode_protocol::chain::{ethers::EthersChain, key::Key};
+use zknode_protocol::{
+    chain::{ethers::EthersChain, key::Key},
+    value::Address,
+};
 
 use crate::{
     config::ChainConfig,
@@ -162,6 +166,8 @@ struct Party {
     store: Arc<Store>,
     key: Key,
     wallet: Wallet<EthersChain>,
+    /// The predictions contract, where one is configured.
+    predictions: Option<Address>,
 }
 
 impl Session {
@@ -202,6 +208,7 @@ impl Session {
             store,
             key,
             wallet,
+            predictions: config.contracts.predictions,
         })
     }
 }
