@@ -1,5 +1,6 @@
 //! What the end-to-end tests are made of: the real program, a real Ethereum node, a small model and test set.
 
+pub mod liar;
 pub mod predictions;
 pub mod program;
 pub mod stage;

@@ -3,10 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{json, Value};
-use zknode::{
-    config::ChainConfig, demo::role::Running, home::Home, keys, seller::event::Event,
-    wallet::Wallet,
-};
+use zknode::{config::ChainConfig, demo::role::Running, home::Home, keys, seller::event::Event};
 use zknode_protocol::{
     chain::{ethers::EthersChain, key::Key, Chain, RoundChain},
     round::{message::Domain, Round, RoundId},
@@ -50,7 +47,7 @@ impl Predictions {
     /// Starts the seller's node with predictions on offer.
     pub async fn serve(&self) -> anyhow::Result<(Running, String)> {
         let price = PRICE.to_string();
-        let policy = ["--price-per-batch", &price, "--close-before", "20s"];
+        let policy = ["--price-per-batch", &price, "--close-before", "200s"];
         self.stage.serve_for(&policy).await
     }
 
@@ -159,18 +156,4 @@ pub fn labels(answer: &Value) -> Vec<u16> {
 pub fn outcome(answer: &Value) -> Value {
     let outcome = &answer["outcome"];
     json!([outcome["state"], outcome["count"], outcome["withdrawn"]])
-}
-
-/// A call that is only looked at: the contract's refusal by name, or nothing.
-pub async fn refusal(
-    wallet: &Wallet<EthersChain>,
-    purpose: &str,
-    call: zknode_protocol::chain::RoundCall,
-) -> Option<String> {
-    use zknode_protocol::chain::{Call, ChainError};
-    match wallet.execute(purpose, &Call::Round(Box::new(call))).await {
-        Err(ChainError::Revert { name, .. }) => Some(name),
-        Err(other) => Some(other.to_string()),
-        Ok(_) => None,
-    }
 }

@@ -118,6 +118,11 @@ async fn advance<C: RoundChain>(
                 let purpose = format!("expire round {id} {:?}", round.state);
                 rounds.attempt(&purpose, RoundCall::Expire(id)).await
             }
+            // The buyer's price to take back; nothing is owed for it any more.
+            RoundState::Open if service.accepted => {
+                seller.change_service(id, |service| service.accepted = false)?;
+                Ok(Next::Wait)
+            }
             _ => Ok(Next::Wait),
         };
     }
