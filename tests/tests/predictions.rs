@@ -88,19 +88,19 @@ async fn a_false_output_costs_everything() -> anyhow::Result<()> {
     let mut buyer = scene.stage.buyer.start(order)?;
     accepted(&mut serving).await?;
     buyer.until_it_says("other inputs or outputs").await?;
-    // Near the end of service the seller closes; it was never paid.
+    // Near the end of service the seller closes, with the voucher it got before the proof was looked at.
     scene.stage.pass(450).await?;
     let closed = until(&mut serving, |event| match event {
         Event::RoundClosed { count, .. } => Some(*count),
         _ => None,
     });
-    assert_eq!(closed.await?, 0);
+    assert_eq!(closed.await?, 1);
     buyer.until_it_says("contest round").await?;
     scene.stage.pass(501).await?;
     let answer: Value = buyer.next().await?;
     assert_ne!(labels(&answer), honest);
     let all = (PRICE + BOND + FEE).to_string();
-    assert_eq!(outcome(&answer), json!(["Slashed", 0, all]), "{answer}");
+    assert_eq!(outcome(&answer), json!(["Slashed", 1, all]), "{answer}");
     assert_eq!(answer["good"], false, "{answer}");
     assert_eq!(round_over(&mut serving).await?, 0);
     assert_eq!(scene.held().await?.0, 0);
