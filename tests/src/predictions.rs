@@ -46,9 +46,14 @@ impl Predictions {
 
     /// Starts the seller's node with predictions on offer.
     pub async fn serve(&self) -> anyhow::Result<(Running, String)> {
+        self.serve_for(&[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn serve_for(&self, more: &[&str]) -> anyhow::Result<(Running, String)> {
         let price = PRICE.to_string();
         let policy = ["--price-per-batch", &price, "--close-before", "200s"];
-        self.stage.serve_for(&policy).await
+        self.stage.serve_for(&[&policy, more].concat()).await
     }
 
     /// Arguments of a buyer that wants `images` predicted, and the classes the model gives them.

@@ -75,6 +75,38 @@ async fn what_is_predicted_is_paid() -> anyhow::Result<()> {
     serving.stop().await
 }
 
+/// The same in tokens; a round in ether is not what this seller takes, and its price comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_pays_for_predictions_too() -> anyhow::Result<()> {
+    let Some(scene) = Predictions::new().await? else {
+        return Ok(());
+    };
+    let token = scene.stage.token(100_000).await?;
+    let name = token.to_string();
+    let (mut serving, url) = scene.serve_for(&["--token", &name]).await?;
+    let (order, _) = scene.order(&url, 8, &["--audit-rate", "0"])?;
+    let (answer, verdict): (Value, _) = scene.stage.buyer.run(order).await?;
+    assert_eq!(verdict, Answer::No);
+    let price = PRICE.to_string();
+    assert_eq!(outcome(&answer), json!(["Cancelled", 0, price]), "{answer}");
+
+    let (order, expected) = scene.order(&url, 8, &["--audit-rate", "0", "--token", &name])?;
+    let (answer, verdict): (Value, _) = scene.stage.buyer.run(order).await?;
+    assert_eq!(verdict, Answer::Yes, "{answer}");
+    assert_eq!(labels(&answer), expected);
+    // The first to end is the round in ether.
+    assert_eq!(round_over(&mut serving).await?, 0);
+    assert_eq!(round_over(&mut serving).await?, PRICE + BOND);
+    let seller = scene
+        .stage
+        .tokens(token, scene.stage.seller_account)
+        .await?;
+    let buyer = scene.stage.tokens(token, scene.stage.buyer_account).await?;
+    assert_eq!((seller, buyer), (100_000 + PRICE, 100_000 - PRICE));
+    assert_eq!(scene.stage.tokens(token, scene.contract).await?, 0);
+    serving.stop().await
+}
+
 /// A false output, signed: the buyer audits it, contests it, and gets everything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_false_output_costs_everything() -> anyhow::Result<()> {

@@ -235,13 +235,13 @@ fn anybody() -> impl Strategy<Value = Address> {
 }
 
 fn anything() -> impl Strategy<Value = Action> {
+    let signed = || (0u32..12, proptest::option::of(anybody()));
     let signer = proptest::option::of(anybody());
-    let signed = (0u32..12, signer.clone());
     prop_oneof![
         1 => Just(Action::Cancel),
         3 => Just(ACCEPT),
-        3 => signed.clone().prop_map(|(count, signer)| Action::Close { count, signer }),
-        2 => signed.prop_map(|(count, signer)| Action::Approve { count, signer }),
+        3 => signed().prop_map(|(count, signer)| Action::Close { count, signer }),
+        2 => signed().prop_map(|(count, signer)| Action::Approve { count, signer }),
         4 => (0u32..12, 0u8..2, signer).prop_map(|(index, points, signer)| Action::Contest {
             prediction: prediction(index, points),
             signer: signer.or(Some(SELLER)),
