@@ -22,6 +22,7 @@ contract RoundCrowd is Shim {
     mapping(uint256 state => uint256) public entered;
     /// What all have together, in each money.
     mapping(address money => uint256) public wealth;
+    address[4] private _people;
     bytes32 private _model;
     uint256 private _now = 1000;
 
@@ -32,6 +33,7 @@ contract RoundCrowd is Shim {
         rounds = new Predictions(registry);
         token = new TestToken();
         for (uint256 p = 0; p < 4; ++p) {
+            _people[p] = vm.addr(_key(p));
             vm.deal(person(p), WEALTH);
             token.mint(person(p), WEALTH);
             vm.prank(person(p));
@@ -46,8 +48,8 @@ contract RoundCrowd is Shim {
     }
 
     /// @dev The seller is person 0.
-    function person(uint256 p) public pure returns (address) {
-        return vm.addr(_key(p));
+    function person(uint256 p) public view returns (address) {
+        return _people[p];
     }
 
     function count() external view returns (uint256) {
@@ -150,7 +152,7 @@ contract RoundCrowd is Shim {
         return IPredictions.PredictionProof(number, 1, model, points, abi.encode(keccak256(statement)));
     }
 
-    function _sign(address who, bytes32 digest) private pure returns (bytes memory) {
+    function _sign(address who, bytes32 digest) private view returns (bytes memory) {
         uint256 p = 0;
         while (p < 3 && person(p) != who) ++p;
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(_key(p), digest);
