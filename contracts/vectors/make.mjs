@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Writes stories.json, machine.json, hashes.json and retrieval.json beside this file; `--check` fails when the files on disk differ.
+// Writes stories.json, machine.json, hashes.json, retrieval.json and predictions.json beside this file; `--check` fails
+// when the files on disk differ.
 // A third implementation of every hash beside the contract and the Rust crate: all encoded types are static, so
 // abi.encode is one padded word a value.
 import { execFileSync } from "node:child_process";
@@ -7,6 +8,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { retrieval } from "./retrieval.mjs";
+import { predictions } from "./predictions.mjs";
 import { noticePeriod, scenarios } from "./scenarios.mjs";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -185,6 +187,7 @@ const files = {
   "machine.json": lines(machine(), 1),
   "hashes.json": lines(hashes(), 4),
   "retrieval.json": lines(retrieval({ keccak, keccakText, concat, encode, word, cast, SCALAR_ORDER }), 2),
+  "predictions.json": lines(predictions({ keccak, keccakText, encode, concat, word, cast, SCALAR_ORDER }), 2),
 };
 for (const [name, json] of Object.entries(files)) {
   const text = json + "\n";

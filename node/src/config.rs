@@ -44,6 +44,9 @@ pub struct ContractAddresses {
     pub registry: zknode_protocol::value::Address,
     /// The escrow.
     pub escrow: zknode_protocol::value::Address,
+    /// The predictions contract, where one is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<zknode_protocol::value::Address>,
 }
 
 /// Whether proofs under the development string count on this chain.
@@ -68,6 +71,7 @@ impl ChainConfig {
             contracts: ContractAddresses {
                 registry: contracts.registry,
                 escrow: contracts.escrow,
+                predictions: None,
             },
             retrieval: None,
             confirmations: confirmations.unwrap_or(default),

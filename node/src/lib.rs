@@ -13,6 +13,7 @@ pub mod home;
 pub mod keys;
 pub mod memory;
 pub mod output;
+pub mod predict;
 pub mod progress;
 pub mod proof_file;
 pub mod proving_keys;

@@ -34,6 +34,12 @@ pub enum Table {
     Requests,
     /// Published corpora a requester asks about, by root.
     Corpora,
+    /// The seller's rounds of predictions, by id.
+    Rounds,
+    /// The seller's answered batches, by round and index.
+    Batches,
+    /// The buyer's rounds of predictions, by id.
+    Orders,
     /// This database itself.
     Meta,
 }
@@ -51,6 +57,9 @@ impl Table {
             Self::Retrievals => "retrievals",
             Self::Requests => "requests",
             Self::Corpora => "corpora",
+            Self::Rounds => "rounds",
+            Self::Batches => "batches",
+            Self::Orders => "orders",
             Self::Meta => "meta",
         })
     }

@@ -47,6 +47,15 @@ impl<C: Chain> Wallet<C> {
         Self { ceiling, ..self }
     }
 
+    /// The same account and journal over another contract that keeps money as the escrow does, in the escrow's place.
+    pub fn over(&self, contract: Address) -> Self {
+        let registry = self.chain.contracts().registry;
+        self.at(Contracts {
+            registry,
+            escrow: contract,
+        })
+    }
+
     /// The same account where `contracts.escrow` is another contract that keeps money likewise. Both take turns.
     pub fn at(&self, contracts: Contracts) -> Self {
         Self {
@@ -59,7 +68,7 @@ impl<C: Chain> Wallet<C> {
         }
     }
 
-    /// How deep a block must lie to be believed.
+    /// Blocks that must lie on top of one before it is believed.
     pub fn depth(&self) -> u64 {
         self.patience.depth
     }

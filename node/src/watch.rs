@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use zknode_protocol::{
     agreement::State,
-    chain::{Call, Chain, ChainError, ChainEvent},
+    chain::{Call, Chain, ChainError, ChainEvent, RoundCall, RoundChain},
+    round::{RoundId, RoundState},
     value::AgreementId,
 };
 
@@ -109,5 +110,68 @@ impl<'a, C: Chain> Watcher<'a, Wallet<C>> {
             Err(ChainError::Revert { .. } | ChainError::Failed { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The same for rounds of predictions; the wallet's escrow is the predictions contract.
+pub struct RoundWatcher<C> {
+    wallet: Wallet<C>,
+    watched: BTreeSet<RoundId>,
+    next: u64,
+}
+
+impl<C: RoundChain> RoundWatcher<C> {
+    /// Watches what is opened from block `from` on; `None`: from the newest.
+    pub async fn new(wallet: Wallet<C>, from: Option<u64>) -> Result<Self, ChainError> {
+        let next = match from {
+            Some(block) => block,
+            None => wallet.chain().head().await?.number,
+        };
+        Ok(Self {
+            wallet,
+            watched: BTreeSet::new(),
+            next,
+        })
+    }
+
+    /// Searches the new blocks, then ends whatever may be ended: which rounds, and how far they came by that.
+    pub async fn round(&mut self) -> Result<Vec<(RoundId, RoundState)>, ChainError> {
+        let chain = self.wallet.chain();
+        let head = chain.head().await?;
+        while self.next <= head.number {
+            let Some(block) = chain.block_at(self.next).await? else {
+                break;
+            };
+            for event in chain.events(block.hash).await? {
+                if let ChainEvent::RoundOpened(id) = event {
+                    self.watched.insert(id);
+                }
+            }
+            self.next += 1;
+        }
+        let mut ended = vec![];
+        for id in self.watched.clone() {
+            let deep = chain.round_at_depth(id, self.wallet.depth()).await?;
+            if deep.is_some_and(|round| round.state.is_terminal()) {
+                self.watched.remove(&id);
+                continue;
+            }
+            let newest = chain.round_at_depth(id, 0).await?;
+            let Some(round) = newest.filter(|round| round.is_overdue(head.time)) else {
+                continue;
+            };
+            let purpose = format!("watch round {id} {:?} {}", round.state, round.deadline);
+            let call = Call::Round(Box::new(RoundCall::Expire(id)));
+            match self.wallet.execute(&purpose, &call).await {
+                Ok(_) => {
+                    let after = chain.round_at_depth(id, 0).await?;
+                    ended.extend(after.map(|after| (id, after.state)));
+                }
+                // Somebody was faster.
+                Err(ChainError::Revert { .. } | ChainError::Failed { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(ended)
     }
 }

@@ -11,6 +11,7 @@ pub mod fake;
 pub mod fees;
 pub mod journal;
 pub mod retrieval;
+mod rounds;
 pub mod sender;
 mod summary;
 
@@ -22,6 +23,7 @@ pub use self::call::{Call, ChainEvent, Registration, ShardProof};
 pub use self::error::ChainError;
 pub use self::ethers::key;
 use self::fees::{Fees, Market};
+pub use self::rounds::{RoundCall, RoundChain};
 pub use self::summary::AgreementSummary;
 use crate::{
     agreement::{Agreement, ModelFacts},

@@ -1,6 +1,7 @@
 //! Who owes whom: agreements, roots, messages, bounds, and the port to the chain that enforces them.
 //!
-//! The pure half ([`agreement`], [`dataset_root`], [`claim_tree`], [`sampling`], [`bounds`], [`economics`], [`digest`], [`message`], [`retrieval`]) has no file,
+//! The pure half ([`agreement`], [`round`], [`retrieval`], [`dataset_root`], [`claim_tree`], [`sampling`], [`bounds`],
+//! [`economics`], [`digest`], [`message`]) has no file,
 //! socket, clock or environment access: randomness and time are arguments. The other half is [`chain`].
 
 pub mod agreement;
@@ -12,5 +13,6 @@ pub mod digest;
 pub mod economics;
 pub mod message;
 pub mod retrieval;
+pub mod round;
 pub mod sampling;
 pub mod value;

@@ -161,7 +161,8 @@ impl Stage {
         ["buyer".into(), "resume".into()].into_iter()
     }
 
-    fn compiler(&self) -> [PathBuf; 2] {
+    /// The argument that names the compiler.
+    pub fn compiler(&self) -> [PathBuf; 2] {
         ["--compiler".into(), self.compiler.clone()]
     }
 

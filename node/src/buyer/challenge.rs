@@ -343,7 +343,7 @@ impl<C: Chain> Buyer<C> {
 }
 
 /// Whether the contract or the account's balance says no, rather than the way there.
-fn is_refusal(error: &ChainError) -> bool {
+pub(super) fn is_refusal(error: &ChainError) -> bool {
     matches!(
         error,
         ChainError::Revert { .. }
@@ -362,4 +362,4 @@ fn is_final(error: &anyhow::Error) -> bool {
 /// The agreement could not be opened; no money moved.
 #[derive(Debug, thiserror::Error)]
 #[error("the agreement was not opened, no money moved: {0}")]
-pub struct NotOpened(ChainError);
+pub struct NotOpened(#[from] ChainError);

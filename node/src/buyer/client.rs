@@ -4,9 +4,19 @@ use std::time::Duration;
 
 use serde::{de::DeserializeOwned, Serialize};
 use thiserror::Error;
-use zknode_protocol::{message::Offer, value::AgreementId};
+use zknode_protocol::{
+    message::Offer,
+    round::{
+        message::{AuditRequest, Payment, RoundOffer, SignedPrediction},
+        RoundId,
+    },
+    value::AgreementId,
+};
 
-use crate::card::{DealStatus, ErrorBody, ModelCard, ShardEvidence};
+use crate::{
+    card::{DealStatus, ErrorBody, ModelCard, ShardEvidence},
+    predict::{BatchProof, RoundStatus},
+};
 
 /// Longest wait for an answer; deliveries may take longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -118,6 +128,54 @@ impl Client {
     pub(crate) async fn bytes(&self, end: &str, limit: usize) -> Result<Vec<u8>, ClientError> {
         let request = self.http.get(self.path(end)).timeout(DELIVERY_TIMEOUT);
         self.body(request, limit).await
+    }
+
+    /// Tells it of an open round of predictions.
+    pub async fn round(&self, offer: &RoundOffer) -> Result<RoundStatus, ClientError> {
+        self.answer(self.http.post(self.path("rounds")).json(offer))
+            .await
+    }
+
+    /// Sends a batch; its outputs come back.
+    pub async fn predict(
+        &self,
+        id: RoundId,
+        body: Vec<u8>,
+    ) -> Result<SignedPrediction, ClientError> {
+        let path = self.path(&format!("rounds/{id}/predict"));
+        let request = self.http.post(path).timeout(DELIVERY_TIMEOUT).body(body);
+        self.answer(request).await
+    }
+
+    /// Pays for the batches that came.
+    pub async fn voucher(
+        &self,
+        id: RoundId,
+        payment: &Payment,
+    ) -> Result<RoundStatus, ClientError> {
+        let path = self.path(&format!("rounds/{id}/voucher"));
+        self.answer(self.http.post(path).json(payment)).await
+    }
+
+    /// Says that none of them is contested.
+    pub async fn approval(
+        &self,
+        id: RoundId,
+        payment: &Payment,
+    ) -> Result<RoundStatus, ClientError> {
+        let path = self.path(&format!("rounds/{id}/approval"));
+        self.answer(self.http.post(path).json(payment)).await
+    }
+
+    /// Asks for the proof of a batch.
+    pub async fn batch_proof(
+        &self,
+        id: RoundId,
+        index: u32,
+        request: &AuditRequest,
+    ) -> Result<BatchProof, ClientError> {
+        let path = self.path(&format!("rounds/{id}/batches/{index}/proof"));
+        self.answer(self.http.post(path).json(request)).await
     }
 
     fn path(&self, end: &str) -> String {

@@ -4,6 +4,8 @@ mod case;
 mod client;
 mod evidence;
 mod offer;
+pub mod order;
+mod predict;
 mod terms;
 
 pub mod challenge;

@@ -13,7 +13,7 @@ use zknode_protocol::{
     value::{Address, Amount, Hash},
 };
 
-use super::{value, DatasetArgs, Party, Session};
+use super::{predict::PredictArgs, value, DatasetArgs, Party, Session};
 use crate::{
     buyer::{
         challenge::{Buyer, Challenge, Outcome},
@@ -30,6 +30,8 @@ pub enum BuyerCommand {
     Challenge(Box<ChallengeArgs>),
     /// Goes on with everything that was interrupted.
     Resume,
+    /// Checks a seller's model, buys its predictions of images, and audits a random share of them.
+    Predict(Box<PredictArgs>),
 }
 
 /// What counts as correct.
@@ -118,6 +120,7 @@ impl BuyerCommand {
         match self {
             Self::Challenge(arguments) => arguments.run(session).await,
             Self::Resume => resume(session).await,
+            Self::Predict(arguments) => arguments.run(session).await,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use zknode_protocol::{
-    chain::{created_contract, retrieval::RetrievalCall, Call, Chain, Contracts},
+    chain::{created_contract, retrieval::RetrievalCall, Call, Chain, Contracts, RoundCall},
     value::Address,
 };
 
@@ -32,6 +32,12 @@ pub enum Command {
         /// The one that is there.
         #[arg(long)]
         address: Option<Address>,
+    },
+    /// Deploys the predictions contract over the registry in use and remembers it, or remembers one that is there.
+    Predictions {
+        /// One that is deployed already.
+        #[arg(value_name = "ADDRESS")]
+        contract: Option<Address>,
     },
 }
 
@@ -65,6 +71,7 @@ impl Command {
         let key = session.key(&home)?;
         let (config, gas) = match self {
             Self::Retrieval { address } => return retrieval(session, *address).await,
+            Self::Predictions { contract } => return predictions(session, *contract).await,
             Self::Use {
                 chain,
                 registry,
@@ -133,6 +140,41 @@ async fn retrieval(session: &Session, address: Option<Address>) -> anyhow::Resul
     session.output().print(
         &json!({ "registry": registry, "retrieval": address, "gas": gas }),
         format!("retrieval {address}"),
+    )?;
+    Ok(Answer::Yes)
+}
+
+/// Beside registry and escrow, which stay as they are.
+async fn predictions(session: &Session, known: Option<Address>) -> anyhow::Result<Answer> {
+    let home = session.home()?;
+    let mut config = ChainConfig::load(&home)?;
+    let connection = config.connect(session.key(&home)?).await?;
+    let registry = config.contracts().registry;
+    let (contract, gas) = match known {
+        Some(contract) => (contract, 0),
+        None => {
+            let store = Arc::new(Store::open(home.database())?);
+            let wallet = Wallet::new(connection.clone(), store, config.patience());
+            let call = Call::Round(Box::new(RoundCall::Deploy { registry }));
+            let purpose = format!("deploy predictions {registry}");
+            let receipt = wallet.execute(&purpose, &call).await?;
+            (
+                created_contract(wallet.chain(), &receipt).await?,
+                receipt.gas,
+            )
+        }
+    };
+    let contracts = Contracts {
+        registry,
+        escrow: contract,
+    };
+    let there = connection.with_contracts(contracts);
+    there.check_contracts().await?;
+    config.contracts.predictions = Some(contract);
+    config.save(&home)?;
+    session.output().print(
+        &json!({ "predictions": contract, "registry": registry, "gas": gas }),
+        format!("predictions {contract}"),
     )?;
     Ok(Answer::Yes)
 }

@@ -10,6 +10,7 @@ mod demo;
 mod escrow;
 mod import;
 mod model;
+mod predict;
 mod prove;
 mod retrieve;
 mod sample_size;
@@ -23,7 +24,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use zknode_protocol::chain::{ethers::EthersChain, key::Key};
+use zknode_protocol::{
+    chain::{ethers::EthersChain, key::Key},
+    value::Address,
+};
 
 use crate::{
     config::ChainConfig,
@@ -171,6 +175,8 @@ struct Party {
     store: Arc<Store>,
     key: Key,
     wallet: Wallet<EthersChain>,
+    /// The predictions contract, where one is configured.
+    predictions: Option<Address>,
 }
 
 impl Session {
@@ -211,6 +217,7 @@ impl Session {
             store,
             key,
             wallet,
+            predictions: config.contracts.predictions,
         })
     }
 }

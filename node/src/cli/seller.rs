@@ -26,10 +26,12 @@ use crate::{
         event::Event,
         model::{registered, OwnModel},
         policy::Policy,
+        rounds::{policy::RoundPolicy, Rounds},
         serve, Bell, Seller,
     },
     setup,
     testset::model_points,
+    wallet::Wallet,
 };
 
 #[derive(Subcommand)]
@@ -82,6 +84,18 @@ pub struct Serve {
     /// Least time to answer on chain what a buyer sends or contests.
     #[arg(long, default_value = "5m", value_parser = value::duration)]
     shortest_answer: std::time::Duration,
+    /// Also answer predictions, for at least this much a batch; needs `zknode contract predictions` first.
+    #[arg(long, value_name = "AMOUNT", value_parser = value::amount)]
+    price_per_batch: Option<Amount>,
+    /// Most batches in one round of predictions: all of them may be contested.
+    #[arg(long, default_value_t = 100)]
+    max_batches: u32,
+    /// Longest time that the bond of a round may be locked.
+    #[arg(long, default_value = "7d", value_parser = value::duration)]
+    longest_lock: std::time::Duration,
+    /// Time before the end of a round at which to stop serving and close it.
+    #[arg(long, default_value = "5m", value_parser = value::duration)]
+    close_before: std::time::Duration,
     /// Least fee for bringing a contested proof to the chain, about 900,000 gas.
     #[arg(long, default_value = "0", value_parser = value::amount)]
     least_contest_fee: Amount,
@@ -137,8 +151,15 @@ impl Serve {
             store,
             key,
             wallet,
-            ..
+            predictions,
         } = party;
+        let rounds = match predictions {
+            Some(contract) => Some(self.rounds(wallet.over(contract)).await?),
+            None if self.price_per_batch.is_some() => {
+                bail!("no predictions contract is known: run `zknode contract predictions` first")
+            }
+            None => None,
+        };
         let seller = Seller {
             home,
             store,
@@ -160,6 +181,7 @@ impl Serve {
                 least_contest_fee: self.least_contest_fee,
             },
             responder,
+            rounds,
             progress: session.progress,
             output: session.output(),
             bell: Bell::default(),
@@ -197,6 +219,27 @@ impl Serve {
                 requester_bond: self.least_requester_bond,
             },
         }))
+    }
+
+    /// The predictions side, over a contract that was looked at.
+    async fn rounds<C: Chain>(&self, wallet: Wallet<C>) -> anyhow::Result<Rounds<C>> {
+        wallet.chain().check_contracts().await?;
+        let policy = self.price_per_batch.map(|price_per_batch| RoundPolicy {
+            token: self.token.unwrap_or(Address::ZERO),
+            price_per_batch,
+            max_bond: self.max_bond,
+            max_batches: self.max_batches,
+            seconds_per_proof: self.time_per_shard.as_secs(),
+            gas_per_proof: self.gas_per_shard,
+            longest_lock: self.longest_lock.as_secs(),
+            shortest_answer: self.shortest_answer.as_secs(),
+            least_contest_fee: self.least_contest_fee,
+        });
+        Ok(Rounds {
+            wallet,
+            policy,
+            close_before: self.close_before.as_secs(),
+        })
     }
 }
 

@@ -5,7 +5,10 @@ use serde_json::json;
 use zknode_protocol::value::{AgreementId, Hash};
 
 use super::Session;
-use crate::{output::Answer, watch::Watcher};
+use crate::{
+    output::Answer,
+    watch::{RoundWatcher, Watcher},
+};
 
 #[derive(Args)]
 pub struct Watch {
@@ -25,6 +28,12 @@ impl Watch {
         let party = session.party().await?;
         let named = self.agreements.iter().map(|id| AgreementId(*id));
         let mut watcher = Watcher::new(&party.wallet, named, self.from).await?;
+        let mut rounds = match party.predictions {
+            Some(contract) => {
+                Some(RoundWatcher::new(party.wallet.over(contract), self.from).await?)
+            }
+            None => None,
+        };
         let output = session.output();
         loop {
             for ended in watcher.round().await? {
@@ -33,6 +42,12 @@ impl Watch {
                     &json!({ "agreement": ended.agreement, "state": ended.state }),
                     words,
                 )?;
+            }
+            if let Some(rounds) = &mut rounds {
+                for (id, state) in rounds.round().await? {
+                    let words = format!("round {id}: ended, {state:?}");
+                    output.print(&json!({ "round": id, "state": state }), words)?;
+                }
             }
             if self.once {
                 return Ok(Answer::Yes);

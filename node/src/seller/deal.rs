@@ -360,9 +360,9 @@ impl<C: Chain> Seller<C> {
         })
     }
 
-    /// Shards that other accepted agreements still ask for.
-    async fn promised(&self, but: AgreementId) -> anyhow::Result<u32> {
-        let mut promised = 0u32;
+    /// Proofs that other accepted agreements, and rounds of predictions at worst, still ask for.
+    pub(super) async fn promised(&self, but: AgreementId) -> anyhow::Result<u32> {
+        let mut promised = self.promised_batches()?;
         for (id, deal) in self.active()? {
             if id == but || deal.refused.is_some() {
                 continue;

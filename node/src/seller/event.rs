@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zknode_protocol::{
     agreement::State,
+    round::{RoundId, RoundState},
     value::{AgreementId, Amount, ModelId},
 };
 
@@ -97,6 +98,65 @@ pub enum Event {
         /// Of the transaction.
         gas: u64,
     },
+    /// The bond of a round of predictions is locked.
+    RoundAccepted {
+        /// Which.
+        round: RoundId,
+    },
+    /// A round will not be accepted.
+    RoundRefused {
+        /// Which.
+        round: RoundId,
+        /// Why.
+        reason: String,
+    },
+    /// A batch was answered and signed.
+    Predicted {
+        /// Of which round.
+        round: RoundId,
+        /// Which.
+        batch: u32,
+        /// Inputs in it.
+        inputs: usize,
+    },
+    /// The proof of a batch was made and verified here.
+    BatchProof {
+        /// Of which round.
+        round: RoundId,
+        /// Which.
+        batch: u32,
+        /// Time to make it.
+        seconds: f64,
+        /// Time to verify it.
+        verify_milliseconds: f64,
+    },
+    /// The chain verified the proof of a contested prediction.
+    PredictionProven {
+        /// Of which round.
+        round: RoundId,
+        /// Which.
+        batch: u32,
+        /// Of the transaction.
+        gas: u64,
+    },
+    /// The chain was told how many batches are paid for.
+    RoundClosed {
+        /// Which.
+        round: RoundId,
+        /// By the newest voucher.
+        count: u32,
+    },
+    /// A round ended and what was due is withdrawn.
+    RoundOver {
+        /// Which.
+        round: RoundId,
+        /// How.
+        state: RoundState,
+        /// Batches paid for.
+        count: u32,
+        /// In wei, or the least unit of the token.
+        withdrawn: Amount,
+    },
     /// The seller will not go on.
     Refused {
         /// Which.
@@ -184,6 +244,37 @@ impl fmt::Display for Event {
             } => write!(
                 f,
                 "agreement {agreement}: shard {shard} proven on chain, {top1} of {valid} correct, {gas} gas"
+            ),
+            Self::RoundAccepted { round } => write!(f, "round {round}: accepted, the bond is locked"),
+            Self::RoundRefused { round, reason } => write!(f, "round {round}: refused: {reason}"),
+            Self::Predicted {
+                round,
+                batch,
+                inputs,
+            } => write!(f, "round {round}: batch {batch} answered, {inputs} predictions"),
+            Self::BatchProof {
+                round,
+                batch,
+                seconds,
+                verify_milliseconds,
+            } => write!(
+                f,
+                "round {round}: proof of batch {batch} made in {seconds:.1} s, verified in {verify_milliseconds:.1} ms"
+            ),
+            Self::PredictionProven { round, batch, gas } => {
+                write!(f, "round {round}: batch {batch} proven on chain, {gas} gas")
+            }
+            Self::RoundClosed { round, count } => {
+                write!(f, "round {round}: closed, {count} batches are paid for")
+            }
+            Self::RoundOver {
+                round,
+                state,
+                count,
+                withdrawn,
+            } => write!(
+                f,
+                "round {round}: {state:?}, {count} batches paid, {withdrawn} withdrawn"
             ),
             Self::Refused { agreement, reason } => {
                 write!(f, "agreement {agreement}: refused: {reason}")

@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// Longest offer.
-const MAX_OFFER: usize = 1 << 14;
+pub(super) const MAX_OFFER: usize = 1 << 14;
 
 type Sellers<C> = Shared<Arc<Seller<C>>>;
 
@@ -61,7 +61,7 @@ pub fn routes<C: Chain>(seller: Arc<Seller<C>>) -> Router {
 }
 
 /// An answer other than yes.
-struct Refused(StatusCode, String);
+pub(super) struct Refused(StatusCode, String);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
@@ -69,12 +69,15 @@ impl IntoResponse for Refused {
     }
 }
 
-fn refuse(status: StatusCode, error: impl ToString) -> Refused {
+pub(super) fn refuse(status: StatusCode, error: impl ToString) -> Refused {
     Refused(status, error.to_string())
 }
 
 /// Trouble of this node, or of its chain: the caller may try again. What it is, is not the caller's business.
-fn unavailable<C: Chain>(seller: &Seller<C>, error: impl Into<anyhow::Error>) -> Refused {
+pub(super) fn unavailable<C: Chain>(
+    seller: &Seller<C>,
+    error: impl Into<anyhow::Error>,
+) -> Refused {
     seller
         .progress
         .say(format!("a request failed: {}", explain(&error.into())));

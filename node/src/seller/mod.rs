@@ -11,6 +11,7 @@ pub mod model;
 pub mod policy;
 mod prove;
 mod receive;
+pub mod rounds;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -18,13 +19,14 @@ use anyhow::Context;
 use crypto_box::SecretKey;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 use zknode_circuit::prove::Prover;
-use zknode_protocol::chain::{key::Key, retrieval::RetrievalChain, Chain};
+use zknode_protocol::chain::{key::Key, retrieval::RetrievalChain, Chain, RoundChain};
 
 use self::{
     deal::{advance, Next},
     event::Event,
     model::OwnModel,
     policy::Policy,
+    rounds::Rounds,
 };
 use crate::{
     card::ModelCard,
@@ -63,6 +65,8 @@ pub struct Seller<C> {
     pub policy: Policy,
     /// What it needs to answer retrievals, if it has a corpus.
     pub responder: Option<Responder<C>>,
+    /// Its predictions, where it knows a predictions contract.
+    pub rounds: Option<Rounds<C>>,
     /// What people see while they wait.
     pub progress: Progress,
     /// What happened.
@@ -87,19 +91,21 @@ impl Bell {
 }
 
 /// Serves until `shutdown`; a proof under way is then given up and made again after the next start.
-pub async fn serve<C: RetrievalChain>(
+pub async fn serve<C: RetrievalChain + RoundChain>(
     seller: Seller<C>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let seller = Arc::new(seller);
     let mut tasks = JoinSet::new();
-    let routes = http::routes(seller.clone()).merge(retrieval::http::routes(seller.clone()));
+    let routes = http::routes(seller.clone())
+        .merge(retrieval::http::routes(seller.clone()))
+        .merge(rounds::http::routes(seller.clone()));
     let server = axum::serve(listener, routes);
     tasks.spawn(async move { server.await.context("the HTTP interface stopped") });
     let clerk = seller.clone();
     tasks.spawn(async move { clerk.keep_on(&clerk.bell.clerk, clerk_round).await });
-    tasks.spawn(async move { seller.keep_on(&seller.bell.prover, prove_next).await });
+    tasks.spawn(async move { seller.keep_on(&seller.bell.prover, prover_round).await });
     tokio::select! {
         outcome = tasks.join_next() => match outcome {
             Some(outcome) => outcome?,
@@ -149,18 +155,10 @@ impl<C: Chain> Seller<C> {
     }
 }
 
-/// Makes one proof that is owed, of an agreement or a retrieval; whether there was any.
-async fn prove_next<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
-    // A retrieval does not wait for an agreement that fails.
-    let agreements = prove::prove_next(seller).await;
-    match agreements {
-        Ok(true) => Ok(true),
-        outcome => Ok(retrieval::prove_next(seller).await? || outcome?),
-    }
-}
-
 /// Takes every agreement as far as it goes now. One that fails does not hold up the others.
-async fn clerk_round<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
+async fn clerk_round<C: RetrievalChain + RoundChain>(
+    seller: &Arc<Seller<C>>,
+) -> anyhow::Result<bool> {
     let mut failed = None;
     for (id, _) in seller.active()? {
         loop {
@@ -177,5 +175,29 @@ async fn clerk_round<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Resu
     if let Err(error) = retrieval::responder::round(seller).await {
         failed = Some(error);
     }
+    if let Err(error) = rounds::round_trip(seller).await {
+        failed = Some(error);
+    }
     failed.map_or(Ok(false), Err)
+}
+
+/// Makes one proof: of a contested prediction, else of an agreement, a retrieval, an audited prediction. What
+/// fails does not hold up the others.
+async fn prover_round<C: RetrievalChain + RoundChain>(
+    seller: &Arc<Seller<C>>,
+) -> anyhow::Result<bool> {
+    let contested = rounds::prove_next(seller, true).await;
+    if matches!(contested, Ok(true)) {
+        return Ok(true);
+    }
+    let agreed = prove::prove_next(seller).await;
+    if matches!(agreed, Ok(true)) {
+        return Ok(true);
+    }
+    let retrieved = retrieval::prove_next(seller).await;
+    if matches!(retrieved, Ok(true)) {
+        return Ok(true);
+    }
+    let audited = rounds::prove_next(seller, false).await?;
+    Ok(contested? | agreed? | retrieved? | audited)
 }

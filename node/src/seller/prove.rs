@@ -279,22 +279,52 @@ impl<C: Chain> Seller<C> {
         opening: &ShardOpening,
         points: &[Point],
     ) -> anyhow::Result<Attestation> {
-        let key = format!("{id}/{index}");
         let chain = self.wallet.chain();
         let escrow = chain.contracts().escrow;
         let context = proof_context(chain.chain_id(), escrow, id, index, agreement.seller);
-        let context = ProofContext(context);
-        let stored: Option<Attestation> = self.store.get(Table::Proofs, &key)?;
+        let names = (format!("agreement {id}"), format!("shard {index}"));
+        let (attestation, made) = self
+            .prove_shard(
+                &format!("{id}/{index}"),
+                (&names.0, &names.1),
+                ProofContext(context),
+                opening,
+                points,
+            )
+            .await?;
+        if let Some((seconds, verify_milliseconds)) = made {
+            self.tell(Event::Proof {
+                agreement: id,
+                shard: index,
+                seconds,
+                verify_milliseconds,
+                proof_bytes: attestation.proof.len(),
+            });
+        }
+        Ok(attestation)
+    }
+
+    /// The stored proof under `key` if it is of this shard and context, or a new one, which is stored; with the seconds it
+    /// took to make and the milliseconds to verify. `whose` and `what` name it for people.
+    pub(super) async fn prove_shard(
+        self: &Arc<Self>,
+        key: &str,
+        (whose, what): (&str, &str),
+        context: ProofContext,
+        opening: &ShardOpening,
+        points: &[Point],
+    ) -> anyhow::Result<(Attestation, Option<(f64, f64)>)> {
+        let stored: Option<Attestation> = self.store.get(Table::Proofs, key)?;
         if let Some(stored) = stored {
             let fits = stored.model == self.model.record.commitment
                 && points == shard_points(&stored.shard)
                 && stored.statement.context == context
                 && self.prover.verifier().verify(&stored).is_ok();
             if fits {
-                return Ok(stored);
+                return Ok((stored, None));
             }
             self.progress.say(format!(
-                "agreement {id}: the stored proof of shard {index} is of no use, making it anew"
+                "{whose}: the stored proof of {what} is of no use, making it anew"
             ));
         }
         let shard = self.commit(opening)?;
@@ -310,9 +340,8 @@ impl<C: Chain> Seller<C> {
         for (key, limit) in budgets {
             spend_opening(&self.store, &key, OpeningBudget::new(limit))?;
         }
-        let what = format!("proving shard {index} of {}", agreement.terms.shards);
         let expected = setup::estimated_stages(&Cost::of(self.prover.layout()));
-        let bar = self.progress.proof(&what, &expected);
+        let bar = self.progress.proof(&format!("proving {what}"), &expected);
         let (seller, opening) = (self.clone(), opening.clone());
         let proving = tokio::task::spawn_blocking(move || {
             let start = Instant::now();
@@ -329,14 +358,7 @@ impl<C: Chain> Seller<C> {
             Ok::<_, anyhow::Error>((attestation, seconds, start.elapsed().as_secs_f64() * 1e3))
         });
         let (attestation, seconds, verify_milliseconds) = proving.await??;
-        self.store.put(Table::Proofs, &key, &attestation)?;
-        self.tell(Event::Proof {
-            agreement: id,
-            shard: index,
-            seconds,
-            verify_milliseconds,
-            proof_bytes: attestation.proof.len(),
-        });
-        Ok(attestation)
+        self.store.put(Table::Proofs, key, &attestation)?;
+        Ok((attestation, Some((seconds, verify_milliseconds))))
     }
 }

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::retrieval::RetrievalCall;
+use super::RoundCall;
 use crate::{
     agreement::{ShardCount, Terms},
     claim_tree::SumNode,
+    round::RoundId,
     value::{Address, AgreementId, Amount, Data, Hash, ModelId, Point, Signature},
 };
 
@@ -124,6 +126,8 @@ pub enum Call {
         /// In ether (zero) or this token.
         token: Address,
     },
+    /// A call of the predictions contract.
+    Round(Box<RoundCall>),
     /// Send no wei to oneself: what takes the nonce of a transaction that is no longer wanted.
     Nothing,
 }
@@ -228,6 +232,8 @@ pub enum ChainEvent {
     },
     /// The bond is lost.
     Slashed(AgreementId),
+    /// A buyer opened a round of predictions.
+    RoundOpened(RoundId),
     /// Money may be withdrawn.
     Credited {
         account: Address,

@@ -4,6 +4,7 @@ mod bindings;
 mod convert;
 pub mod key;
 mod retrieval;
+mod rounds;
 mod rpc;
 mod send;
 

@@ -17,3 +17,9 @@ pub(super) mod retrieval {
 pub(super) mod registry {
     ::ethers::contract::abigen!(ModelRegistry, "../contracts/artifacts/ModelRegistry.json");
 }
+
+/// The predictions contract's.
+#[allow(missing_docs, clippy::all)]
+pub(super) mod predictions {
+    ::ethers::contract::abigen!(Predictions, "../contracts/artifacts/Predictions.json");
+}

@@ -10,6 +10,7 @@ use ::ethers::{
 use super::{
     bindings::{escrow as e, registry as r},
     retrieval,
+    rounds::{round_event_in, round_out},
 };
 use crate::{
     agreement::{Metric, Mode, ShardCount, State, Terms},
@@ -192,6 +193,7 @@ pub(super) fn outgoing(call: &Call, contracts: Contracts) -> Outgoing {
             }
             .encode(),
         ),
+        Call::Round(call) => round_out(call, escrow),
         // To oneself: the adapter knows who that is.
         Call::Nothing => (None, Amount::ZERO, Vec::new()),
     }
@@ -362,7 +364,8 @@ pub(super) fn event_in(
         match e::EscrowEvents::decode_log(&log) {
             Ok(event) => escrow_event(event),
             Err(_) if retrieval::is_event(&log) => Ok(None),
-            Err(error) => Err(malformed("an escrow log", error)),
+            // The predictions contract stands where the escrow does for who uses it.
+            Err(_) => round_event_in(&log),
         }
     } else {
         Ok(None)

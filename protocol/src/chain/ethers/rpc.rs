@@ -8,7 +8,10 @@ use ::ethers::{
 };
 use serde::{de::DeserializeOwned, Serialize};
 
-use super::bindings::{escrow::ESCROW_ABI, registry::MODELREGISTRY_ABI, retrieval::RETRIEVAL_ABI};
+use super::bindings::{
+    escrow::ESCROW_ABI, predictions::PREDICTIONS_ABI, registry::MODELREGISTRY_ABI,
+    retrieval::RETRIEVAL_ABI,
+};
 use super::convert::malformed;
 use crate::chain::ChainError;
 
@@ -78,7 +81,12 @@ fn refused(method: &str, error: JsonRpcError) -> ChainError {
 
 /// The contract's error by its selector, arguments decoded.
 fn revert(data: &[u8]) -> ChainError {
-    let abis: [&Abi; 3] = [&ESCROW_ABI, &MODELREGISTRY_ABI, &RETRIEVAL_ABI];
+    let abis: [&Abi; 4] = [
+        &ESCROW_ABI,
+        &MODELREGISTRY_ABI,
+        &PREDICTIONS_ABI,
+        &RETRIEVAL_ABI,
+    ];
     let known = data.split_at_checked(4).and_then(|(selector, arguments)| {
         let mut errors = abis.into_iter().flat_map(|abi| abi.errors());
         let error = errors.find(|error| error.signature().as_bytes().starts_with(selector))?;

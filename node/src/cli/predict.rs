@@ -1,0 +1,229 @@
+//! `zknode buyer predict`
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{bail, ensure, Context};
+use clap::Args;
+use rand::{rngs::OsRng, RngCore};
+use serde_json::json;
+use zknode_circuit::commitment::Seed;
+use zknode_protocol::{
+    chain::{ethers::EthersChain, Chain},
+    round::{
+        message::{Domain, RoundOffer},
+        RoundId,
+    },
+    value::{Address, Amount, Bytes, Hash},
+};
+
+use super::{source, value, Session};
+use crate::{
+    buyer::{
+        challenge::Buyer,
+        check,
+        order::{Order, OrderedBatch, RoundTimes, RoundWish, Verdict},
+        reopen, CheckedModel, Client,
+    },
+    output::Answer,
+};
+
+#[derive(Args)]
+pub struct PredictArgs {
+    /// Go on with a round that was interrupted; nothing else is needed then.
+    #[arg(long, value_name = "ROUND")]
+    resume: Option<Hash>,
+    /// Where the seller answers, such as http://host:port.
+    #[arg(long, required_unless_present = "resume")]
+    seller: Option<String>,
+    /// Images: IDX, CIFAR binary, a folder with labels.csv, or `mnist-256`, the bundled ones. Their labels are not sent.
+    #[arg(long, value_name = "DATASET", required_unless_present = "resume")]
+    images: Option<PathBuf>,
+    /// Images to take, such as 56..256; all of them by default.
+    #[arg(long, value_name = "FROM..TO", value_parser = value::range)]
+    samples: Option<(usize, Option<usize>)>,
+    /// Images in one batch [default: as many as one proof holds].
+    #[arg(long)]
+    batch_size: Option<usize>,
+    /// Most batches to buy [default: as many as the images fill].
+    #[arg(long)]
+    batches: Option<usize>,
+    /// Share of the batches whose proof is looked at, between 0 and 1; drawn after each answer is signed.
+    #[arg(long, default_value_t = 0.1)]
+    audit_rate: f64,
+    /// What the seller is paid for a batch.
+    #[arg(long, value_parser = value::amount, required_unless_present = "resume")]
+    price: Option<Amount>,
+    /// What the seller puts at stake. A false answer pays where its gain is above audit rate times bond and price.
+    #[arg(long, value_parser = value::amount, required_unless_present = "resume")]
+    bond: Option<Amount>,
+    /// What a contested proof earns the seller, paid by the buyer.
+    #[arg(long, default_value = "0", value_parser = value::amount)]
+    contest_fee: Amount,
+    /// Pay in this ERC-20 token, amounts in its least unit [default: ether].
+    #[arg(long, value_name = "ADDRESS")]
+    token: Option<Address>,
+    /// Time for the seller to accept.
+    #[arg(long, default_value = "10m", value_parser = value::duration)]
+    accept_within: Duration,
+    /// Time for all batches, from then on.
+    #[arg(long, default_value = "1h", value_parser = value::duration)]
+    serve_within: Duration,
+    /// Time to contest after that.
+    #[arg(long, default_value = "1h", value_parser = value::duration)]
+    window: Duration,
+    /// Time for the seller to bring contested proofs.
+    #[arg(long, default_value = "6h", value_parser = value::duration)]
+    answer_within: Duration,
+    /// The model it must be [default: whatever the seller offers].
+    #[arg(long)]
+    model: Option<Hash>,
+    /// The pinned compiler [default: contracts/bin/compile-verifier].
+    #[arg(long, value_name = "PROGRAM", env = "ZKNODE_COMPILER")]
+    compiler: Option<PathBuf>,
+}
+
+impl PredictArgs {
+    pub async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
+        let party = session.party().await?;
+        let contract = party.predictions.context(
+            "no predictions contract is known: run `zknode contract predictions ADDRESS` first",
+        )?;
+        let base = party.wallet;
+        let buyer = Buyer {
+            home: party.home,
+            store: party.store,
+            wallet: base.over(contract),
+            key: party.key,
+            progress: session.progress,
+        };
+        let (id, model) = match self.resume {
+            Some(round) => {
+                let order = buyer.order(RoundId(round))?;
+                let chain_id = base.chain().chain_id();
+                let (home, progress) = (&buyer.home, &session.progress);
+                (order.id(), reopen(order.card, chain_id, home, progress)?)
+            }
+            None => self.begin(&buyer, base.chain(), session).await?,
+        };
+        let order = buyer.see_round_through(id, &model).await?;
+        report(session, &order)
+    }
+
+    /// Checks the model and stores the round.
+    async fn begin(
+        &self,
+        buyer: &Buyer<EthersChain>,
+        chain: &EthersChain,
+        session: &Session,
+    ) -> anyhow::Result<(RoundId, CheckedModel)> {
+        ensure!(
+            (0.0..=1.0).contains(&self.audit_rate),
+            "expected an audit rate between 0 and 1, got {}",
+            self.audit_rate
+        );
+        let missing = "expected --seller, --images, --price and --bond";
+        let images = self.images.as_ref().context(missing)?;
+        let source = source(images, self.samples, 0)?;
+        let client = Client::new(self.seller.as_ref().context(missing)?)?;
+        let card = client.model().await?;
+        if let Some(expected) = self.model.filter(|expected| *expected != card.model.0) {
+            bail!(
+                "the seller offers model {}, expected {expected}",
+                card.model
+            );
+        }
+        let compiler = self.compiler.as_deref();
+        let model = check(card, chain, &buyer.home, compiler, &session.progress).await?;
+        buyer.wallet.chain().check_contracts().await?;
+        let count = source.read(&model.layout)?.len();
+        let batches = self.cut(count, model.layout.options().samples)?;
+        let wish = RoundWish {
+            token: self.token.unwrap_or(Address::ZERO),
+            price: self.price.context(missing)?,
+            bond: self.bond.context(missing)?,
+            contest_fee: self.contest_fee,
+            times: RoundTimes {
+                accept: self.accept_within,
+                serve: self.serve_within,
+                window: self.window,
+                answer: self.answer_within,
+            },
+        };
+        let now = chain.head().await?.time;
+        let terms = wish.terms(model.card.model, batches.len() as u32, now)?;
+        let domain = Domain {
+            chain_id: chain.chain_id(),
+            contract: buyer.wallet.chain().contracts().escrow,
+        };
+        let mut nonce = [0; 32];
+        OsRng.fill_bytes(&mut nonce);
+        let offer = RoundOffer::new(domain, buyer.key.address(), Bytes(nonce), terms);
+        let (url, card) = (client.url().to_owned(), model.card.clone());
+        let order = Order::new(url, card, offer, source, batches, self.audit_rate);
+        buyer.begin_round(&order)?;
+        Ok((order.id(), model))
+    }
+
+    /// The images by the batch, each with a fresh seed.
+    fn cut(&self, images: usize, most: usize) -> anyhow::Result<Vec<OrderedBatch>> {
+        let size = self.batch_size.unwrap_or(most);
+        ensure!(
+            (1..=most).contains(&size),
+            "expected 1 to {most} images a batch, got {size}"
+        );
+        let wanted = self.batches.unwrap_or(usize::MAX);
+        ensure!(wanted > 0, "expected at least one batch");
+        let count = images.div_ceil(size).min(wanted);
+        let batch = |index: usize| OrderedBatch {
+            inputs: size.min(images - index * size) as u32,
+            seed: Seed::random(&mut OsRng),
+            answer: None,
+            audit: false,
+            verdict: None,
+        };
+        Ok((0..count).map(batch).collect())
+    }
+}
+
+/// The predictions, what was audited, and what it cost.
+fn report(session: &Session, order: &Order) -> anyhow::Result<Answer> {
+    let outcome = order.outcome.context("the round is not over")?;
+    let batch = |batch: &OrderedBatch| {
+        let labels = batch.answer.as_ref().map(|answer| &answer.labels);
+        json!({
+            "inputs": batch.inputs,
+            "labels": labels,
+            "audited": batch.audit,
+            "proven": batch.verdict == Some(Verdict::Proven),
+            "doubt": match &batch.verdict {
+                Some(Verdict::Doubted(reason)) => Some(reason),
+                _ => None,
+            },
+        })
+    };
+    let batches: Vec<_> = order.batches.iter().map(batch).collect();
+    let audited = order.batches.iter().filter(|batch| batch.audit).count();
+    let (all, answered) = (order.batches.len(), order.answered());
+    let words = format!(
+        "round {}: {:?}; {answered} of {all} batches answered, {audited} audited, {} paid; {} came back{}",
+        order.id(),
+        outcome.state,
+        outcome.count,
+        outcome.withdrawn,
+        match &order.stopped {
+            Some(reason) => format!("; stopped: {reason}"),
+            None => String::new(),
+        }
+    );
+    session.output().print(
+        &json!({
+            "round": order.id(),
+            "outcome": outcome,
+            "batches": batches,
+            "stopped": order.stopped,
+            "good": order.is_good(),
+        }),
+        words,
+    )?;
+    Ok(order.is_good().into())
+}
