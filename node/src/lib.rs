@@ -6,6 +6,7 @@ pub mod buyer;
 pub mod card;
 pub mod cli;
 pub mod config;
+pub mod costs;
 pub mod delivery;
 pub mod demo;
 pub mod home;

@@ -3,11 +3,13 @@
 mod case;
 mod client;
 mod evidence;
+mod money;
 mod offer;
 mod terms;
 
 pub mod challenge;
 
 pub use client::{Client, ClientError};
+pub use money::{share_out, Money, Wanted};
 pub use offer::{check, reopen, CheckedModel};
 pub use terms::{Deadlines, Threshold, Wish};

@@ -4,6 +4,7 @@ mod account;
 mod bench;
 mod buyer;
 mod contract;
+mod costs;
 mod dataset;
 mod demo;
 mod escrow;

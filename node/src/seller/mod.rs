@@ -18,7 +18,10 @@ use anyhow::Context;
 use crypto_box::SecretKey;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 use zknode_circuit::prove::Prover;
-use zknode_protocol::chain::{key::Key, Chain};
+use zknode_protocol::{
+    chain::{key::Key, Chain},
+    value::Amount,
+};
 
 use self::{
     deal::{advance, Next},
@@ -60,6 +63,8 @@ pub struct Seller<C> {
     pub card: ModelCard,
     /// Which agreements it takes.
     pub policy: Policy,
+    /// What gas costs, in the money it is paid in; `None`: as the chain says.
+    pub gas_price: Option<Amount>,
     /// What people see while they wait.
     pub progress: Progress,
     /// What happened.
