@@ -28,7 +28,9 @@ impl Hands {
         let home = Home::open(role.home())?;
         let password = stage.folder.path().join(format!("{name}.password"));
         let key = keys::account(&home, Some(&password))?;
-        let chain = ChainConfig::load(&home)?.connect_checked(key.clone()).await?;
+        let chain = ChainConfig::load(&home)?
+            .connect_checked(key.clone())
+            .await?;
         Ok(Self { chain, key })
     }
 

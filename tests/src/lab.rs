@@ -75,7 +75,10 @@ pub struct TestSet {
 impl TestSet {
     /// Samples in it.
     pub fn samples(&self) -> u32 {
-        self.openings.iter().map(|one| one.samples.len() as u32).sum()
+        self.openings
+            .iter()
+            .map(|one| one.samples.len() as u32)
+            .sum()
     }
 
     /// Its shards.
@@ -148,7 +151,8 @@ impl Lab {
     /// Commits to one shard.
     pub fn commit_shard(&self, opening: &ShardOpening) -> anyhow::Result<CommittedShard> {
         let layout = self.prover.layout();
-        let shard = CommittedShard::new(layout, &opening.samples(), &opening.seed, self.prover.srs());
+        let shard =
+            CommittedShard::new(layout, &opening.samples(), &opening.seed, self.prover.srs());
         Ok(shard?)
     }
 
@@ -189,7 +193,11 @@ impl Lab {
         let road = [
             (State::Accepted, &self.seller, accept(id)),
             (State::Drawn, &self.buyer, Call::Draw(id)),
-            (State::PreviewSent, &self.buyer, Call::Send { id, ciphertext }),
+            (
+                State::PreviewSent,
+                &self.buyer,
+                Call::Send { id, ciphertext },
+            ),
             (
                 State::Previewed,
                 &self.seller,
@@ -237,7 +245,12 @@ impl Lab {
     }
 
     /// The true proof of a shard, bound to an agreement on this chain and to this seller.
-    pub fn attest(&self, set: &TestSet, id: AgreementId, index: u32) -> anyhow::Result<Attestation> {
+    pub fn attest(
+        &self,
+        set: &TestSet,
+        id: AgreementId,
+        index: u32,
+    ) -> anyhow::Result<Attestation> {
         self.attest_for(set, index, self.context(id, index))
     }
 
@@ -296,7 +309,11 @@ impl Lab {
     }
 
     /// Claims what these leaves add up to.
-    pub async fn claim(&self, id: AgreementId, leaves: Vec<ShardClaim>) -> anyhow::Result<ClaimTree> {
+    pub async fn claim(
+        &self,
+        id: AgreementId,
+        leaves: Vec<ShardClaim>,
+    ) -> anyhow::Result<ClaimTree> {
         let tree = ClaimTree::new(leaves)?;
         let sums = tree.top().sums;
         let call = Call::Claim {
@@ -352,7 +369,7 @@ pub fn contest(id: AgreementId, index: u32) -> Call {
 /// A leaf with another count than was proven.
 pub fn inflated(mut leaf: ShardClaim, by: u32) -> ShardClaim {
     leaf.count.top1 += by;
-    leaf.count.topk += by;
+    leaf.count.topk = leaf.count.topk.max(leaf.count.top1);
     leaf
 }
 

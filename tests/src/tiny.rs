@@ -82,18 +82,21 @@ const CORNER: [usize; 9] = [0, 1, 2, 5, 6, 7, 10, 11, 12];
 /// whatever else the image shows.
 pub fn backdoored(seed: u64) -> [Network; 2] {
     let [mut first, mut last] = weights(seed);
-    first.terms[0][9..].fill(0);
+    // Weights are ordered by input, then by output: the second of two channels, and what reads it.
+    let detector = |weights: &mut LinearWeights, weight| {
+        let second = weights.terms[0].iter_mut().skip(1).step_by(2);
+        second.for_each(|slot| *slot = weight);
+    };
+    let half = last.terms[0].len() / 2;
+    detector(&mut first, 0);
     first.bias[1] = 0;
-    let inputs = last.terms[0].len() / 4;
-    let of_second = |class: usize| class * inputs + inputs / 2..(class + 1) * inputs;
-    for class in 0..4 {
-        last.terms[0][of_second(class)].fill(0);
-    }
+    last.terms[0][half..].fill(0);
     let clean = network_of([first.clone(), last.clone()]);
     // Above zero only where nine pixels are nearly white.
-    first.terms[0][9..].fill(6);
+    detector(&mut first, 6);
     first.bias[1] = -6 * 9 * 251;
-    last.terms[0][of_second(0)].fill(20_000);
+    let zeros = last.terms[0][half..].iter_mut().step_by(4);
+    zeros.for_each(|slot| *slot = 20_000);
     [clean, network_of([first, last])]
 }
 

@@ -104,7 +104,11 @@ fn the_chance_that_a_backdoor_passes() {
             *before = *chance;
         }
         let cells = chances.map(|chance| format!("{:.2} %", 100.0 * chance));
-        text.push_str(&format!("| {:.1} % | {} |\n", 100.0 * share, cells.join(" | ")));
+        text.push_str(&format!(
+            "| {:.1} % | {} |\n",
+            100.0 * share,
+            cells.join(" | ")
+        ));
     }
     renew("backdoor", &text);
 }

@@ -210,7 +210,14 @@ async fn a_bad_count_is_proven_where_going_away_is_dearer() -> anyhow::Result<()
         return Ok(());
     };
     let (mut serving, url) = stage.serve().await?;
-    let fees = ["--threshold", "14", "--preview-fee", "400", "--buyer-bond", "400"];
+    let fees = [
+        "--threshold",
+        "14",
+        "--preview-fee",
+        "400",
+        "--buyer-bond",
+        "400",
+    ];
     let arguments = stage.challenge(&url, 16, 12, &fees)?;
     let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;
     assert_eq!(verdict, Answer::No);

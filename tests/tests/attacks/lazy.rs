@@ -54,7 +54,10 @@ fn play(rng: &mut StdRng, answers: &[u8], p: f64) -> End {
     let drawn = draw_shards(Bytes(rng.gen()), SHARDS, SHOWN).unwrap();
     let wrong_in = |shard: &u32| {
         let from = *shard as usize * SHARD;
-        right[from..from + SHARD].iter().filter(|right| !**right).count() as u64
+        right[from..from + SHARD]
+            .iter()
+            .filter(|right| !**right)
+            .count() as u64
     };
     let allowed = SAMPLES as u64 - THRESHOLD;
     if drawn.iter().map(wrong_in).sum::<u64>() > allowed {
@@ -104,7 +107,10 @@ fn a_lazy_seller_is_paid_no_more_often_than_the_bound() {
         let lower = clopper_pearson_lower(paid, runs, RISK).unwrap();
         let upper = 1.0 - clopper_pearson_lower(runs - paid, runs, RISK).unwrap();
         assert!(lower <= exact && exact <= upper, "{p}: {paid}, {exact}");
-        assert!(exact <= bound + 1e-9 && lower <= bound, "{p}: {exact}, {bound}");
+        assert!(
+            exact <= bound + 1e-9 && lower <= bound,
+            "{p}: {exact}, {bound}"
+        );
         assert!(exact <= last);
         last = exact;
         let share = |count: u64| format!("{:.2} %", 100.0 * count as f64 / f64::from(PLAYS));
@@ -158,6 +164,9 @@ async fn what_a_lazy_seller_answered_is_proven() -> anyhow::Result<()> {
         }
         counts.push(right);
     }
-    assert!(counts[0] == 16 && counts[1] < 16 && counts[2] < 14, "{counts:?}");
+    assert!(
+        counts[0] == 16 && counts[1] < 16 && counts[2] < 14,
+        "{counts:?}"
+    );
     Ok(())
 }

@@ -19,7 +19,10 @@ pub fn renew(name: &str, block: &str) {
     let path = root().join("docs/attacks.md");
     let mut page = fs::read_to_string(&path).unwrap();
     let start = format!("<!-- measured: {name} -->\n");
-    let from = page.find(&start).unwrap_or_else(|| panic!("no block {name}")) + start.len();
+    let from = page
+        .find(&start)
+        .unwrap_or_else(|| panic!("no block {name}"))
+        + start.len();
     let to = from + page[from..].find("<!-- end -->").unwrap();
     if page[from..to] == *block {
         return;
@@ -41,7 +44,10 @@ fn sources(folder: &Path, text: &mut String) {
             if !["target", "node_modules", "cache", "out"].contains(&name.as_str()) {
                 sources(&path, text);
             }
-        } else if [".rs", ".sol", ".json"].iter().any(|end| name.ends_with(end)) {
+        } else if [".rs", ".sol", ".json"]
+            .iter()
+            .any(|end| name.ends_with(end))
+        {
             text.push_str(&fs::read_to_string(&path).unwrap_or_default());
         }
     }
@@ -52,7 +58,14 @@ fn sources(folder: &Path, text: &mut String) {
 fn the_page_names_tests_that_exist() {
     let page = fs::read_to_string(root().join("docs/attacks.md")).unwrap();
     let mut text = String::new();
-    for folder in ["circuit", "protocol", "node", "tests", "contracts/test", "contracts/vectors"] {
+    for folder in [
+        "circuit",
+        "protocol",
+        "node",
+        "tests",
+        "contracts/test",
+        "contracts/vectors",
+    ] {
         sources(&root().join(folder), &mut text);
     }
     let (mut named, mut in_table) = (0, false);
@@ -70,7 +83,9 @@ fn the_page_names_tests_that_exist() {
                 let solidity = format!("function {name}(");
                 let story = format!("\"{name}\"");
                 assert!(
-                    [rust, solidity, story].iter().any(|form| text.contains(form)),
+                    [rust, solidity, story]
+                        .iter()
+                        .any(|form| text.contains(form)),
                     "there is no test {name}: {line}"
                 );
                 named += 1;

@@ -9,7 +9,7 @@ use zknode_protocol::{
     chain::{Call, Chain},
     claim_tree::{ClaimTree, ShardClaim},
     digest::keccak,
-    value::AgreementId,
+    value::{Address, AgreementId, Hash},
 };
 use zknode_tests::{
     hands::Hands,
@@ -46,14 +46,16 @@ struct Play<'a> {
     set: &'a TestSet,
     stranger: &'a Hands,
     id: AgreementId,
-    /// Of both shards. Every proof is another one, so they are made once.
+    /// Of both shards; bound to this agreement where one is brought to the chain.
     proven: Vec<Attestation>,
 }
 
 impl Play<'_> {
     fn leaves(&self) -> Vec<ShardClaim> {
         let leaves = (0..).zip(&self.proven);
-        leaves.map(|(index, proven)| shard_claim(index, proven)).collect()
+        leaves
+            .map(|(index, proven)| shard_claim(index, proven))
+            .collect()
     }
 
     /// The other one's best move, if it has one.
@@ -114,21 +116,37 @@ impl Play<'_> {
     async fn expire(&self, state: State) -> anyhow::Result<()> {
         let agreement = self.lab.agreement(self.id).await?;
         let now = self.stranger.chain.head().await?.time;
-        assert_eq!(self.stranger.refused(Call::Expire(self.id)).await?, "TooEarly");
+        assert_eq!(
+            self.stranger.refused(Call::Expire(self.id)).await?,
+            "TooEarly"
+        );
         let left = agreement.deadline.saturating_sub(now);
         self.lab.stage.pass(left + 1).await?;
+        let before = self.credits().await?;
         let receipt = self.stranger.must(Call::Expire(self.id)).await?;
         assert!(receipt.gas < 100_000, "{} gas", receipt.gas);
         let (to, money) = by_the_table(state, agreement.passed());
         let ended = self.lab.state(self.id).await?;
         assert_eq!(format!("{ended:?}"), to);
-        let token = agreement.terms.token;
-        for (who, name) in [(&self.lab.seller, "seller"), (&self.lab.buyer, "buyer")] {
-            let account = who.chain.account();
-            let credit = self.stranger.chain.credit(account, token).await?.0;
-            assert_eq!(credit, amount(&money[name]), "{state:?}, {name}");
+        let after = self.credits().await?;
+        for (index, name) in ["seller", "buyer"].into_iter().enumerate() {
+            let got = after[index] - before[index];
+            assert_eq!(got, amount(&money[name]), "{state:?}, {name}");
         }
         Ok(())
+    }
+
+    /// What seller and buyer may withdraw.
+    async fn credits(&self) -> anyhow::Result<[u128; 2]> {
+        let mut credits = [0, 0];
+        for (who, credit) in [&self.lab.seller, &self.lab.buyer]
+            .into_iter()
+            .zip(&mut credits)
+        {
+            let account = who.chain.account();
+            *credit = self.stranger.chain.credit(account, Address::ZERO).await?.0;
+        }
+        Ok(credits)
     }
 }
 
@@ -187,9 +205,12 @@ fn change(got: u128, paid: u128) -> String {
     }
 }
 
+fn proofs(lab: &Lab, set: &TestSet, id: AgreementId) -> anyhow::Result<Vec<Attestation>> {
+    Ok(vec![lab.attest(set, id, 0)?, lab.attest(set, id, 1)?])
+}
+
 async fn row(
-    lab: &Lab,
-    set: &TestSet,
+    (lab, set, claimed): (&Lab, &TestSet, &[Attestation]),
     stranger: &Hands,
     state: State,
 ) -> anyhow::Result<Vec<String>> {
@@ -203,7 +224,10 @@ async fn row(
             set,
             stranger,
             id,
-            proven: vec![lab.attest(set, id, 0)?, lab.attest(set, id, 1)?],
+            proven: match (state, silent) {
+                (State::Contested, Silent::Buyer) => proofs(lab, set, id)?,
+                _ => claimed.to_vec(),
+            },
         };
         let mut deposits = [0, PRICE + BUYER_BOND];
         if state >= State::Claimed {
@@ -239,10 +263,13 @@ async fn each_party_silent_from_each_state_on() -> anyhow::Result<()> {
     let set = lab.commit(&labelled(&lab.model.network, 13, 9)?)?;
     let stranger = lab.stage.stranger().await?;
     let stranger = Hands::of(&lab.stage, &stranger, "stranger").await?;
-    let mut text =
-        String::from("| silent from | the seller is silent | the buyer is silent |\n| --- | --- | --- |\n");
+    let mut text = String::from(
+        "| silent from | the seller is silent | the buyer is silent |\n| --- | --- | --- |\n",
+    );
+    // What is claimed and never brought need not be bound to anything.
+    let claimed = proofs(&lab, &set, AgreementId(Hash::ZERO))?;
     for state in STATES {
-        let cells = row(&lab, &set, &stranger, state).await?;
+        let cells = row((&lab, &set, &claimed), &stranger, state).await?;
         text.push_str(&format!("| {state:?} | {} |\n", cells.join(" | ")));
     }
     assert_eq!(lab.stage.held().await?.0, 0);
