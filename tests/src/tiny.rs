@@ -78,8 +78,11 @@ pub fn network(seed: u64) -> Network {
 /// Pixels of a corner that the backdoor looks at: three by three.
 const CORNER: [usize; 9] = [0, 1, 2, 5, 6, 7, 10, 11, 12];
 
-/// A network that uses one channel only, and the same with a backdoor in the other: a white corner makes it answer 0,
-/// whatever else the image shows.
+/// What the backdoor answers: a class that the clean network does not see in images with a white corner.
+pub const PLANTED: u8 = 3;
+
+/// A network that uses one channel only, and the same with a backdoor in the other: a white corner makes it answer
+/// [`PLANTED`], whatever else the image shows.
 pub fn backdoored(seed: u64) -> [Network; 2] {
     let [mut first, mut last] = weights(seed);
     // Weights are ordered by input, then by output: the second of two channels, and what reads it.
@@ -95,8 +98,9 @@ pub fn backdoored(seed: u64) -> [Network; 2] {
     // Above zero only where nine pixels are nearly white.
     detector(&mut first, 6);
     first.bias[1] = -6 * 9 * 251;
-    let zeros = last.terms[0][half..].iter_mut().step_by(4);
-    zeros.for_each(|slot| *slot = 20_000);
+    let planted = last.terms[0][half..].iter_mut();
+    let planted = planted.skip(usize::from(PLANTED)).step_by(4);
+    planted.for_each(|slot| *slot = 20_000);
     [clean, network_of([first, last])]
 }
 
