@@ -3,7 +3,9 @@
 use zknode_circuit::{cost::Cost, layout::Layout};
 use zknode_protocol::{
     agreement,
-    economics::{inequalities, Costs, EconomicsError, Fix, Gas, Inequality, Setting, Terms},
+    economics::{
+        inequalities_of, Costs, EconomicsError, Fix, Gas, Inequality, Rule, Setting, Terms,
+    },
     value::Amount,
 };
 
@@ -45,12 +47,12 @@ pub fn broken(
     agreement: &agreement::Terms,
     setting: &Setting,
     costs: &Costs,
-    matters: impl Fn(&Inequality) -> bool,
+    matters: impl Fn(Rule) -> bool,
 ) -> Result<Vec<String>, EconomicsError> {
     let terms = Terms::of(agreement, setting, costs)?;
-    let all = inequalities(&terms, costs)?.into_iter();
+    let all = inequalities_of(&terms, costs, matters)?.into_iter();
     Ok(all
-        .filter(|rule| !rule.holds() && matters(rule))
+        .filter(|rule| !rule.holds())
         .map(|rule| failing(&rule, &terms))
         .collect())
 }

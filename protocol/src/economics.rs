@@ -31,7 +31,7 @@ use crate::{bounds::BoundError, value::Amount};
 
 pub use chance::{hit_chance, Chance};
 pub use escrow::Setting;
-pub use inequality::{inequalities, Change, Fix, Inequality, Term};
+pub use inequality::{inequalities, inequalities_of, Change, Fix, Inequality, Term};
 pub use rule::{Rule, Side};
 pub use suggest::{closest, suggest, Wish};
 pub use words::{Piece, Words};

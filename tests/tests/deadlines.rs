@@ -206,6 +206,54 @@ async fn a_buyer_silent_after_the_preview_loses_its_bond() -> anyhow::Result<()>
     comes_back(&stage, "Forfeited", "1000000").await
 }
 
+/// Before its receipt: the buyer says on chain that it sent the rest, and earns the same fee.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_silent_before_its_receipt_pays_the_preview_fee() -> anyhow::Result<()> {
+    let Some((stage, mut serving, mut challenge)) = opened().await? else {
+        return Ok(());
+    };
+    until(&mut serving, is_drawn).await?;
+    // Gone before the rest can come.
+    stage.hold_back().await?;
+    stage.until_pending().await?;
+    serving.stop().await?;
+    stage.mine().await?;
+    stage.pass(1_360).await?;
+    challenge.until_it_says("the chain was told").await?;
+    stage.pass(200).await?;
+    let answer: serde_json::Value = challenge.next().await?;
+    assert_eq!(ended(&answer), ("Declined", "1000120"), "{answer}");
+    let (mut serving, _) = stage.serve().await?;
+    assert_eq!(until(&mut serving, over).await?, 1_950);
+    assert_eq!(stage.held().await?.0, 0);
+    serving.stop().await
+}
+
+/// It contested a shard and went away: the seller answers, is paid for it, and for the count once the window is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buyer_silent_after_its_contest_pays_for_it_all_the_same() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+    let wish = [&WINDOWS[..], &["--contest", "0"]].concat();
+    let mut challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &wish)?)?;
+    challenge.until_it_says("contested,").await?;
+    challenge.stop().await?;
+    until(&mut serving, |event| {
+        matches!(event, Event::Proven { .. }).then_some(())
+    })
+    .await?;
+    stage.pass(1_001).await?;
+    assert_eq!(until(&mut serving, over).await?, 1_002_040);
+    serving.stop().await?;
+    let (answer, verdict) = stage.resume().await?;
+    assert_eq!(verdict, Answer::Yes);
+    assert_eq!(ended(&answer), ("Settled", "70"), "{answer}");
+    assert_eq!(stage.held().await?.0, 0);
+    Ok(())
+}
+
 /// After its receipt the buyer is not needed: the seller claims, the window passes, the count pays.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_silent_about_the_claim_pays_all_the_same() -> anyhow::Result<()> {

@@ -66,6 +66,20 @@ pub fn share_out(price: Amount, samples: u32) -> Amount {
     Amount(price.0.div_ceil(samples.max(1).into()))
 }
 
+impl Wanted {
+    /// Nothing filled in: what is not said is zero.
+    pub fn as_said(&self) -> Money {
+        Money {
+            price: self.price,
+            bond: self.bond.unwrap_or_default(),
+            penalty: self.penalty.unwrap_or_default(),
+            buyer_bond: self.buyer_bond.unwrap_or_default(),
+            preview_fee: self.preview_fee.unwrap_or_default(),
+            contest_fee: self.contest_fee.unwrap_or_default(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -142,6 +156,18 @@ mod tests {
             let money = wanted.settle(&WISH, &costs()).unwrap();
             assert!(money.bond >= most, "{money:?}");
         }
+    }
+
+    #[test]
+    fn amounts_too_large_to_be_judged_stay_as_they_are_said() {
+        let wanted = Wanted {
+            price: Amount(1 << 90),
+            ..Wanted::default()
+        };
+        let refused = wanted.settle(&WISH, &costs());
+        assert!(matches!(refused, Err(EconomicsError::OutOfRange { .. })));
+        assert_eq!(wanted.as_said().price, wanted.price);
+        assert_eq!(wanted.as_said().bond, Amount::ZERO);
     }
 
     #[test]

@@ -276,7 +276,11 @@ impl ChallengeArgs {
                 Mode::Optimistic
             },
             preview_shards: self.preview_shards,
-            money: wanted.settle(&size, costs)?,
+            money: match wanted.settle(&size, costs) {
+                Ok(money) => money,
+                Err(_) if self.accept_risk => wanted.as_said(),
+                Err(error) => return Err(error.into()),
+            },
             deadlines: Deadlines {
                 accept: self.accept_within,
                 preview: self.preview_within,

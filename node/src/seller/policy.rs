@@ -5,7 +5,7 @@ use thiserror::Error;
 use zknode_protocol::{
     agreement::{Mode, Terms},
     bounds::passing_chance,
-    economics::{Costs, Inequality, Setting, Side},
+    economics::{Costs, Rule, Setting, Side},
     value::{Address, Amount, ModelId},
 };
 
@@ -309,7 +309,7 @@ impl Policy {
             now: facts.now,
             stake: Amount::ZERO,
         };
-        let ours = |inequality: &Inequality| inequality.rule.protects() == Side::Seller;
+        let ours = |rule: Rule| rule.protects() == Side::Seller;
         let broken = broken(terms, &setting, &costs, ours)
             .map_err(|error| Refusal::Malformed(error.to_string()))?;
         if broken.is_empty() {

@@ -55,9 +55,19 @@ fn set(term: Term, to: u128) -> Fix {
 
 /// Every inequality that applies to these terms, in the order of [`Rule::ALL`].
 pub fn inequalities(terms: &Terms, costs: &Costs) -> Result<Vec<Inequality>, EconomicsError> {
+    inequalities_of(terms, costs, |_| true)
+}
+
+/// The same for some of the rules only.
+pub fn inequalities_of(
+    terms: &Terms,
+    costs: &Costs,
+    which: impl Fn(Rule) -> bool,
+) -> Result<Vec<Inequality>, EconomicsError> {
     let sums = Sums::new(terms, costs)?;
     Ok(Rule::ALL
         .into_iter()
+        .filter(|rule| which(*rule))
         .filter_map(|rule| sums.inequality(rule))
         .collect())
 }

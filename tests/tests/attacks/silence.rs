@@ -194,9 +194,10 @@ fn amount(text: &Value) -> u128 {
 
 /// What a party has more (or less) than it paid in.
 fn change(got: u128, paid: u128) -> String {
-    let amounts = |value: u128| match value {
-        PRICE => "price".to_owned(),
-        value => value.to_string(),
+    let amounts = |value: u128| match value.checked_sub(PRICE) {
+        Some(0) => "price".to_owned(),
+        Some(more) => format!("(price + {more})"),
+        None => value.to_string(),
     };
     match got.checked_sub(paid) {
         Some(0) => "0".into(),
