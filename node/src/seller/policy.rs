@@ -538,7 +538,7 @@ mod tests {
                 inference: Amount(0),
                 answer_gas: 1,
             }),
-            max_bond: Amount(10_000),
+            max_bond: Amount(10_000_000),
             shortest_answer: 1,
             ..POLICY
         };
@@ -548,24 +548,27 @@ mod tests {
         };
         let fair = Terms {
             price: Amount(1 << 30),
-            bond: Amount(10_000),
-            penalty: Amount(500),
-            preview_fee: Amount(400),
-            buyer_bond: Amount(70_000),
+            bond: Amount(10_000_000),
+            penalty: Amount(500_000),
+            preview_fee: Amount(400_000),
+            buyer_bond: Amount(600_000),
             prove_time: 100,
             ..terms()
         };
         policy.check(&fair, facts).unwrap();
         type Spoil = fn(&mut Terms);
         let cases: [(&str, Spoil); 4] = [
-            ("buyer-silence: buyer's bond 0.00000000000", |terms| {
-                terms.buyer_bond = Amount(1_000)
+            // 400,000, and 67,000 of gas.
+            (
+                "buyer-silence: buyer's bond 0.00000000000045 ether",
+                |terms| terms.buyer_bond = Amount(450_000),
+            ),
+            // 302,000 of gas come on top.
+            ("garbled-labels", |terms| terms.penalty = Amount(1_000_000)),
+            ("refusal-pays", |terms| {
+                terms.preview_fee = Amount(1_000_000);
+                terms.buyer_bond = Amount(2_000_000);
             }),
-            ("garbled-labels", |terms| {
-                terms.penalty = Amount(10_000);
-                terms.buyer_bond = Amount(500);
-            }),
-            ("refusal-pays", |terms| terms.preview_fee = Amount(9_000)),
             ("seller-takes-part", |terms| terms.price = Amount(1_000)),
         ];
         for (rule, spoil) in cases {
@@ -596,9 +599,9 @@ mod tests {
             accuracy: Some(9_900),
             ..POLICY
         };
-        // 99 % of 1,000: ten wrong; more than 20 wrong happens 0.08 %, more than 19 0.2 % of the time.
-        assert!(policy.is_incredible(979, 1_000));
-        assert!(!policy.is_incredible(980, 1_000));
+        // Of 1,000 at 99 %, 22 or more are wrong 0.065 % of the time, 21 or more 0.15 %.
+        assert!(policy.is_incredible(978, 1_000));
+        assert!(!policy.is_incredible(979, 1_000));
         assert!(!policy.is_incredible(1_000, 1_000));
         assert!(policy.is_incredible(0, 10));
         assert!(!POLICY.is_incredible(0, 10));
