@@ -74,7 +74,8 @@ async fn a_proof_bound_elsewhere_costs_the_bond() -> anyhow::Result<()> {
     let terms = lab.terms(&set, 9, Mode::Optimistic).await?;
     let (of_another_buyer, _) = stranger.open(Call::Open(terms)).await?;
     let earlier = delivered(&lab, &set, Mode::Optimistic).await?;
-    let elsewhere: [(&str, fn(AgreementId, Elsewhere) -> [u8; 32]); 6] = [
+    type Bound = fn(AgreementId, Elsewhere) -> [u8; 32];
+    let elsewhere: [(&str, Bound); 6] = [
         ("another agreement", |_, at| {
             proof_context(at.chain_id, at.escrow, at.earlier, 0, at.seller)
         }),
