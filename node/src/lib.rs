@@ -7,6 +7,7 @@ pub mod card;
 pub mod cli;
 pub mod config;
 pub mod corpus;
+pub mod costs;
 pub mod delivery;
 pub mod demo;
 pub mod home;

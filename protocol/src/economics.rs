@@ -10,10 +10,12 @@
 //! total is held below [`CEILING`].
 //!
 //! Two conventions. A deterrent may lean on money that the rules of the escrow take, and on proofs that must be made,
-//! never on gas that the cheater would burn: gas prices move. And money that one side loses need not reach the other:
-//! where the contract cannot tell who is to blame, paying the loss to the other side would pay it to provoke the loss.
+//! never on gas that the cheater would burn: gas prices move. And where the contract cannot tell who is to blame, the
+//! seller has two ways out at the same price: to decline pays the buyer the fee, to deny burns it together with the
+//! buyer's bond. So a buyer that provokes the loss cannot count on being paid for it.
 
 mod chance;
+mod escrow;
 mod inequality;
 pub mod lazy;
 mod rule;
@@ -28,17 +30,16 @@ use thiserror::Error;
 use crate::{bounds::BoundError, value::Amount};
 
 pub use chance::{hit_chance, Chance};
-pub use inequality::{inequalities, Change, Fix, Inequality, Term};
-pub use rule::Rule;
-pub use suggest::{suggest, Wish};
+pub use escrow::Setting;
+pub use inequality::{inequalities, inequalities_of, Change, Fix, Inequality, Term};
+pub use rule::{Rule, Side};
+pub use suggest::{closest, suggest, Wish};
 pub use words::{Piece, Words};
 
 /// Amounts and totals must stay below this, 2^84: 19 million ether in wei. Products of three factors still fit.
 pub const CEILING: u128 = 1 << 84;
 
-/// What an agreement says about money, samples and time.
-///
-/// What the contract cannot attribute to either side is lost and partly goes to nobody: see the module's conventions.
+/// What an agreement says about money, samples and time, as the rules read it ([`Terms::of`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
@@ -52,37 +53,21 @@ pub struct Terms {
     pub price: Amount,
     /// The seller's deposit, lost when a count is not proven or a claim is false; goes to the buyer.
     pub seller_bond: Amount,
-    /// Part of it that the seller loses when the proven count is below the threshold.
+    /// Part of it that the buyer gets when the proven count is below the threshold.
     pub penalty: Amount,
-    /// Part of the penalty that the buyer gets.
-    pub penalty_to_buyer: Amount,
-    /// What the seller loses when no receipt came by the delivery's deadline: nobody can tell whether the test set was
-    /// not sent or not acknowledged. Nobody gets it.
-    pub no_receipt: Amount,
-    /// What the buyer loses then.
+    /// The buyer's deposit: the seller's if the buyer never even says that it delivered, burnt if the seller denies it.
     pub buyer_bond: Amount,
-    /// Part of the buyer's bond that the seller gets then.
-    pub buyer_bond_to_seller: Amount,
     /// The seller's deposit with the registry, locked for the notice period.
     pub stake: Amount,
-    /// What is shown before the seller is bound.
-    pub preview: Preview,
+    /// Part of the seller's bond that it loses when it goes away after the draw and before its receipt: to the buyer if
+    /// it declines, to nobody if it denies the delivery.
+    pub preview_fee: Amount,
+    /// Shards drawn after acceptance and shown before the rest, N1.
+    pub preview_shards: u32,
     /// How the count reaches the chain.
     pub settlement: Settlement,
     /// Time for each step.
     pub windows: Windows,
-}
-
-/// Shards drawn after acceptance, shown to the seller, who then goes on or declines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preview {
-    /// How many, N1. None: the seller is bound without having seen anything.
-    pub shards: u32,
-    /// What the seller loses by declining.
-    pub fee: Amount,
-    /// Part of it that the buyer gets.
-    pub fee_to_buyer: Amount,
 }
 
 /// How the count reaches the chain.
@@ -106,10 +91,12 @@ pub enum Settlement {
 pub struct Windows {
     /// The seller accepts.
     pub accept: u64,
-    /// The drawn shards are shown and judged; 0 without a preview.
+    /// The drawn shards are shown.
     pub preview: u64,
-    /// The test set arrives and is acknowledged.
+    /// The test set is handed over.
     pub deliver: u64,
+    /// The seller answers on chain what is said to be sent, after each of the two.
+    pub respond: u64,
     /// Proofs are made; the claim, or all of them, reach the chain.
     pub prove: u64,
     /// The buyer checks and contests; 0 when settled eagerly.
@@ -125,6 +112,8 @@ impl Windows {
             self.accept,
             self.preview,
             self.deliver,
+            self.respond,
+            self.respond,
             self.prove,
             self.contest,
             self.answer,
@@ -201,6 +190,18 @@ pub enum EconomicsError {
         /// What it is.
         got: u128,
     },
+    /// More or fewer shards than the samples fill.
+    #[error("expected {expected} shards for {samples} samples at {size} a proof, got {got}")]
+    Shards {
+        /// Full ones, and one for the rest.
+        expected: u32,
+        /// Samples agreed.
+        samples: u32,
+        /// Samples a proof covers.
+        size: u32,
+        /// Shards agreed.
+        got: u32,
+    },
     /// A number that must not be zero.
     #[error("expected {0} above zero")]
     Zero(&'static str),
@@ -247,7 +248,7 @@ impl Terms {
 
     /// Most samples that the drawn shards can hold, v.
     pub fn shown(&self) -> u32 {
-        let shown = self.preview.shards.saturating_mul(self.shard_size);
+        let shown = self.preview_shards.saturating_mul(self.shard_size);
         shown.min(self.samples)
     }
 }

@@ -9,7 +9,7 @@ use zknode_protocol::{
     economics::{
         check, hit_chance, inequalities,
         lazy::{self, Answers},
-        suggest, Costs, Gas, Preview, Settlement, Terms, Windows, Wish,
+        suggest, Costs, Gas, Settlement, Side, Terms, Wish,
     },
     value::Amount,
 };
@@ -28,13 +28,13 @@ fn costs() -> Costs {
         prize: Amount::ZERO,
         worth: None,
         gas: Gas {
-            open: gas(244_000),
-            accept: gas(43_000),
-            acknowledge: gas(56_000),
-            claim: gas(200_000),
-            approve: gas(100_000),
-            contest: gas(100_000),
-            prove_shard: gas(840_000),
+            open: gas(302_000),
+            accept: gas(67_000),
+            acknowledge: gas(58_000),
+            claim: gas(71_000),
+            approve: gas(101_000),
+            contest: gas(69_000),
+            prove_shard: gas(880_000),
         },
         error: 250,
         risk: 500,
@@ -54,30 +54,6 @@ fn wish() -> Wish {
         eager: false,
         preview_shards: None,
         price: Some(Amount(50_000_000 * GWEI)),
-    }
-}
-
-/// What an agreement of the eager escrow says, the amounts as the suggestion has them as far as it knows them.
-fn eager_escrow() -> Terms {
-    let wish = Wish {
-        eager: true,
-        ..wish()
-    };
-    let suggested = suggest(&wish, &costs()).unwrap();
-    Terms {
-        penalty_to_buyer: suggested.penalty,
-        no_receipt: Amount::ZERO,
-        buyer_bond: Amount::ZERO,
-        preview: Preview {
-            shards: 0,
-            fee: Amount::ZERO,
-            fee_to_buyer: Amount::ZERO,
-        },
-        windows: Windows {
-            preview: 0,
-            ..suggested.windows
-        },
-        ..suggested
     }
 }
 
@@ -131,18 +107,19 @@ fn amounts(terms: &Terms) -> String {
         ("price (named by the buyer)", ether(terms.price)),
         ("seller's bond", ether(terms.seller_bond)),
         ("penalty, of the bond", ether(terms.penalty)),
-        ("of it to the buyer", ether(terms.penalty_to_buyer)),
-        (
-            "the seller's loss without a receipt, of the bond",
-            ether(terms.no_receipt),
-        ),
+        ("preview fee, of the bond", ether(terms.preview_fee)),
         ("buyer's bond", ether(terms.buyer_bond)),
-        ("shards shown", terms.preview.shards.to_string()),
-        ("preview fee, of the bond", ether(terms.preview.fee)),
-        ("of it to the buyer", ether(terms.preview.fee_to_buyer)),
+        ("shards shown first", terms.preview_shards.to_string()),
         ("contest fee", ether(contest_fee)),
-        ("blind contests", blind_contests.to_string()),
+        (
+            "shards a buyer without proofs contests",
+            blind_contests.to_string(),
+        ),
         ("stake", ether(terms.stake)),
+        (
+            "windows for deliveries and answers to them, seconds",
+            terms.windows.deliver.to_string(),
+        ),
         (
             "window for proofs, seconds",
             terms.windows.prove.to_string(),
@@ -163,16 +140,18 @@ fn amounts(terms: &Terms) -> String {
     text
 }
 
-fn rules(terms: &Terms, only_broken: bool) -> String {
-    let mut text =
-        String::from("| rule | with the numbers, in ether | without it |\n| --- | --- | --- |\n");
+fn rules(terms: &Terms) -> String {
+    let mut text = String::from(
+        "| rule | with the numbers, in ether | without it | hurt |\n| --- | --- | --- | --- |\n",
+    );
     for inequality in inequalities(terms, &costs()).unwrap() {
-        if only_broken && inequality.holds() {
-            continue;
-        }
         let numbers = inequality.words.say(ether);
         let (rule, why) = (inequality.rule, inequality.rule.protects_against());
-        writeln!(text, "| `{rule}` | {numbers} | {why} |").unwrap();
+        let side = match rule.protects() {
+            Side::Seller => "seller",
+            Side::Buyer => "buyer",
+        };
+        writeln!(text, "| `{rule}` | {numbers} | {why} | {side} |").unwrap();
     }
     text
 }
@@ -227,8 +206,7 @@ fn the_page_shows_what_is_computed() {
     let blocks = [
         ("sizes", sizes()),
         ("terms", amounts(&terms)),
-        ("rules", rules(&terms, false)),
-        ("eager escrow", rules(&eager_escrow(), true)),
+        ("rules", rules(&terms)),
         ("random answers", guessing(&terms, "guessed answers", 0.1)),
         (
             "smaller model",

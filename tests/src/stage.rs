@@ -56,6 +56,11 @@ impl Stage {
     /// Sets it up; `None`, with the reason printed, where anvil or the compiler is not installed.
     /// `ZKNODE_REQUIRE_ANVIL=1` makes the absence a failure.
     pub async fn new() -> anyhow::Result<Option<Self>> {
+        Self::with(tiny::network(1)).await
+    }
+
+    /// The same with another model.
+    pub async fn with(network: Network) -> anyhow::Result<Option<Self>> {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
         let compiler = root.join("contracts/bin/compile-verifier");
         let named = env::var_os("ZKNODE_ANVIL").map(PathBuf::from);
@@ -83,7 +88,6 @@ impl Stage {
         let (registry, escrow) = (text("registry"), text("escrow"));
         connect.extend(["--registry", &registry, "--escrow", &escrow]);
         buyer.run::<Value>(connect).await?;
-        let network = tiny::network(1);
         let model = folder.path().join("tiny.zkm");
         tiny::write_model(&network, &model)?;
         let mut register: Vec<PathBuf> = vec!["model".into(), "register".into(), model];
@@ -112,8 +116,16 @@ impl Stage {
         self.serve_for(&[]).await
     }
 
-    /// The same with more arguments.
+    /// The same with more arguments. The amounts of these tests are wei, small enough to be told apart; gas alone is
+    /// dearer, and no rational party would take part.
     pub async fn serve_for(&self, more: &[&str]) -> anyhow::Result<(Running, String)> {
+        let mut all = vec!["--accept-risk"];
+        all.extend(more);
+        self.serve_rationally(&all).await
+    }
+
+    /// A seller that takes no risk.
+    pub async fn serve_rationally(&self, more: &[&str]) -> anyhow::Result<(Running, String)> {
         let listen = self.listen.to_string();
         let arguments = ["seller", "serve", "--listen", &listen];
         let policy = ["--time-per-shard", "1s", "--price-per-sample", "1"];
@@ -135,13 +147,31 @@ impl Stage {
         correct: usize,
         more: &[&str],
     ) -> anyhow::Result<Vec<PathBuf>> {
+        let mut all = vec!["--price", "1000000", "--bond", "2000", "--penalty", "300"];
+        all.push("--accept-risk");
+        for fee in ["--buyer-bond", "--preview-fee", "--contest-fee"] {
+            if !more.contains(&fee) {
+                all.extend([fee, "0"]);
+            }
+        }
+        all.extend(more);
+        self.challenge_rationally(url, samples, correct, &all)
+    }
+
+    /// The same, of a buyer that takes no risk and names no amount.
+    pub fn challenge_rationally(
+        &self,
+        url: &str,
+        samples: usize,
+        correct: usize,
+        more: &[&str],
+    ) -> anyhow::Result<Vec<PathBuf>> {
         let folder = self.folder.path().join(format!("{samples}-{correct}"));
         let dataset = tiny::write_dataset(&self.network, &folder, samples, correct)?;
         let mut arguments: Vec<PathBuf> = vec!["buyer".into(), "challenge".into()];
         arguments.extend(["--seller".into(), url.into()]);
         arguments.extend(["--dataset".into(), dataset]);
-        let money = ["--price", "1000000", "--bond", "2000", "--penalty", "300"];
-        arguments.extend(money.iter().chain(more).map(PathBuf::from));
+        arguments.extend(more.iter().map(PathBuf::from));
         arguments.extend(self.compiler());
         Ok(arguments)
     }

@@ -54,6 +54,42 @@ async fn a_seller_killed_after_everything_it_tells() -> anyhow::Result<()> {
     ends_right(&stage, &answer, Answer::Yes).await
 }
 
+/// Both at once, after everything the seller tells; the buyer's node then knows no more than its database and the chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_killed_after_everything_the_seller_tells() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
+    let mut challenge = stage.buyer.start(stage.challenge(&url, 13, 9, &WISH)?)?;
+    let mut told = 0;
+    let paid = loop {
+        let event: Event = serving.next().await?;
+        if let Some(paid) = over(&event) {
+            break paid;
+        }
+        told += 1;
+        serving.stop().await?;
+        // It may have seen the end of the agreement before the seller told of it.
+        challenge.stop().await.ok();
+        (serving, _) = stage.serve().await?;
+        challenge = stage.start_resume()?;
+    };
+    assert_eq!(paid, 1_002_000);
+    assert!(told >= 9, "{told}");
+    let answer: Value = challenge.next().await?;
+    // Already over when it was killed last, or seen to its end now.
+    if let Some(ended) = answer["challenges"].get(0) {
+        assert_eq!(ended["outcome"]["correct"], 9, "{answer}");
+        assert_eq!(ended["outcome"]["state"], "Settled", "{answer}");
+    }
+    assert_eq!(stage.held().await?.0, 0);
+    let seller = stage.transactions(stage.seller_account).await?;
+    let buyer = stage.transactions(stage.buyer_account).await?;
+    assert_eq!((seller, buyer), (SELLER_TRANSACTIONS, BUYER_TRANSACTIONS));
+    serving.stop().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_killed_while_it_proves() -> anyhow::Result<()> {
     let Some(stage) = Stage::new().await? else {

@@ -1,7 +1,7 @@
 //! A party that falls silent, at each step: the other one gets its money by the deadline, and nobody's is stuck.
 #![allow(clippy::unwrap_used)]
 
-use zknode::{output::Answer, seller::event::Event};
+use zknode::{demo::role::Running, output::Answer, seller::event::Event};
 use zknode_protocol::value::Amount;
 use zknode_tests::stage::{over, until, Stage};
 
@@ -55,24 +55,33 @@ async fn comes_back(stage: &Stage, state: &str, withdrawn: &str) -> anyhow::Resu
     Ok(())
 }
 
-/// Both sides are killed as soon as the seller holds the test set.
-async fn fall_silent_once_delivered(stage: &Stage) -> anyhow::Result<()> {
-    let (mut serving, url) = stage.serve().await?;
+/// A seller that serves and a buyer that challenges it.
+async fn opened() -> anyhow::Result<Option<(Stage, Running, Running)>> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(None);
+    };
+    let (serving, url) = stage.serve().await?;
     let challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
+    Ok(Some((stage, serving, challenge)))
+}
+
+/// Both sides are killed as soon as the seller holds the test set.
+async fn silent_once_delivered() -> anyhow::Result<Option<Stage>> {
+    let Some((stage, mut serving, challenge)) = opened().await? else {
+        return Ok(None);
+    };
     until(&mut serving, is_acknowledged).await?;
     serving.stop().await?;
     challenge.stop().await?;
-    Ok(())
+    Ok(Some(stage))
 }
 
 /// Before it accepts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_that_never_accepts_costs_nothing() -> anyhow::Result<()> {
-    let Some(stage) = Stage::new().await? else {
+    let Some((stage, serving, mut challenge)) = opened().await? else {
         return Ok(());
     };
-    let (serving, url) = stage.serve().await?;
-    let mut challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
     challenge.until_it_says("making keys").await?;
     serving.stop().await?;
     challenge.until_it_says("open, 9 samples").await?;
@@ -84,10 +93,9 @@ async fn a_seller_that_never_accepts_costs_nothing() -> anyhow::Result<()> {
 /// After the test set is delivered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_that_never_proves_loses_its_bond() -> anyhow::Result<()> {
-    let Some(stage) = Stage::new().await? else {
+    let Some(stage) = silent_once_delivered().await? else {
         return Ok(());
     };
-    fall_silent_once_delivered(&stage).await?;
     stage.pass(11_501).await?;
     comes_back(&stage, "Slashed", "1002070").await
 }
@@ -95,10 +103,9 @@ async fn a_seller_that_never_proves_loses_its_bond() -> anyhow::Result<()> {
 /// Nor does it help to retire the model meanwhile: an open agreement goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_that_retires_its_model_loses_its_bond_all_the_same() -> anyhow::Result<()> {
-    let Some(stage) = Stage::new().await? else {
+    let Some(stage) = silent_once_delivered().await? else {
         return Ok(());
     };
-    fall_silent_once_delivered(&stage).await?;
     let model = stage.model.to_string();
     stage
         .seller
@@ -111,11 +118,9 @@ async fn a_seller_that_retires_its_model_loses_its_bond_all_the_same() -> anyhow
 /// A seller too poor to bring its proofs to the chain notices before its bond is at stake.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_without_gas_declines() -> anyhow::Result<()> {
-    let Some(stage) = Stage::new().await? else {
+    let Some((stage, mut serving, mut challenge)) = opened().await? else {
         return Ok(());
     };
-    let (mut serving, url) = stage.serve().await?;
-    let mut challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
     until(&mut serving, is_accepted).await?;
     stage
         .anvil
@@ -133,11 +138,9 @@ async fn a_seller_without_gas_declines() -> anyhow::Result<()> {
 /// After the draw: the seller ends it and earns the buyer's bond.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_that_never_delivers_loses_its_bond() -> anyhow::Result<()> {
-    let Some(stage) = Stage::new().await? else {
+    let Some((stage, mut serving, mut challenge)) = opened().await? else {
         return Ok(());
     };
-    let (mut serving, url) = stage.serve().await?;
-    let mut challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
     challenge.until_it_says("open, 9 samples").await?;
     std::fs::remove_dir_all(stage.folder.path().join("9-9"))?;
     until(&mut serving, is_drawn).await?;
@@ -166,11 +169,9 @@ fn ended(answer: &serde_json::Value) -> (&str, &str) {
 /// Before it answers the preview: the buyer draws, says on chain that it sent, and earns the preview fee.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_silent_after_acceptance_pays_the_preview_fee() -> anyhow::Result<()> {
-    let Some(stage) = Stage::new().await? else {
+    let Some((stage, mut serving, mut challenge)) = opened().await? else {
         return Ok(());
     };
-    let (mut serving, url) = stage.serve().await?;
-    let mut challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
     until(&mut serving, is_accepted).await?;
     serving.stop().await?;
     stage.blocks(60).await?;
@@ -188,11 +189,9 @@ async fn a_seller_silent_after_acceptance_pays_the_preview_fee() -> anyhow::Resu
 /// After the preview.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_silent_after_the_preview_loses_its_bond() -> anyhow::Result<()> {
-    let Some(stage) = Stage::new().await? else {
+    let Some((stage, mut serving, mut challenge)) = opened().await? else {
         return Ok(());
     };
-    let (mut serving, url) = stage.serve().await?;
-    let mut challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
     challenge.until_it_says("open, 9 samples").await?;
     // Sealed by then; the rest cannot be.
     until(&mut serving, |event| {
@@ -207,14 +206,60 @@ async fn a_buyer_silent_after_the_preview_loses_its_bond() -> anyhow::Result<()>
     comes_back(&stage, "Forfeited", "1000000").await
 }
 
-/// After its receipt the buyer is not needed: the seller claims, the window passes, the count pays.
+/// Before its receipt: the buyer says on chain that it sent the rest, and earns the same fee.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_buyer_silent_about_the_claim_pays_all_the_same() -> anyhow::Result<()> {
+async fn a_seller_silent_before_its_receipt_pays_the_preview_fee() -> anyhow::Result<()> {
+    let Some((stage, mut serving, mut challenge)) = opened().await? else {
+        return Ok(());
+    };
+    until(&mut serving, is_drawn).await?;
+    // Gone before the rest can come.
+    stage.hold_back().await?;
+    stage.until_pending().await?;
+    serving.stop().await?;
+    stage.mine().await?;
+    stage.pass(1_360).await?;
+    challenge.until_it_says("the chain was told").await?;
+    stage.pass(200).await?;
+    let answer: serde_json::Value = challenge.next().await?;
+    assert_eq!(ended(&answer), ("Declined", "1000120"), "{answer}");
+    let (mut serving, _) = stage.serve().await?;
+    assert_eq!(until(&mut serving, over).await?, 1_950);
+    assert_eq!(stage.held().await?.0, 0);
+    serving.stop().await
+}
+
+/// It contested a shard and went away: the seller answers, is paid for it, and for the count once the window is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buyer_silent_after_its_contest_pays_for_it_all_the_same() -> anyhow::Result<()> {
     let Some(stage) = Stage::new().await? else {
         return Ok(());
     };
     let (mut serving, url) = stage.serve().await?;
-    let challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
+    let wish = [&WINDOWS[..], &["--contest", "0"]].concat();
+    let mut challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &wish)?)?;
+    challenge.until_it_says("contested,").await?;
+    challenge.stop().await?;
+    until(&mut serving, |event| {
+        matches!(event, Event::Proven { .. }).then_some(())
+    })
+    .await?;
+    stage.pass(1_001).await?;
+    assert_eq!(until(&mut serving, over).await?, 1_002_040);
+    serving.stop().await?;
+    let (answer, verdict) = stage.resume().await?;
+    assert_eq!(verdict, Answer::Yes);
+    assert_eq!(ended(&answer), ("Settled", "70"), "{answer}");
+    assert_eq!(stage.held().await?.0, 0);
+    Ok(())
+}
+
+/// After its receipt the buyer is not needed: the seller claims, the window passes, the count pays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buyer_silent_about_the_claim_pays_all_the_same() -> anyhow::Result<()> {
+    let Some((stage, mut serving, challenge)) = opened().await? else {
+        return Ok(());
+    };
     until(&mut serving, is_acknowledged).await?;
     challenge.stop().await?;
     until(&mut serving, is_claimed).await?;
@@ -231,11 +276,9 @@ async fn a_buyer_silent_about_the_claim_pays_all_the_same() -> anyhow::Result<()
 /// A claim without evidence: after half the window every shard is contested, and the bond is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_silent_after_its_claim_loses_its_bond() -> anyhow::Result<()> {
-    let Some(stage) = Stage::new().await? else {
+    let Some((stage, mut serving, challenge)) = opened().await? else {
         return Ok(());
     };
-    let (mut serving, url) = stage.serve().await?;
-    let challenge = stage.buyer.start(stage.challenge(&url, 9, 9, &WINDOWS)?)?;
     until(&mut serving, is_acknowledged).await?;
     challenge.stop().await?;
     until(&mut serving, is_claimed).await?;
@@ -256,10 +299,9 @@ async fn a_seller_silent_after_its_claim_loses_its_bond() -> anyhow::Result<()> 
 /// Nobody is there: anybody ends it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_ends_what_both_forgot() -> anyhow::Result<()> {
-    let Some(stage) = Stage::new().await? else {
+    let Some(stage) = silent_once_delivered().await? else {
         return Ok(());
     };
-    fall_silent_once_delivered(&stage).await?;
     let stranger = stage.stranger().await?;
     let watch = ["watch", "--once", "--from", "0"];
     let looked = stranger.command().args(watch).output().await?;

@@ -1,5 +1,6 @@
 //! The chain reorganizes at every step, by 1 to 5 blocks: what is lost is sent again, and the agreement ends as it would
-//! have.
+//! have. In one run each step meets one depth; the other depths at every step are run by
+//! `cargo test --release -p zknode-tests --test reorgs -- --ignored`, about three minutes.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
@@ -19,6 +20,20 @@ fn believe_at_depth(role: &Role) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_step_survives_a_reorganization() -> anyhow::Result<()> {
+    reorganize_at_every_step(0).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "each takes as long as the one above, and waits for blocks only"]
+async fn every_step_survives_each_depth() -> anyhow::Result<()> {
+    for first in 1..CONFIRMATIONS {
+        reorganize_at_every_step(first).await?;
+    }
+    Ok(())
+}
+
+/// The first step meets a depth of `first` + 1 blocks, each further one a block more, from 5 on to 1 again.
+async fn reorganize_at_every_step(first: u64) -> anyhow::Result<()> {
     let Some(stage) = Stage::new().await? else {
         return Ok(());
     };
@@ -27,7 +42,7 @@ async fn every_step_survives_a_reorganization() -> anyhow::Result<()> {
     let (mut serving, url) = stage.serve().await?;
     let contest = ["--threshold", "9", "--contest", "0", "--contest-fee", "500"];
     let mut challenge = stage.buyer.start(stage.challenge(&url, 13, 9, &contest)?)?;
-    let mut depth = 0;
+    let mut depth = first;
     let paid = loop {
         let event: Event = serving.next().await?;
         if let Some(paid) = over(&event) {

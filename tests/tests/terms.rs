@@ -79,15 +79,15 @@ fn terms_are_suggested_changed_and_refused() {
     assert_eq!(run(&["terms", "check", path]).0, 0);
 
     let mut changed: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    let fee = changed["terms"]["preview"]["fee"].clone();
-    changed["terms"]["preview"]["fee"] = "400000000000000".into();
+    let fee = changed["terms"]["preview_fee"].clone();
+    changed["terms"]["preview_fee"] = "400000000000000".into();
     fs::write(&file, changed.to_string()).unwrap();
     let (code, _, words) = run(&["terms", "check", path]);
     assert_eq!(code, 1);
     for part in [
-        "preview-harvest: fee 0.0004 ether >= labels shown 0.00304 ether",
-        "a seller who accepts to see the drawn samples and declines",
-        "raise the preview fee from 0.0004 ether to 0.00304 ether",
+        "delivery-harvest: preview fee 0.0004 ether >= labels 0.2 ether",
+        "a seller who takes the test set and goes away",
+        "raise the preview fee from 0.0004 ether to 0.2 ether",
     ] {
         assert!(words.contains(part), "{part:?} in: {words}");
     }
@@ -96,18 +96,18 @@ fn terms_are_suggested_changed_and_refused() {
     let rules = json["inequalities"].as_array().unwrap();
     let broken = rules
         .iter()
-        .find(|rule| rule["rule"] == "preview-harvest")
+        .find(|rule| rule["rule"] == "delivery-harvest")
         .unwrap();
     assert_eq!(broken["holds"], false);
-    assert_eq!(broken["fix"]["set"][0]["to"], "3040000000000000");
+    assert_eq!(broken["fix"]["set"][0]["to"], "200000000000000000");
 
-    changed["terms"]["preview"]["fee"] = fee;
-    changed["version"] = 2.into();
+    changed["terms"]["preview_fee"] = fee;
+    changed["version"] = 1.into();
     fs::write(&file, changed.to_string()).unwrap();
     let (code, _, words) = run(&["terms", "check", path]);
     assert_eq!(code, 2);
-    assert!(words.contains("version 1, got 2"), "{words}");
-    changed["version"] = 1.into();
+    assert!(words.contains("version 2, got 1"), "{words}");
+    changed["version"] = 2.into();
     changed["terms"]["threshold"] = 10_001.into();
     fs::write(&file, changed.to_string()).unwrap();
     let (code, _, words) = run(&["terms", "check", path]);

@@ -3,6 +3,7 @@
 mod case;
 mod client;
 mod evidence;
+mod money;
 mod offer;
 pub mod order;
 mod predict;
@@ -11,5 +12,6 @@ mod terms;
 pub mod challenge;
 
 pub use client::{Client, ClientError};
+pub use money::{share_out, Money, Wanted};
 pub use offer::{check, reopen, CheckedModel};
 pub use terms::{Deadlines, Threshold, Wish};

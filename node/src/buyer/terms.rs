@@ -5,8 +5,10 @@ use std::{fmt, str::FromStr, time::Duration};
 use anyhow::{bail, ensure, Context};
 use zknode_protocol::{
     agreement::{Metric, Mode, Terms},
-    value::{Address, Amount, Hash, ModelId},
+    value::{Address, Hash, ModelId},
 };
+
+use super::Money;
 
 /// Fewest correct answers: a count, or a share of the samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,18 +99,8 @@ pub struct Wish {
     pub mode: Mode,
     /// Shards the seller sees before it goes on.
     pub preview_shards: u32,
-    /// What the buyer pays.
-    pub price: Amount,
-    /// What the buyer loses when it does not deliver.
-    pub buyer_bond: Amount,
-    /// What the seller loses of its bond when it goes away after the draw.
-    pub preview_fee: Amount,
-    /// What a contested proof earns the seller.
-    pub contest_fee: Amount,
-    /// What the seller puts at stake.
-    pub bond: Amount,
-    /// What the seller loses when it falls short.
-    pub penalty: Amount,
+    /// All amounts.
+    pub money: Money,
     /// Time for each step.
     pub deadlines: Deadlines,
 }
@@ -128,12 +120,17 @@ impl Wish {
             threshold <= samples,
             "expected a threshold of at most {samples}, the number of samples, got {threshold}"
         );
-        ensure!(
-            self.penalty <= self.bond,
-            "expected a penalty of at most the bond, {} wei, got {}",
-            self.bond,
-            self.penalty
-        );
+        let money = self.money;
+        for (what, part) in [
+            ("penalty", money.penalty),
+            ("preview fee", money.preview_fee),
+        ] {
+            ensure!(
+                part <= money.bond,
+                "expected a {what} of at most the bond, {} wei, got {part}",
+                money.bond
+            );
+        }
         let later = |time: u64, step: Duration| time.saturating_add(step.as_secs().max(1));
         let seconds = |time: Duration| {
             u32::try_from(time.as_secs()).with_context(|| format!("{time:?} is too long"))
@@ -152,12 +149,12 @@ impl Wish {
             shards,
             samples,
             threshold,
-            price: self.price,
-            buyer_bond: self.buyer_bond,
-            bond: self.bond,
-            penalty: self.penalty,
-            preview_fee: self.preview_fee,
-            contest_fee: self.contest_fee,
+            price: money.price,
+            buyer_bond: money.buyer_bond,
+            bond: money.bond,
+            penalty: money.penalty,
+            preview_fee: money.preview_fee,
+            contest_fee: money.contest_fee,
             accept_by,
             preview_by,
             deliver_by,

@@ -7,20 +7,24 @@ use clap::{Args, Subcommand, ValueEnum};
 use rand::rngs::OsRng;
 use serde_json::json;
 use tokio::task::JoinSet;
+use zknode_circuit::layout::Layout;
 use zknode_protocol::{
-    agreement::{Metric, Mode},
+    agreement::{Metric, Mode, Terms},
     chain::Chain,
+    economics::{self, Costs, Setting},
     value::{Address, Amount, Hash},
 };
 
-use super::{predict::PredictArgs, value, DatasetArgs, Party, Session};
+use super::{costs::CostArgs, predict::PredictArgs, value, DatasetArgs, Party, Session};
 use crate::{
     buyer::{
         challenge::{Buyer, Challenge, Outcome},
-        check, reopen, CheckedModel, Client, Deadlines, Threshold, Wish,
+        check, reopen, share_out, CheckedModel, Client, Deadlines, Threshold, Wanted, Wish,
     },
     card::ModelCard,
+    costs::{answer_gas, broken},
     output::{explain, Answer},
+    progress::Progress,
     testset::CommittedSet,
 };
 
@@ -62,15 +66,15 @@ pub struct ChallengeArgs {
     /// What the seller is paid.
     #[arg(long, value_parser = value::amount)]
     price: Amount,
-    /// What the buyer loses when it does not deliver.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    buyer_bond: Amount,
-    /// What the seller loses of its bond when it goes away after the draw.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    preview_fee: Amount,
-    /// What a contested proof earns the seller, paid by the buyer.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    contest_fee: Amount,
+    /// What the buyer loses when it does not deliver [default: the least that is safe].
+    #[arg(long, value_parser = value::amount)]
+    buyer_bond: Option<Amount>,
+    /// What the seller loses of its bond when it goes away after the draw [default: the least that is safe].
+    #[arg(long, value_parser = value::amount)]
+    preview_fee: Option<Amount>,
+    /// What a contested proof earns the seller, paid by the buyer [default: the least that is safe].
+    #[arg(long, value_parser = value::amount)]
+    contest_fee: Option<Amount>,
     /// Have every shard proven on chain, instead of a claim that is approved or contested.
     #[arg(long)]
     eager: bool,
@@ -80,12 +84,15 @@ pub struct ChallengeArgs {
     /// Ask for this shard's proof on chain, whatever the seller hands over; may be repeated.
     #[arg(long, value_name = "SHARD")]
     contest: Vec<u32>,
-    /// What the seller puts at stake.
+    /// What the seller puts at stake [default: the least that is safe].
     #[arg(long, value_parser = value::amount)]
-    bond: Amount,
-    /// What the seller loses of it when it falls short.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    penalty: Amount,
+    bond: Option<Amount>,
+    /// What the seller loses of it when it falls short [default: the least that is safe].
+    #[arg(long, value_parser = value::amount)]
+    penalty: Option<Amount>,
+    /// Open the agreement even if its terms leave somebody a reason to cheat or to stay away.
+    #[arg(long)]
+    accept_risk: bool,
     /// Time for the seller to accept.
     #[arg(long, default_value = "10m", value_parser = value::duration)]
     accept_within: std::time::Duration,
@@ -113,6 +120,8 @@ pub struct ChallengeArgs {
     /// The pinned compiler [default: contracts/bin/compile-verifier].
     #[arg(long, value_name = "PROGRAM", env = "ZKNODE_COMPILER")]
     compiler: Option<PathBuf>,
+    #[command(flatten)]
+    costs: CostArgs,
 }
 
 impl BuyerCommand {
@@ -189,7 +198,75 @@ impl ChallengeArgs {
             &mut OsRng,
             &session.progress,
         )?;
-        let wish = Wish {
+        let chain = buyer.wallet.chain();
+        let shards = set.shards.len() as u32;
+        let costs = self.costs(&set, &model.layout, chain).await?;
+        let wish = self.wish(&set, &model.layout, &costs)?;
+        let now = chain.head().await?.time;
+        let terms = wish.terms(model.card.model, set.root, shards, set.samples(), now)?;
+        if let Some(index) = self.contest.iter().find(|index| **index >= shards) {
+            bail!("there is no shard {index} to contest, there are {shards}");
+        }
+        let stake = chain.model(model.card.model).await?;
+        let setting = Setting {
+            shard_size: shard_size(&model.layout),
+            now,
+            stake: stake.map(|model| model.stake).unwrap_or_default(),
+        };
+        self.judge(&terms, &setting, &costs, &session.progress)?;
+        let challenge = Challenge::new(&client, &model, terms, self.contest.clone());
+        buyer.begin(&set, &challenge)?;
+        let outcome = buyer.see_through(set.root, &model).await?;
+        Ok(report(session, set.root, outcome)?.into())
+    }
+}
+
+impl ChallengeArgs {
+    /// Prices of gas are the chain's, in ether; what gas costs in a token, only the buyer knows.
+    async fn costs(
+        &self,
+        set: &CommittedSet,
+        layout: &Layout,
+        chain: &impl Chain,
+    ) -> anyhow::Result<Costs> {
+        let gas_price = match (self.costs.gas_price, self.token) {
+            (Some(price), _) => price,
+            (None, None) => chain.market().await?.first().max,
+            (None, Some(_)) if self.accept_risk => Amount::ZERO,
+            (None, Some(token)) => bail!("what does gas cost in {token}? say it with --gas-price"),
+        };
+        let shared = || share_out(self.price, set.samples());
+        let label = self.costs.label_cost.unwrap_or_else(shared);
+        Ok(self.costs.costs(label, gas_price, answer_gas(layout)))
+    }
+
+    /// The buyer's wishes, amounts it does not name filled in.
+    fn wish(&self, set: &CommittedSet, layout: &Layout, costs: &Costs) -> anyhow::Result<Wish> {
+        let samples = set.samples();
+        let threshold = self.threshold.of(samples);
+        ensure!(
+            threshold <= samples,
+            "expected a threshold of at most {samples}, the number of samples, got {threshold}"
+        );
+        let shards = set.shards.len() as u32;
+        let wanted = Wanted {
+            price: self.price,
+            bond: self.bond,
+            penalty: self.penalty,
+            buyer_bond: self.buyer_bond,
+            preview_fee: self.preview_fee,
+            contest_fee: self.contest_fee,
+        };
+        let size = economics::Wish {
+            samples,
+            shard_size: shard_size(layout),
+            // Nothing is judged without a threshold; terms that ask for none are refused below.
+            threshold: threshold.max(1),
+            eager: self.eager,
+            preview_shards: Some(self.preview_shards.min(shards)),
+            price: Some(self.price),
+        };
+        Ok(Wish {
             threshold: self.threshold,
             metric: match self.metric {
                 MetricArg::Top1 => Metric::Top1,
@@ -202,12 +279,11 @@ impl ChallengeArgs {
                 Mode::Optimistic
             },
             preview_shards: self.preview_shards,
-            price: self.price,
-            buyer_bond: self.buyer_bond,
-            preview_fee: self.preview_fee,
-            contest_fee: self.contest_fee,
-            bond: self.bond,
-            penalty: self.penalty,
+            money: match wanted.settle(&size, costs) {
+                Ok(money) => money,
+                Err(_) if self.accept_risk => wanted.as_said(),
+                Err(error) => return Err(error.into()),
+            },
             deadlines: Deadlines {
                 accept: self.accept_within,
                 preview: self.preview_within,
@@ -217,18 +293,40 @@ impl ChallengeArgs {
                 window: self.window,
                 answer: self.answer_within,
             },
-        };
-        let now = buyer.wallet.chain().head().await?.time;
-        let shards = set.shards.len() as u32;
-        let terms = wish.terms(model.card.model, set.root, shards, set.samples(), now)?;
-        if let Some(index) = self.contest.iter().find(|index| **index >= shards) {
-            bail!("there is no shard {index} to contest, there are {shards}");
-        }
-        let challenge = Challenge::new(&client, &model, terms, self.contest.clone());
-        buyer.begin(&set, &challenge)?;
-        let outcome = buyer.see_through(set.root, &model).await?;
-        Ok(report(session, set.root, outcome)?.into())
+        })
     }
+
+    /// Refuses terms under which a rational party would cheat or stay away, or warns of them.
+    fn judge(
+        &self,
+        terms: &Terms,
+        setting: &Setting,
+        costs: &Costs,
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
+        let broken = match broken(terms, setting, costs, |_| true) {
+            Ok(broken) => broken,
+            Err(error) => vec![error.to_string()],
+        };
+        if broken.is_empty() {
+            return Ok(());
+        }
+        let words = format!(
+            "under these terms somebody gains by cheating or by staying away; {} inequalities do not hold:\n\n{}\n",
+            broken.len(),
+            broken.join("\n\n")
+        );
+        ensure!(
+            self.accept_risk,
+            "{words}\nnothing was opened; change the terms, say what things cost (see --help), or use --accept-risk"
+        );
+        progress.say(format!("warning, the risk was accepted: {words}"));
+        Ok(())
+    }
+}
+
+fn shard_size(layout: &Layout) -> u32 {
+    u32::try_from(layout.options().samples).unwrap_or(u32::MAX)
 }
 
 fn buyer(session: &Session, party: Party) -> Buyer<zknode_protocol::chain::ethers::EthersChain> {

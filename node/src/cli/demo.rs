@@ -24,12 +24,15 @@ pub struct Demo {
     /// A test set, or `mnist-256`, the bundled images.
     #[arg(long, default_value = BUNDLED)]
     dataset: PathBuf,
-    /// Samples the seller calibrates with.
+    /// Images the seller calibrates with.
+    #[arg(long, value_name = "DATASET", default_value = BUNDLED)]
+    calibrate_on: PathBuf,
+    /// Samples of them.
     #[arg(long, value_name = "FROM..TO", default_value = "200..256")]
     calibrate: String,
-    /// Samples the buyer tests with.
-    #[arg(long, value_name = "FROM..TO", default_value = "0..200")]
-    samples: String,
+    /// Images the buyer tests with, the first of the test set; where it holds fewer, they are repeated.
+    #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    images: u32,
     /// What the seller claims to reach: 194, or 97%.
     #[arg(long, default_value = "97%")]
     threshold: Threshold,
@@ -65,8 +68,9 @@ impl Demo {
             compiler: self.compiler.clone(),
             model: self.model.clone(),
             dataset: self.dataset.clone(),
+            calibrate_on: self.calibrate_on.clone(),
             calibration: self.calibrate.clone(),
-            samples: self.samples.clone(),
+            images: self.images,
             threshold: self.threshold,
             layout: layout.concat(),
         };

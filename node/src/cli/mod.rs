@@ -5,6 +5,7 @@ mod bench;
 mod buyer;
 mod contract;
 mod corpus;
+mod costs;
 mod dataset;
 mod demo;
 mod escrow;

@@ -18,6 +18,7 @@ use crate::{
     card::ModelCard,
     config::ChainConfig,
     corpus::{CorpusFile, OwnCorpus},
+    costs::answer_gas,
     keys,
     output::Answer,
     proving_keys,
@@ -25,7 +26,7 @@ use crate::{
     seller::{
         event::Event,
         model::{registered, OwnModel},
-        policy::Policy,
+        policy::{Economics, Policy},
         rounds::{policy::RoundPolicy, Rounds},
         serve, Bell, Seller,
     },
@@ -99,6 +100,22 @@ pub struct Serve {
     /// Least fee for bringing a contested proof to the chain, about 900,000 gas.
     #[arg(long, default_value = "0", value_parser = value::amount)]
     least_contest_fee: Amount,
+    /// How accurate the model is. A test set on which it does worse than it would once in a thousand is denied: the buyer
+    /// loses its bond [default: the fault is taken for the model's].
+    #[arg(long, value_parser = value::share)]
+    accuracy: Option<u32>,
+    /// What proving costs, a sample.
+    #[arg(long, default_value = "1gwei", value_parser = value::amount)]
+    proof_cost: Amount,
+    /// What a plain inference costs.
+    #[arg(long, default_value = "0", value_parser = value::amount)]
+    inference_cost: Amount,
+    /// What gas costs, in the money it is paid in [default: what the chain asks now].
+    #[arg(long, value_parser = value::amount)]
+    gas_price: Option<Amount>,
+    /// Accept agreements even if their terms leave a buyer a reason to cheat.
+    #[arg(long)]
+    accept_risk: bool,
 }
 
 impl SellerCommand {
@@ -110,6 +127,13 @@ impl SellerCommand {
 
 impl Serve {
     async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
+        if self.accept_risk {
+            session.progress.say(
+                "warning, the risk is accepted: nobody looks whether a buyer gains by cheating",
+            );
+        } else if let (Some(token), None) = (self.token, self.gas_price) {
+            bail!("what does gas cost in {token}? say it with --gas-price, or use --accept-risk");
+        }
         let party = session.party().await?;
         let mut models = registered(&party.store)?;
         if let Some(wanted) = self.model {
@@ -143,6 +167,7 @@ impl Serve {
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("cannot listen on {}", self.listen))?;
+        let answer_gas = answer_gas(prover.layout());
         let url = format!("http://{}", listener.local_addr()?);
         let up = Event::Listening { url, model };
         session.output().print(&up, up.to_string())?;
@@ -179,9 +204,16 @@ impl Serve {
                 longest_wait: self.longest_wait.as_secs(),
                 shortest_answer: self.shortest_answer.as_secs(),
                 least_contest_fee: self.least_contest_fee,
+                economics: (!self.accept_risk).then_some(Economics {
+                    proof: self.proof_cost,
+                    inference: self.inference_cost,
+                    answer_gas,
+                }),
+                accuracy: self.accuracy,
             },
             responder,
             rounds,
+            gas_price: self.gas_price,
             progress: session.progress,
             output: session.output(),
             bell: Bell::default(),

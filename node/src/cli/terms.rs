@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{ensure, Context};
@@ -14,27 +13,22 @@ use zknode_protocol::{
     economics::{
         inequalities,
         lazy::{self, Answers},
-        suggest, Costs, EconomicsError, Fix, Gas, Inequality, Settlement, Terms, Wish,
+        suggest, Costs, EconomicsError, Inequality, Settlement, Terms, Wish,
     },
     value::Amount,
 };
 
-use super::{sample_size::percent, value, Session};
-use crate::{buyer::Threshold, output::Answer};
+use super::{costs::CostArgs, sample_size::percent, value, Session};
+use crate::{
+    buyer::{share_out, Threshold},
+    costs::{failing, ANSWER_WITH_PROOF_GAS},
+    output::Answer,
+};
 
 /// Version of the file and of the JSON.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Seed of the plays, so that they repeat.
 const SEED: u64 = 1;
-
-/// Gas of each transaction: what the contracts' snapshot says, rounded up, and the ceilings of those to come.
-const OPEN_GAS: u128 = 302_000;
-const ACCEPT_GAS: u128 = 67_000;
-const ACKNOWLEDGE_GAS: u128 = 58_000;
-const CLAIM_GAS: u128 = 200_000;
-const APPROVE_GAS: u128 = 100_000;
-const CONTEST_GAS: u128 = 100_000;
-const PROVE_GAS: u128 = 840_000;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -75,27 +69,6 @@ pub struct SuggestArgs {
     /// Fewest correct answers for which the seller is paid: 190, or 98.5%.
     #[arg(long)]
     threshold: Threshold,
-    /// What a labelled sample costs that nobody has seen.
-    #[arg(long, value_parser = value::amount)]
-    label_cost: Amount,
-    /// What proving costs, a sample.
-    #[arg(long, value_parser = value::amount)]
-    proof_cost: Amount,
-    /// What a plain inference costs.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    inference_cost: Amount,
-    /// What gas costs.
-    #[arg(long, value_parser = value::amount)]
-    gas_price: Amount,
-    /// What looking at a registered model costs a buyer.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    look_cost: Amount,
-    /// What a pass is worth to the seller beyond the price.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    prize: Amount,
-    /// What the answer is worth to the buyer [default: not judged].
-    #[arg(long, value_parser = value::amount)]
-    worth: Option<Amount>,
     /// The price [default: the least for which a good seller takes part].
     #[arg(long, value_parser = value::amount)]
     price: Option<Amount>,
@@ -105,27 +78,11 @@ pub struct SuggestArgs {
     /// Shards shown before the seller is bound [default: those that hold 59 samples].
     #[arg(long)]
     preview_shards: Option<u32>,
-    /// How far below the threshold a model may be and pass by luck.
-    #[arg(long, default_value = "2.5%", value_parser = value::share)]
-    error: u32,
-    /// How sure the test must be of that.
-    #[arg(long, default_value = "95%", value_parser = value::share)]
-    confidence: u32,
-    /// Chance that the buyer, or a watcher for it, is there to contest.
-    #[arg(long, default_value = "99%", value_parser = value::share)]
-    vigilance: u32,
-    /// Yearly cost of locked money.
-    #[arg(long, default_value = "5%", value_parser = value::share)]
-    interest: u32,
-    /// Longest time an honest party is cut off.
-    #[arg(long, default_value = "6h", value_parser = value::duration)]
-    outage: Duration,
-    /// Time to prove a shard.
-    #[arg(long, default_value = "30s", value_parser = value::duration)]
-    shard_time: Duration,
-    /// Time between blocks.
-    #[arg(long, default_value = "12s", value_parser = value::duration)]
-    block_time: Duration,
+    #[command(flatten)]
+    costs: CostArgs,
+    /// Gas of bringing a contested proof, as `model inspect` estimates it and 120,000 more.
+    #[arg(long, default_value_t = ANSWER_WITH_PROOF_GAS)]
+    answer_gas: u128,
     /// Writes terms and costs here, to be changed and checked.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -206,7 +163,7 @@ impl SuggestArgs {
             preview_shards: self.preview_shards,
             price: self.price,
         };
-        let costs = self.costs();
+        let costs = self.costs()?;
         let terms = match suggest(&wish, &costs) {
             Ok(terms) => terms,
             Err(error @ EconomicsError::NoTerms { .. }) => {
@@ -229,32 +186,13 @@ impl SuggestArgs {
         report(session, &terms, &costs)
     }
 
-    fn costs(&self) -> Costs {
-        let gas = |units: u128| Amount(self.gas_price.0.saturating_mul(units));
-        Costs {
-            label: self.label_cost,
-            proof: self.proof_cost,
-            inference: self.inference_cost,
-            look: self.look_cost,
-            prize: self.prize,
-            worth: self.worth,
-            gas: Gas {
-                open: gas(OPEN_GAS),
-                accept: gas(ACCEPT_GAS),
-                acknowledge: gas(ACKNOWLEDGE_GAS),
-                claim: gas(CLAIM_GAS),
-                approve: gas(APPROVE_GAS),
-                contest: gas(CONTEST_GAS),
-                prove_shard: gas(PROVE_GAS),
-            },
-            error: self.error,
-            risk: 10_000_u32.saturating_sub(self.confidence),
-            vigilance: self.vigilance,
-            interest: self.interest,
-            outage: self.outage.as_secs(),
-            seconds_per_shard: self.shard_time.as_secs(),
-            block_seconds: self.block_time.as_secs(),
-        }
+    /// There is no chain to ask for a price of gas, and maybe no price yet to share out.
+    fn costs(&self) -> anyhow::Result<Costs> {
+        let gas_price = self.costs.gas_price.context("what is --gas-price?")?;
+        let shared = self.price.map(|price| share_out(price, self.samples));
+        let label = self.costs.label_cost.or(shared);
+        let label = label.context("what is --label-cost, or --price?")?;
+        Ok(self.costs.costs(label, gas_price, self.answer_gas))
     }
 }
 
@@ -267,13 +205,7 @@ fn report(session: &Session, terms: &Terms, costs: &Costs) -> anyhow::Result<Ans
         count => format!("\n{count} of {} inequalities do not hold:", all.len()),
     });
     for inequality in &broken {
-        words.push_str(&format!(
-            "\n\n{}: {}\n  without it: {}\n  to mend it: {}",
-            inequality.rule,
-            inequality.words.say(value::ether),
-            inequality.rule.protects_against(),
-            mend(&inequality.fix, terms),
-        ));
+        words.push_str(&format!("\n\n{}", failing(inequality, terms)));
     }
     let list: Vec<_> = all.iter().map(judged).collect();
     let safe = broken.is_empty();
@@ -310,12 +242,11 @@ fn describe(terms: &Terms) -> String {
     let ether = value::ether;
     format!(
         "{} samples in {} shards of {}, {} ({}) needed\n\
-         price {}, seller's bond {}, penalty {} ({} to the buyer)\n\
-         no receipt: seller loses {}, buyer its bond {} ({} to the seller)\n\
-         shards shown before: {}, fee for declining then {} ({} to the buyer)\n\
+         price {}, seller's bond {}, penalty {}\n\
+         shards shown first: {}, preview fee {}, buyer's bond {}\n\
          stake {}\n\
          settled {settlement}\n\
-         windows in seconds: accept {}, preview {}, deliver {}, prove {}, contest {}, answer {}",
+         windows in seconds: accept {}, preview {}, deliver {}, respond {}, prove {}, contest {}, answer {}",
         terms.samples,
         terms.shards(),
         terms.shard_size,
@@ -324,74 +255,16 @@ fn describe(terms: &Terms) -> String {
         ether(terms.price),
         ether(terms.seller_bond),
         ether(terms.penalty),
-        ether(terms.penalty_to_buyer),
-        ether(terms.no_receipt),
+        terms.preview_shards,
+        ether(terms.preview_fee),
         ether(terms.buyer_bond),
-        ether(terms.buyer_bond_to_seller),
-        terms.preview.shards,
-        ether(terms.preview.fee),
-        ether(terms.preview.fee_to_buyer),
         ether(terms.stake),
         windows.accept,
         windows.preview,
         windows.deliver,
+        windows.respond,
         windows.prove,
         windows.contest,
         windows.answer,
     )
-}
-
-/// The change in words.
-fn mend(fix: &Fix, terms: &Terms) -> String {
-    match fix {
-        Fix::Nothing => "no single term does it".into(),
-        Fix::SettleEagerly => "settle eagerly: nobody looks at a claim".into(),
-        Fix::Samples { samples, threshold } => {
-            format!("{samples} samples, {threshold} of them correct")
-        }
-        Fix::Set(changes) => {
-            let words = changes.iter().map(|change| {
-                let amount = |value: u128| match change.term.is_money() {
-                    true => value::ether(Amount(value)),
-                    false => format!("{value} s"),
-                };
-                let before = terms.get(change.term);
-                let verb = if change.to.0 > before {
-                    "raise"
-                } else {
-                    "lower"
-                };
-                format!(
-                    "{verb} {} from {} to {}",
-                    change.term.name(),
-                    amount(before),
-                    amount(change.to.0)
-                )
-            });
-            words.collect::<Vec<_>>().join(", ")
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn gas_is_no_less_than_the_contracts_need() {
-        let snapshot: Value =
-            serde_json::from_str(include_str!("../../../contracts/snapshots/Gas.json")).unwrap();
-        for (call, gas) in [
-            ("open, ether", OPEN_GAS),
-            ("accept, ether", ACCEPT_GAS),
-            ("acknowledge, ether", ACKNOWLEDGE_GAS),
-        ] {
-            let measured: u128 = snapshot[call].as_str().unwrap().parse().unwrap();
-            assert!(
-                measured <= gas && gas < measured + 1_000,
-                "{call}: {measured}"
-            );
-        }
-    }
 }

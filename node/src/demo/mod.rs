@@ -2,6 +2,7 @@
 //! its own with its own account, database and files, meeting only over HTTP and the chain.
 
 pub mod anvil;
+mod images;
 pub mod role;
 mod summary;
 
@@ -13,10 +14,13 @@ use zknode_protocol::value::{Address, Amount, ModelId};
 
 use self::{
     anvil::Anvil,
+    images::test_images,
     role::{Role, Running},
 };
 use crate::{
-    buyer::challenge::Outcome, buyer::Threshold, output::Answer, progress::Progress,
+    buyer::{challenge::Outcome, share_out, Threshold},
+    output::Answer,
+    progress::Progress,
     seller::event::Event,
 };
 pub use summary::Summary;
@@ -33,10 +37,12 @@ pub struct Demo {
     pub model: PathBuf,
     /// A test set, as `--dataset` takes it.
     pub dataset: PathBuf,
-    /// The seller's share of it, to calibrate with.
+    /// The seller's images to calibrate with, as `--calibrate` takes them.
+    pub calibrate_on: PathBuf,
+    /// Which of them.
     pub calibration: String,
-    /// The buyer's share of it, to be proven.
-    pub samples: String,
+    /// How many the buyer tests with: the first of the test set, repeated where it holds fewer.
+    pub images: u32,
     /// What the seller claims to reach.
     pub threshold: Threshold,
     /// Arguments that lay out the proofs, such as `--k 17`.
@@ -46,11 +52,10 @@ pub struct Demo {
 /// What each side brings to the chain.
 const FUNDS: Amount = Amount(10 * ETHER);
 const PRICE: &str = "1ether";
-const BOND: &str = "0.5ether";
-const PENALTY: &str = "0.1ether";
-const BUYER_BOND: &str = "0.05ether";
-const PREVIEW_FEE: &str = "0.05ether";
-const CONTEST_FEE: &str = "0.01ether";
+/// What all labels of the test set are worth. Bonds and fees follow from it.
+const LABELS: u128 = ETHER / 20;
+/// How far below the threshold a model may be and pass by luck: what a test set of this size can tell.
+const ERROR: &str = "5%";
 /// The shard whose proof the buyer wants on chain.
 const CONTESTED: &str = "0";
 const STAKE: &str = "0.1ether";
@@ -117,7 +122,8 @@ impl Demo {
             anyhow::bail!("the seller did not say where it listens");
         };
         self.connect(&buyer, anvil.url(), &contracts).await?;
-        let challenge = self.challenge(&buyer, &url, registered.model);
+        let dataset = test_images(&self.dataset, self.images, &self.folder, progress)?;
+        let challenge = self.challenge(&buyer, &url, registered.model, &dataset);
         let (events, challenged) = tokio::join!(watch(&mut serving), challenge);
         let (events, (challenged, answer)) = (events?, challenged?);
         serving.stop().await?;
@@ -146,7 +152,7 @@ impl Demo {
             "import".as_ref(),
             self.model.as_os_str(),
             "--calibrate".as_ref(),
-            self.dataset.as_os_str(),
+            self.calibrate_on.as_os_str(),
             "--samples".as_ref(),
             self.calibration.as_ref(),
             "--out".as_ref(),
@@ -188,8 +194,11 @@ impl Demo {
         buyer: &Role,
         seller: &str,
         model: ModelId,
+        dataset: &Path,
     ) -> anyhow::Result<(Challenged, Answer)> {
         let (model, threshold) = (model.to_string(), self.threshold.to_string());
+        let label = share_out(Amount(LABELS), self.images).0.to_string();
+        let samples = format!("0..{}", self.images);
         let mut arguments: Vec<PathBuf> = [
             "buyer",
             "challenge",
@@ -198,28 +207,22 @@ impl Demo {
             "--model",
             &model,
             "--samples",
-            &self.samples,
+            &samples,
             "--threshold",
             &threshold,
             "--price",
             PRICE,
-            "--bond",
-            BOND,
-            "--penalty",
-            PENALTY,
-            "--buyer-bond",
-            BUYER_BOND,
-            "--preview-fee",
-            PREVIEW_FEE,
-            "--contest-fee",
-            CONTEST_FEE,
+            "--label-cost",
+            &label,
+            "--error",
+            ERROR,
             "--contest",
             CONTESTED,
         ]
         .iter()
         .map(PathBuf::from)
         .collect();
-        arguments.extend(["--dataset".into(), self.dataset.clone()]);
+        arguments.extend(["--dataset".into(), dataset.into()]);
         arguments.extend(self.compiler());
         buyer.run(arguments).await
     }

@@ -16,6 +16,9 @@ use crate::{
     seller::event::Event,
 };
 
+/// Proofs that are listed one by one; of more the range is told.
+const FEW: usize = 8;
+
 /// The demonstration's figures, all taken from what the processes told and from the chain.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
@@ -142,9 +145,17 @@ impl fmt::Display for Summary {
                 percent(correct, samples)
             )
         };
-        let joined = |text: &dyn Fn(&Proof) -> String| {
-            let all: Vec<_> = self.proofs.iter().map(text).collect();
-            all.join(" + ")
+        let joined = |digits: usize, value: &dyn Fn(&Proof) -> f64| {
+            let all = self.proofs.iter().map(value);
+            if self.proofs.len() <= FEW {
+                let all: Vec<_> = all.map(|one| format!("{one:.digits$}")).collect();
+                return all.join(" + ");
+            }
+            let (least, most) = all.fold((f64::INFINITY, 0.0), |(least, most), one| {
+                (f64::min(least, one), f64::max(most, one))
+            });
+            let count = self.proofs.len();
+            format!("{count} times {least:.digits$} to {most:.digits$}")
         };
         if let (Some(float), Some(integer)) = (self.float, self.integer) {
             row(
@@ -176,20 +187,17 @@ impl fmt::Display for Summary {
             "prove time",
             format!(
                 "{} s, {:.2} s an image",
-                joined(&|proof| format!("{:.1}", proof.seconds)),
+                joined(1, &|proof| proof.seconds),
                 seconds / self.samples.max(1) as f64
             ),
         )?;
         row(
             "verify time",
-            format!(
-                "{} ms",
-                joined(&|proof| format!("{:.1}", proof.verify_milliseconds))
-            ),
+            format!("{} ms", joined(1, &|proof| proof.verify_milliseconds)),
         )?;
         row(
             "proofs",
-            format!("{} bytes", joined(&|proof| proof.bytes.to_string())),
+            format!("{} bytes", joined(0, &|proof| proof.bytes as f64)),
         )?;
         if self.claim_gas > 0 {
             let all = self.proofs.len();

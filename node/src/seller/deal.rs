@@ -4,18 +4,20 @@
 //! that a crash at any point is the same as a pause: whatever is sent goes under a fixed purpose, an opening is counted
 //! before its proof is made, and a finished proof is stored before it is sent.
 
+mod book;
+mod refusal;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zknode_protocol::{
     agreement::State,
-    chain::{AgreementSummary, Call, Chain, ChainError},
-    message::{DeliveryManifest, Domain, Offer, PreviewManifest, Receipt, Version},
-    value::{AgreementId, Hash},
+    chain::{AgreementSummary, Call, Chain},
+    message::{DeliveryManifest, Domain, Offer, PreviewManifest, Receipt},
+    value::AgreementId,
 };
 
-use super::{event::Event, inspect::Finding, policy::Facts, Seller};
-use crate::{seller::model::openings_left, store::Table};
+use super::{event::Event, Seller};
 
 /// What the seller remembers of an agreement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -266,166 +268,4 @@ async fn previewed<C: Chain>(
     seller.wallet.execute(&purpose, &call).await?;
     seller.tell(Event::Acknowledged { agreement: id });
     Ok(Next::Again)
-}
-
-impl<C: Chain> Seller<C> {
-    /// Nothing good was delivered, or it is not wanted. Going away from a delivery as it was agreed costs the preview
-    /// fee; one that is not as agreed is the buyer's to answer for: it forfeits its bond, or says on chain that it has
-    /// delivered, and is then denied.
-    async fn not_going_on(
-        &self,
-        id: AgreementId,
-        deal: &Deal,
-        agreement: &AgreementSummary,
-        now: u64,
-    ) -> anyhow::Result<Next> {
-        let sent = matches!(agreement.state, State::PreviewSent | State::RestSent);
-        // What is said to be sent may still be on its way.
-        let patience = u64::from(agreement.terms.response_time) / 4;
-        let late = now.saturating_add(patience) > agreement.deadline;
-        let missing = deal.refused.is_none();
-        if deal.refused.is_some() && !deal.disputed {
-            let purpose = format!("decline {id}");
-            return self.attempt(&purpose, &Call::Decline(id)).await;
-        }
-        if sent && (!missing || late) {
-            return self.attempt(&format!("deny {id}"), &Call::Deny(id)).await;
-        }
-        Ok(Next::Wait)
-    }
-
-    /// What a look at a delivery leads to; `None`: on with it.
-    fn weigh(&self, id: AgreementId, what: &str, finding: Finding) -> anyhow::Result<Option<Next>> {
-        let (reason, disputed) = match finding {
-            Finding::Good => return Ok(None),
-            Finding::Unwanted(reason) => (reason, false),
-            Finding::Bad(reason) => (reason, true),
-        };
-        self.refuse(id, format!("{what}: {reason}"), disputed)
-            .map(Some)
-    }
-
-    fn receipt(
-        &self,
-        id: AgreementId,
-        ciphertext: Hash,
-        digest: impl Fn(&Domain, AgreementId, Hash) -> Hash,
-    ) -> anyhow::Result<Receipt> {
-        let domain = Domain {
-            chain_id: self.wallet.chain().chain_id(),
-            escrow: self.wallet.chain().contracts().escrow,
-        };
-        Ok(Receipt {
-            version: Version,
-            domain,
-            agreement: id,
-            ciphertext_hash: ciphertext,
-            signature: self.key.sign(digest(&domain, id, ciphertext))?,
-        })
-    }
-
-    /// Sends what somebody else may have done, or made impossible, in the meantime: then the chain is looked at again.
-    async fn attempt(&self, purpose: &str, call: &Call) -> anyhow::Result<Next> {
-        match self.wallet.execute(purpose, call).await {
-            Ok(_) => Ok(Next::Again),
-            Err(ChainError::Revert { .. }) => Ok(Next::Wait),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Will not go on with an agreement. Where a bond is locked, the next step gets it back.
-    fn refuse(&self, id: AgreementId, reason: String, disputed: bool) -> anyhow::Result<Next> {
-        self.change(id, |deal| {
-            (deal.refused, deal.disputed) = (Some(reason.clone()), disputed);
-        })?;
-        self.tell(Event::Refused {
-            agreement: id,
-            reason,
-        });
-        Ok(Next::Again)
-    }
-
-    /// What the policy must know at `now`, agreement `but` left out of what is promised to others.
-    async fn facts(&self, but: AgreementId, now: u64) -> anyhow::Result<Facts> {
-        let chain = self.wallet.chain();
-        let promised = self.promised(but).await?;
-        let left = openings_left(&self.store, &self.model.record)?;
-        Ok(Facts {
-            model: self.card.model,
-            shard_size: self.model.layout.options().samples,
-            openings_left: left.saturating_sub(promised),
-            promised,
-            balance: chain.balance(chain.account()).await?,
-            now,
-        })
-    }
-
-    /// Proofs that other accepted agreements, and rounds of predictions at worst, still ask for.
-    pub(super) async fn promised(&self, but: AgreementId) -> anyhow::Result<u32> {
-        let mut promised = self.promised_batches()?;
-        for (id, deal) in self.active()? {
-            if id == but || deal.refused.is_some() {
-                continue;
-            }
-            if let Some(agreement) = self.wallet.agreement(id).await? {
-                if (State::Accepted..=State::Delivered).contains(&agreement.state) {
-                    promised = promised.saturating_add(agreement.missing());
-                }
-            }
-        }
-        Ok(promised)
-    }
-
-    /// The agreements about the model on offer that are not over.
-    pub fn active(&self) -> anyhow::Result<Vec<(AgreementId, Deal)>> {
-        let all = self.store.all::<Deal>(Table::Deals)?.into_iter();
-        Ok(all
-            .filter(|(_, deal)| !deal.over && deal.offer.terms.model == self.card.model)
-            .map(|(_, deal)| (deal.offer.agreement, deal))
-            .collect())
-    }
-
-    /// The test set of an agreement that is over is nobody's business any more.
-    fn forget_delivery(&self, deal: &Deal) {
-        let preview = deal.preview.as_ref().map(|preview| preview.ciphertext_hash);
-        let rest = deal.manifest.as_ref().map(|rest| rest.ciphertext_hash);
-        for hash in [preview, rest].into_iter().flatten() {
-            let path = self.home.delivery(&hash.to_string());
-            if let Err(error) = std::fs::remove_file(&path) {
-                self.progress
-                    .say(format!("{} stays: {error}", path.display()));
-            }
-        }
-    }
-
-    /// A stored agreement.
-    pub fn deal(&self, id: AgreementId) -> anyhow::Result<Option<Deal>> {
-        let deal: Option<Deal> = self.store.get(Table::Deals, &id.to_string())?;
-        if let Some(deal) = &deal {
-            anyhow::ensure!(
-                deal.version == VERSION,
-                "agreement {id} is stored with version {}, this build reads {VERSION}",
-                deal.version
-            );
-        }
-        Ok(deal)
-    }
-
-    /// Changes a stored agreement in one transaction.
-    pub fn change(&self, id: AgreementId, change: impl FnOnce(&mut Deal)) -> anyhow::Result<()> {
-        self.store
-            .update(Table::Deals, &id.to_string(), |deal: Option<Deal>| {
-                let mut deal = deal.ok_or_else(|| anyhow::anyhow!("agreement {id} is unknown"))?;
-                change(&mut deal);
-                Ok::<_, anyhow::Error>((deal, ()))
-            })?
-    }
-
-    /// Whether this ciphertext is the one already stored for the agreement.
-    pub fn has_delivery(&self, id: AgreementId, ciphertext: Hash) -> anyhow::Result<bool> {
-        let deal = self.deal(id)?;
-        Ok(deal
-            .and_then(|deal| deal.manifest)
-            .is_some_and(|manifest| manifest.ciphertext_hash == ciphertext))
-    }
 }

@@ -86,7 +86,8 @@ impl<C: Chain> Seller<C> {
     }
 
     /// Whether these shards are what was agreed, and whether the threshold is still within reach with everything that
-    /// is not shown answered rightly. Where it is not, the seller goes away if that is not dearer than the penalty.
+    /// is not shown answered rightly. Where it is not, the seller goes away if that is not dearer than the penalty: it
+    /// declines, or denies what can only be the labels' fault, at the same price.
     fn judge(
         &self,
         terms: &Terms,
@@ -98,7 +99,7 @@ impl<C: Chain> Seller<C> {
             Ok(openings) => openings,
             Err(error) => return bad(error.to_string()),
         };
-        let mut wrong = 0;
+        let (mut wrong, mut shown) = (0, 0);
         for (opening, (index, agreed)) in openings.iter().zip(shards) {
             if opening.samples.len() != agreed.valid as usize {
                 return bad(format!(
@@ -116,9 +117,16 @@ impl<C: Chain> Seller<C> {
             }
             let correct = self.count(opening, terms.metric)?;
             wrong += (opening.samples.len() as u64).saturating_sub(correct);
+            shown += opening.samples.len() as u64;
         }
         let best = u64::from(terms.samples).saturating_sub(wrong);
         if best < u64::from(terms.threshold) && terms.preview_fee <= terms.penalty {
+            let correct = shown.saturating_sub(wrong);
+            if self.policy.is_incredible(correct, shown) {
+                return bad(format!(
+                    "{correct} of {shown} labels are this model's answers, fewer than its accuracy allows"
+                ));
+            }
             return Ok(Finding::Unwanted(
                 "this model does not reach the threshold on it".into(),
             ));

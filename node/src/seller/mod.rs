@@ -19,7 +19,10 @@ use anyhow::Context;
 use crypto_box::SecretKey;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 use zknode_circuit::prove::Prover;
-use zknode_protocol::chain::{key::Key, retrieval::RetrievalChain, Chain, RoundChain};
+use zknode_protocol::{
+    chain::{key::Key, retrieval::RetrievalChain, Chain, RoundChain},
+    value::Amount,
+};
 
 use self::{
     deal::{advance, Next},
@@ -67,6 +70,8 @@ pub struct Seller<C> {
     pub responder: Option<Responder<C>>,
     /// Its predictions, where it knows a predictions contract.
     pub rounds: Option<Rounds<C>>,
+    /// What gas costs, in the money it is paid in; `None`: as the chain says.
+    pub gas_price: Option<Amount>,
     /// What people see while they wait.
     pub progress: Progress,
     /// What happened.

@@ -4,8 +4,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zknode_protocol::{
     agreement::{Mode, Terms},
+    bounds::passing_chance,
+    economics::{Costs, Rule, Setting, Side},
     value::{Address, Amount, ModelId},
 };
+
+use crate::costs::{broken, gas};
 
 /// Openings kept back for each agreement: a proof that is interrupted spends one, and is made again.
 const SPARE_OPENINGS: u32 = 8;
@@ -31,7 +35,30 @@ pub struct Policy {
     pub shortest_answer: u64,
     /// Least fee for bringing a contested proof to the chain.
     pub least_contest_fee: Amount,
+    /// By what it judges whether terms leave a buyer a reason to cheat; `None`: it takes the risk.
+    pub economics: Option<Economics>,
+    /// How accurate the model is, basis points, as far as the seller knows. A test set on which it does far worse is no
+    /// test set, and denied; without it, the fault is taken for the model's.
+    pub accuracy: Option<u32>,
 }
+
+/// What a seller reckons with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Economics {
+    /// What proving costs, a sample.
+    pub proof: Amount,
+    /// What a plain inference costs.
+    pub inference: Amount,
+    /// Gas of bringing a contested proof to the chain.
+    pub answer_gas: u128,
+}
+
+/// How far above the threshold a seller's model is taken to be, basis points.
+const MARGIN: u32 = 250;
+/// Seconds between two blocks.
+const BLOCK: u64 = 12;
+/// A count that a model of the known accuracy has less often than once in so many test sets is the test set's fault.
+const INCREDIBLE: f64 = 1_000.0;
 
 /// Why an agreement is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -90,6 +117,12 @@ pub enum Refusal {
         /// Shards agreed.
         got: u32,
     },
+    /// The terms leave the buyer a reason to cheat, or the seller one to stay away.
+    #[error("under these terms the seller is hurt, {} inequalities do not hold:\n\n{}", .0.len(), .0.join("\n\n"))]
+    Unsafe(Vec<String>),
+    /// The terms cannot be judged.
+    #[error("the terms cannot be judged: {0}")]
+    Malformed(String),
     /// Too little time.
     #[error("expected at least {expected} s for the proofs, those promised to others before included, got {got} s")]
     Time {
@@ -163,6 +196,8 @@ pub struct Facts {
     pub balance: Amount,
     /// Block time.
     pub now: u64,
+    /// What gas costs, in the money of the agreement.
+    pub gas_price: Amount,
 }
 
 impl Policy {
@@ -244,7 +279,58 @@ impl Policy {
                 needed,
             });
         }
-        Ok(())
+        self.check_reasons(terms, facts)
+    }
+
+    /// Whether nobody gains by hurting the seller.
+    fn check_reasons(&self, terms: &Terms, facts: Facts) -> Result<(), Refusal> {
+        let Some(economics) = self.economics else {
+            return Ok(());
+        };
+        let costs = Costs {
+            // Unknown to the seller, and in no rule that protects it.
+            label: Amount::ZERO,
+            look: Amount::ZERO,
+            prize: Amount::ZERO,
+            worth: None,
+            interest: 0,
+            vigilance: 10_000,
+            risk: 500,
+            proof: economics.proof,
+            inference: economics.inference,
+            gas: gas(facts.gas_price, economics.answer_gas),
+            error: MARGIN,
+            outage: self.shortest_answer,
+            seconds_per_shard: self.seconds_per_shard,
+            block_seconds: BLOCK,
+        };
+        let setting = Setting {
+            shard_size: u32::try_from(facts.shard_size).unwrap_or(u32::MAX),
+            now: facts.now,
+            stake: Amount::ZERO,
+        };
+        let ours = |rule: Rule| rule.protects() == Side::Seller;
+        let broken = broken(terms, &setting, &costs, ours)
+            .map_err(|error| Refusal::Malformed(error.to_string()))?;
+        if broken.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::Unsafe(broken))
+        }
+    }
+
+    /// Whether so few correct answers are the test set's fault: a model as accurate as the seller knows it to be gets no
+    /// more of them less than once in a thousand test sets.
+    pub fn is_incredible(&self, correct: u64, shown: u64) -> bool {
+        let Some(accuracy) = self.accuracy else {
+            return false;
+        };
+        let accuracy = f64::from(accuracy.min(10_000)) / 10_000.0;
+        match passing_chance(correct.saturating_add(1), shown, accuracy) {
+            Ok(better) => (1.0 - better) * INCREDIBLE < 1.0,
+            // All of them are correct.
+            Err(_) => false,
+        }
     }
 
     /// Whether the delivery may be acknowledged: the bond is at stake from then on.
@@ -327,6 +413,8 @@ mod tests {
         longest_wait: 190,
         shortest_answer: 10,
         least_contest_fee: Amount(1),
+        economics: None,
+        accuracy: None,
     };
 
     /// Exactly what [`terms`] need.
@@ -337,6 +425,7 @@ mod tests {
         promised: 1,
         balance: Amount(3 * 7 + 50),
         now: 10,
+        gas_price: Amount(1),
     };
 
     #[test]
@@ -438,6 +527,89 @@ mod tests {
                 },
             )
             .unwrap();
+    }
+
+    /// What hurts the seller is refused, with its numbers; what hurts the buyer is the buyer's to see.
+    #[test]
+    fn terms_that_hurt_the_seller_are_refused() {
+        let policy = Policy {
+            economics: Some(Economics {
+                proof: Amount(1),
+                inference: Amount(0),
+                answer_gas: 1,
+            }),
+            max_bond: Amount(10_000_000),
+            shortest_answer: 1,
+            ..POLICY
+        };
+        let facts = Facts {
+            balance: Amount(1 << 40),
+            ..FACTS
+        };
+        let fair = Terms {
+            price: Amount(1 << 30),
+            bond: Amount(10_000_000),
+            penalty: Amount(500_000),
+            preview_fee: Amount(400_000),
+            buyer_bond: Amount(600_000),
+            prove_time: 100,
+            ..terms()
+        };
+        policy.check(&fair, facts).unwrap();
+        type Spoil = fn(&mut Terms);
+        let cases: [(&str, Spoil); 4] = [
+            // 400,000, and 67,000 of gas.
+            (
+                "buyer-silence: buyer's bond 0.00000000000045 ether",
+                |terms| terms.buyer_bond = Amount(450_000),
+            ),
+            // 302,000 of gas come on top.
+            ("garbled-labels", |terms| terms.penalty = Amount(1_000_000)),
+            ("refusal-pays", |terms| {
+                terms.preview_fee = Amount(1_000_000);
+                terms.buyer_bond = Amount(2_000_000);
+            }),
+            ("seller-takes-part", |terms| terms.price = Amount(1_000)),
+        ];
+        for (rule, spoil) in cases {
+            let mut spoilt = fair.clone();
+            spoil(&mut spoilt);
+            let refusal = policy.check(&spoilt, facts).unwrap_err();
+            let words = refusal.to_string();
+            assert!(words.contains(rule), "{rule}: {words}");
+            assert!(words.contains(">="), "{words}");
+            // Unless it takes the risk.
+            let risking = Policy {
+                economics: None,
+                ..policy
+            };
+            risking.check(&spoilt, facts).unwrap();
+        }
+        // A test set too large for its labels: the buyer's own business.
+        let harvested = Terms {
+            preview_fee: Amount(0),
+            ..fair
+        };
+        policy.check(&harvested, facts).unwrap();
+    }
+
+    #[test]
+    fn a_count_is_incredible_once_in_a_thousand() {
+        let policy = Policy {
+            accuracy: Some(9_900),
+            ..POLICY
+        };
+        // Of 1,000 at 99 %, 22 or more are wrong 0.065 % of the time, 21 or more 0.15 %.
+        assert!(policy.is_incredible(978, 1_000));
+        assert!(!policy.is_incredible(979, 1_000));
+        assert!(!policy.is_incredible(1_000, 1_000));
+        assert!(policy.is_incredible(0, 10));
+        assert!(!POLICY.is_incredible(0, 10));
+        let perfect = Policy {
+            accuracy: Some(10_000),
+            ..POLICY
+        };
+        assert!(perfect.is_incredible(9, 10) && !perfect.is_incredible(10, 10));
     }
 
     #[test]

@@ -55,9 +55,19 @@ fn set(term: Term, to: u128) -> Fix {
 
 /// Every inequality that applies to these terms, in the order of [`Rule::ALL`].
 pub fn inequalities(terms: &Terms, costs: &Costs) -> Result<Vec<Inequality>, EconomicsError> {
+    inequalities_of(terms, costs, |_| true)
+}
+
+/// The same for some of the rules only.
+pub fn inequalities_of(
+    terms: &Terms,
+    costs: &Costs,
+    which: impl Fn(Rule) -> bool,
+) -> Result<Vec<Inequality>, EconomicsError> {
     let sums = Sums::new(terms, costs)?;
     Ok(Rule::ALL
         .into_iter()
+        .filter(|rule| which(*rule))
         .filter_map(|rule| sums.inequality(rule))
         .collect())
 }
@@ -71,8 +81,6 @@ pub(super) struct Sums<'a> {
     pub shards: u32,
     /// N E.
     pub labels: u128,
-    /// v E.
-    pub shown_labels: u128,
     /// N Z.
     pub proofs: u128,
     /// N (P + Z).
@@ -125,7 +133,6 @@ impl<'a> Sums<'a> {
             costs,
             shards,
             labels: times("all labels", terms.samples, costs.label.0)?,
-            shown_labels: times("the shown labels", shown, costs.label.0)?,
             proofs,
             work: proofs + inference,
             shown_work: times("the shown inferences", shown, costs.inference.0)?,
@@ -144,7 +151,6 @@ impl<'a> Sums<'a> {
         match rule {
             Rule::Sampling => Some(self.sampling()),
             Rule::LazySeller => Some(self.lazy_seller()),
-            Rule::PreviewHarvest => self.preview_harvest(),
             Rule::DeliveryHarvest => Some(self.delivery_harvest()),
             Rule::LosingOnPurpose => Some(self.losing_on_purpose()),
             Rule::HiddenResult => Some(self.hidden_result()),
@@ -153,16 +159,16 @@ impl<'a> Sums<'a> {
             Rule::ContestWorthIt => self.contest_worth_it(),
             Rule::ContestGriefing => self.contest_griefing(),
             Rule::ContestBaiting => self.contest_baiting(),
-            Rule::GarbledPreview => self.garbled_preview(),
-            Rule::GarbledRest => Some(self.garbled_rest()),
+            Rule::GarbledLabels => Some(self.garbled_labels()),
             Rule::BuyerSilence => Some(self.buyer_silence()),
-            Rule::DeclineGriefing => self.decline_griefing(),
-            Rule::PreviewPays => self.preview_pays(),
+            Rule::DeclineGriefing => Some(self.decline_griefing()),
+            Rule::RefusalPays => Some(self.refusal_pays()),
             Rule::SellerTakesPart => Some(self.seller_takes_part()),
             Rule::BuyerTakesPart => self.buyer_takes_part(),
             Rule::JunkModels => Some(self.junk_models()),
             Rule::PreviewWindow => self.preview_window(),
             Rule::DeliverWindow => Some(self.deliver_window()),
+            Rule::RespondWindow => Some(self.respond_window()),
             Rule::ProveWindow => Some(self.prove_window()),
             Rule::ContestWindow => self.contest_window(),
             Rule::AnswerWindow => self.answer_window(),
@@ -198,7 +204,7 @@ impl<'a> Sums<'a> {
     }
 
     fn has_preview(&self) -> bool {
-        self.terms.preview.shards > 0
+        self.terms.preview_shards > 0
     }
 }
 
@@ -250,10 +256,9 @@ fn validate(terms: &Terms, costs: &Costs) -> Result<(), EconomicsError> {
     let amounts = [
         ("a price", terms.price),
         ("a seller's bond", terms.seller_bond),
-        ("a loss without receipt", terms.no_receipt),
         ("a buyer's bond", terms.buyer_bond),
         ("a stake", terms.stake),
-        ("a preview fee", terms.preview.fee),
+        ("a preview fee", terms.preview_fee),
         ("a contest fee", Amount(terms.get(Term::ContestFee))),
         ("a look", costs.look),
         ("a prize", costs.prize),
@@ -276,30 +281,10 @@ fn validate(terms: &Terms, costs: &Costs) -> Result<(), EconomicsError> {
     let parts = [
         ("a threshold", terms.threshold.into(), terms.samples.into()),
         ("a penalty", terms.penalty.0, terms.seller_bond.0),
-        (
-            "a loss without receipt",
-            terms.no_receipt.0,
-            terms.seller_bond.0,
-        ),
-        ("a preview fee", terms.preview.fee.0, terms.seller_bond.0),
-        (
-            "a buyer's part of the penalty",
-            terms.penalty_to_buyer.0,
-            terms.penalty.0,
-        ),
-        (
-            "a buyer's part of the fee",
-            terms.preview.fee_to_buyer.0,
-            terms.preview.fee.0,
-        ),
-        (
-            "a seller's part of the buyer's bond",
-            terms.buyer_bond_to_seller.0,
-            terms.buyer_bond.0,
-        ),
+        ("a preview fee", terms.preview_fee.0, terms.seller_bond.0),
         (
             "shown shards",
-            terms.preview.shards.into(),
+            terms.preview_shards.into(),
             terms.shards().into(),
         ),
         (

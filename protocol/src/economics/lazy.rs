@@ -72,7 +72,7 @@ pub fn accuracy(
         let rate = answers.mixed(share);
         let (mut paid, mut declined) = (0, 0);
         for run in 0..runs {
-            let drawn = draw(seed, run, terms.shards(), terms.preview.shards)?;
+            let drawn = draw(seed, run, terms.shards(), terms.preview_shards)?;
             let mut counts = vec![0_u64; terms.shards() as usize];
             for sample in 0..terms.samples {
                 let shard = (sample / terms.shard_size.max(1)) as usize;
@@ -124,7 +124,7 @@ fn goes_on(terms: &Terms, seen: u64, shown: u64) -> bool {
 /// one of two, by the chance that the last shard is drawn.
 fn paid_chance(terms: &Terms, rate: f64) -> f64 {
     let shards = terms.shards();
-    let (drawn, last) = (terms.preview.shards, held(terms, shards.saturating_sub(1)));
+    let (drawn, last) = (terms.preview_shards, held(terms, shards.saturating_sub(1)));
     let with_last = hit_chance(shards, 1, drawn);
     let full = u64::from(drawn) * u64::from(terms.shard_size);
     let short = full.saturating_sub(u64::from(terms.shard_size) - last);

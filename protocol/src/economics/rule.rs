@@ -8,6 +8,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Who is hurt where an inequality does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The seller.
+    Seller,
+    /// The buyer.
+    Buyer,
+}
+
 /// Which inequality. Every one reads `left >= right`; at equality honesty pays as well as the deviation, and honesty
 /// is what a rational party is then taken to choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,20 +27,19 @@ pub enum Rule {
     /// exact bound of Clopper and Pearson. Money cannot mend it, only samples.
     Sampling,
     /// `(1 - b) X >= b (price + prize + N E)`, X the cheapest way out, labels taken along set off against it:
-    /// `min(fee - v E, no receipt - N E - the buyer's bond as far as it comes, penalty + N Z - N E, bond - N E)`.
-    /// A seller who guesses (or commits to a smaller model) passes with chance at most b, whatever it makes of the
-    /// preview, and else loses at least X: it expects at most `b (price + prize + N E) - (1 - b) X`.
+    /// `min(preview fee - N E, penalty + N Z - N E, bond - N E)`. A seller who guesses (or commits to a smaller model)
+    /// passes with chance at most b, whatever it makes of the preview, and else loses at least X: it expects at most
+    /// `b (price + prize + N E) - (1 - b) X`.
     LazySeller,
-    /// `fee >= v E`. A seller who accepts, looks at v labelled samples and declines has bought them for the fee.
-    PreviewHarvest,
-    /// `no receipt >= N E + what the seller gets of the buyer's bond`. A seller who takes the whole test set and
-    /// never signs for it has bought N labels for what that costs it; what it is paid on the way counts too.
+    /// `preview fee >= N E`. A seller sees the whole test set before it signs for it, and can still go away: it has
+    /// bought N labels for the fee. Who goes away after the preview has seen fewer.
     DeliveryHarvest,
     /// `penalty + N Z >= N E`. A seller without any model can go all the way and lose by the rules: it must make the
     /// proofs and pay the penalty, and keeps the labels. Vanishing after the receipt is dearer by [`Self::HiddenResult`].
     LosingOnPurpose,
-    /// `min(no receipt, bond) >= penalty + N (P + Z) + gas`. A seller who sees that the count falls short proves it
-    /// only if that costs no more than silence, before the receipt or after it. Or the buyer never learns the count.
+    /// `bond >= penalty + N (P + Z) + gas`. A seller who is bound and sees that the count falls short proves it only if
+    /// that costs no more than silence. One who is not bound yet can decline; then the buyer does not learn the count,
+    /// and is paid its labels ([`Self::DeliveryHarvest`]).
     HiddenResult,
     /// `q (price + bond) >= N Z`. A seller who would pass saves N Z by claiming without proofs; caught, it loses
     /// price and bond: `price - N Z >= (1 - q) price - q bond`.
@@ -47,21 +56,20 @@ pub enum Rule {
     /// `interest on price and bond while waiting >= contests (contest fee - gas of a proof)`. A seller paid more than
     /// its gas for a good proof withholds the proofs to be contested; all it loses is time.
     ContestBaiting,
-    /// `gas of opening >= fee to the buyer`. A buyer who shows garbage is paid each time a seller declines.
-    GarbledPreview,
-    /// `gas of opening >= penalty to the buyer`. A buyer can flip labels so thinly that no preview shows it, by enough
-    /// to make an honest seller fall short, and is paid the penalty. Whoever chooses the test set must not earn by a
-    /// failure.
-    GarbledRest,
-    /// `buyer bond >= no receipt - what the seller gets + gas of accepting + v P`. A buyer who never delivers must
-    /// lose no less than it makes the seller lose.
+    /// `buyer's bond + gas of opening >= max(preview fee, penalty)`. A buyer can flip labels, by enough to make a good
+    /// model fall short. The seller sees it before its receipt. If it takes the fault for its own, the buyer earns the
+    /// fee, or the penalty; if it denies the delivery, at the same price to itself ([`Self::RefusalPays`]), the buyer
+    /// loses its bond. Where sellers deny such test sets at least every second time, the buyer gains nothing.
+    GarbledLabels,
+    /// `buyer's bond >= preview fee + gas of accepting + v P`. A buyer who says that it delivered and did not makes the
+    /// seller deny it at the price of the fee; it must lose no less itself. One who says nothing loses the same bond.
     BuyerSilence,
-    /// `fee + fee to the buyer >= v E + gas of opening`. A seller who accepts and declines out of spite must lose no
-    /// less than it makes the buyer lose: v samples are no longer unseen.
+    /// `2 preview fee >= N E + gas of opening`. A seller who declines out of spite loses the fee and makes the buyer
+    /// lose labels and gas, less the fee: the first must be no less.
     DeclineGriefing,
-    /// `penalty + N (P + Z) >= fee`. Declining must be the cheap way out of a garbled test set, or the preview is for
-    /// nothing.
-    PreviewPays,
+    /// `penalty + N (P + Z) >= preview fee`. Refusing a test set must be the cheap way out of a garbled one, or looking
+    /// at it is for nothing.
+    RefusalPays,
     /// `(1 - a) price >= a penalty + N (P + Z) + gas`. Or no seller whose model is good takes part.
     SellerTakesPart,
     /// `worth >= price + N E + gas`, if the worth is known. Or no buyer does.
@@ -69,10 +77,12 @@ pub enum Rule {
     /// `interest on the stake for the notice period >= a buyer's look at a model`. Or registering junk costs the
     /// buyers more than it costs the one who does it.
     JunkModels,
-    /// `window >= outage`: shown shards arrive and are judged.
+    /// `window >= outage`: shown shards arrive.
     PreviewWindow,
-    /// `window >= outage`: the test set arrives and is acknowledged.
+    /// `window >= outage`: the test set arrives.
     DeliverWindow,
+    /// `window >= outage`: the seller answers what is said to be sent.
+    RespondWindow,
     /// `window >= outage + n seconds per shard (+ n blocks when settled eagerly)`: an honest seller is not slashed.
     ProveWindow,
     /// `window >= outage + n blocks`: an honest buyer can contest every shard, a transaction each.
@@ -85,27 +95,26 @@ pub enum Rule {
 
 impl Rule {
     /// All of them, in the order in which [`super::suggest`] mends them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 24] = [
         Self::Sampling,
-        Self::PreviewHarvest,
+        Self::DeliveryHarvest,
         Self::DeclineGriefing,
         Self::LosingOnPurpose,
-        Self::PreviewPays,
+        Self::RefusalPays,
         Self::LazySeller,
-        Self::DeliveryHarvest,
         Self::SellerTakesPart,
         Self::HiddenResult,
-        Self::BuyerSilence,
         Self::SkippedProofs,
         Self::FalseClaim,
         Self::ContestGriefing,
         Self::ContestBaiting,
         Self::ContestWorthIt,
-        Self::GarbledPreview,
-        Self::GarbledRest,
+        Self::BuyerSilence,
+        Self::GarbledLabels,
         Self::JunkModels,
         Self::PreviewWindow,
         Self::DeliverWindow,
+        Self::RespondWindow,
         Self::ProveWindow,
         Self::ContestWindow,
         Self::AnswerWindow,
@@ -118,7 +127,6 @@ impl Rule {
         match self {
             Self::Sampling => "sampling",
             Self::LazySeller => "lazy-seller",
-            Self::PreviewHarvest => "preview-harvest",
             Self::DeliveryHarvest => "delivery-harvest",
             Self::LosingOnPurpose => "losing-on-purpose",
             Self::HiddenResult => "hidden-result",
@@ -127,20 +135,35 @@ impl Rule {
             Self::ContestWorthIt => "contest-worth-it",
             Self::ContestGriefing => "contest-griefing",
             Self::ContestBaiting => "contest-baiting",
-            Self::GarbledPreview => "garbled-preview",
-            Self::GarbledRest => "garbled-rest",
+            Self::GarbledLabels => "garbled-labels",
             Self::BuyerSilence => "buyer-silence",
             Self::DeclineGriefing => "decline-griefing",
-            Self::PreviewPays => "preview-pays",
+            Self::RefusalPays => "refusal-pays",
             Self::SellerTakesPart => "seller-takes-part",
             Self::BuyerTakesPart => "buyer-takes-part",
             Self::JunkModels => "junk-models",
             Self::PreviewWindow => "preview-window",
             Self::DeliverWindow => "deliver-window",
+            Self::RespondWindow => "respond-window",
             Self::ProveWindow => "prove-window",
             Self::ContestWindow => "contest-window",
             Self::AnswerWindow => "answer-window",
             Self::Lifetime => "lifetime",
+        }
+    }
+
+    /// Who is hurt without it, and so looks at it before it takes part.
+    pub fn protects(self) -> Side {
+        match self {
+            Self::RefusalPays
+            | Self::SellerTakesPart
+            | Self::BuyerSilence
+            | Self::GarbledLabels
+            | Self::ContestGriefing
+            | Self::RespondWindow
+            | Self::ProveWindow
+            | Self::AnswerWindow => Side::Seller,
+            _ => Side::Buyer,
         }
     }
 
@@ -151,8 +174,7 @@ impl Rule {
             Self::LazySeller => {
                 "a seller who guesses, or serves a smaller model, and hopes to pass"
             }
-            Self::PreviewHarvest => "a seller who accepts to see the drawn samples and declines",
-            Self::DeliveryHarvest => "a seller who takes the test set and signs no receipt",
+            Self::DeliveryHarvest => "a seller who takes the test set and goes away",
             Self::LosingOnPurpose => {
                 "a seller without a model who loses by the rules and keeps the labels"
             }
@@ -162,17 +184,17 @@ impl Rule {
             Self::ContestWorthIt => "a buyer who does not dare to contest",
             Self::ContestGriefing => "a buyer who contests good proofs to make the seller pay gas",
             Self::ContestBaiting => "a seller who withholds good proofs to be paid for contests",
-            Self::GarbledPreview => "a buyer who lives on fees for garbled test sets",
-            Self::GarbledRest => "a buyer who flips labels to earn the penalty",
-            Self::BuyerSilence => "a buyer who opens and never delivers",
+            Self::GarbledLabels => "a buyer who flips labels to earn the fee or the penalty",
+            Self::BuyerSilence => "a buyer who never delivers, or says that it did",
             Self::DeclineGriefing => "a seller who accepts and declines out of spite",
-            Self::PreviewPays => {
-                "a preview nobody uses: being bound to garbage is cheaper than declining it"
+            Self::RefusalPays => {
+                "garbage taken on since being bound to it is cheaper than refusing it"
             }
             Self::SellerTakesPart => "a good seller who stays away",
             Self::BuyerTakesPart => "a buyer who stays away",
             Self::JunkModels => "registered junk that costs buyers more than its owner",
             Self::PreviewWindow | Self::DeliverWindow => "an honest party that misses a delivery",
+            Self::RespondWindow => "an honest seller who has no time to answer a delivery",
             Self::ProveWindow => "an honest seller slashed for want of time",
             Self::ContestWindow => "an honest buyer who has no time to contest",
             Self::AnswerWindow => "an honest seller who has no time to answer contests",

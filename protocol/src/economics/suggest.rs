@@ -2,8 +2,7 @@
 
 use super::{
     inequality::{false_shards, Sums, Term},
-    Chance, Change, Costs, EconomicsError, Fix, Inequality, Preview, Rule, Settlement, Terms,
-    Windows,
+    Chance, Change, Costs, EconomicsError, Fix, Inequality, Rule, Settlement, Terms, Windows,
 };
 use crate::{bounds::audit_samples, value::Amount};
 
@@ -29,16 +28,39 @@ pub struct Wish {
 }
 
 /// The least terms that pass [`super::check`] under these costs, amounts rounded up to two digits.
-///
-/// The buyer's parts of fee and penalty are as large as they may be: its gas.
 pub fn suggest(wish: &Wish, costs: &Costs) -> Result<Terms, EconomicsError> {
+    let (terms, stuck) = search(wish, costs)?;
+    match stuck {
+        None => Ok(terms),
+        Some(stuck) => Err(no_terms(&stuck)),
+    }
+}
+
+/// The same; where a rule cannot be satisfied, the least terms that satisfy those before it and, as far as one round of
+/// mending goes, those after it.
+pub fn closest(wish: &Wish, costs: &Costs) -> Result<Terms, EconomicsError> {
+    Ok(search(wish, costs)?.0)
+}
+
+/// The least terms, and the first rule that stays broken.
+fn search(wish: &Wish, costs: &Costs) -> Result<(Terms, Option<Inequality>), EconomicsError> {
     let mut terms = start(wish)?;
     for _ in 0..ROUNDS {
-        if mend(&mut terms, costs, wish.price.is_some())? {
-            return compensate(terms, costs);
+        let found = mend(&mut terms, costs, wish.price.is_some())?;
+        if found.whole || found.stuck.is_some() {
+            return Ok((terms, found.stuck));
         }
     }
-    Err(broken(&terms, costs)?)
+    let broken = super::inequalities(&terms, costs)?;
+    Ok((terms, broken.into_iter().find(|rule| !rule.holds())))
+}
+
+/// What one round of mending came to.
+struct Mended {
+    /// Nothing was broken.
+    whole: bool,
+    /// The first rule that no change mends.
+    stuck: Option<Inequality>,
 }
 
 fn start(wish: &Wish) -> Result<Terms, EconomicsError> {
@@ -60,21 +82,16 @@ fn start(wish: &Wish) -> Result<Terms, EconomicsError> {
         price: wish.price.unwrap_or_default(),
         seller_bond: Amount::ZERO,
         penalty: Amount::ZERO,
-        penalty_to_buyer: Amount::ZERO,
-        no_receipt: Amount::ZERO,
         buyer_bond: Amount::ZERO,
-        buyer_bond_to_seller: Amount::ZERO,
         stake: Amount::ZERO,
-        preview: Preview {
-            shards: wish.preview_shards.unwrap_or(default),
-            fee: Amount::ZERO,
-            fee_to_buyer: Amount::ZERO,
-        },
+        preview_fee: Amount::ZERO,
+        preview_shards: wish.preview_shards.unwrap_or(default),
         settlement,
         windows: Windows {
             accept: 600,
             preview: 0,
             deliver: 0,
+            respond: 0,
             prove: 0,
             contest: 0,
             answer: 0,
@@ -82,12 +99,15 @@ fn start(wish: &Wish) -> Result<Terms, EconomicsError> {
     })
 }
 
-/// One pass over the rules; whether none was broken.
-fn mend(terms: &mut Terms, costs: &Costs, fixed_price: bool) -> Result<bool, EconomicsError> {
-    let mut whole = true;
+/// One pass over the rules.
+fn mend(terms: &mut Terms, costs: &Costs, fixed_price: bool) -> Result<Mended, EconomicsError> {
+    let mut mended = Mended {
+        whole: true,
+        stuck: None,
+    };
     for rule in Rule::ALL {
         if rule == Rule::FalseClaim {
-            choose_contests(terms, costs)?;
+            choose_contests(terms, costs);
         }
         let Some(found) = Sums::new(terms, costs)?.inequality(rule) else {
             continue;
@@ -95,7 +115,7 @@ fn mend(terms: &mut Terms, costs: &Costs, fixed_price: bool) -> Result<bool, Eco
         if found.holds() {
             continue;
         }
-        whole = false;
+        mended.whole = false;
         // What would be lowered was raised for another rule; a price that is settled stays.
         let stuck = matches!(rule, Rule::Lifetime | Rule::BuyerTakesPart)
             || (fixed_price && rule == Rule::SellerTakesPart);
@@ -105,10 +125,10 @@ fn mend(terms: &mut Terms, costs: &Costs, fixed_price: bool) -> Result<bool, Eco
                     raise(terms, *change);
                 }
             }
-            _ => return Err(no_terms(&found)),
+            _ => mended.stuck = mended.stuck.or(Some(found)),
         }
     }
-    Ok(whole)
+    Ok(mended)
 }
 
 /// Sets a term to a round number at or above the change. A contest fee is bounded from both sides and stays exact, as
@@ -124,7 +144,7 @@ fn raise(terms: &mut Terms, change: Change) {
         term: change.term,
         to: Amount(to),
     });
-    let parts = [terms.penalty, terms.no_receipt, terms.preview.fee];
+    let parts = [terms.penalty, terms.preview_fee];
     terms.seller_bond = parts.into_iter().fold(terms.seller_bond, Amount::max);
 }
 
@@ -135,11 +155,11 @@ fn two_digits(amount: u128) -> u128 {
 }
 
 /// The number of blind contests that needs the least bond: few are seldom enough, many are dear. The first such number.
-fn choose_contests(terms: &mut Terms, costs: &Costs) -> Result<(), EconomicsError> {
+pub(super) fn choose_contests(terms: &mut Terms, costs: &Costs) {
     let shards = terms.shards();
     let bad = false_shards(terms, costs);
     let Settlement::Claim { blind_contests, .. } = &mut terms.settlement else {
-        return Ok(());
+        return;
     };
     let gain = (terms.price.0 + costs.prize.0) as f64;
     let cost = (costs.gas.prove_shard.0 + costs.gas.contest.0) as f64;
@@ -160,29 +180,6 @@ fn choose_contests(terms: &mut Terms, costs: &Costs) -> Result<(), EconomicsErro
             *blind_contests = drawn;
         }
     }
-    Ok(())
-}
-
-/// Gives the buyer its gas back where it loses through no fault that could be shown.
-fn compensate(mut terms: Terms, costs: &Costs) -> Result<Terms, EconomicsError> {
-    let gas = costs.gas.open;
-    terms.penalty_to_buyer = terms.penalty.min(gas);
-    if terms.preview.shards > 0 {
-        terms.preview.fee_to_buyer = terms.preview.fee.min(gas);
-    }
-    Ok(terms)
-}
-
-fn broken(terms: &Terms, costs: &Costs) -> Result<EconomicsError, EconomicsError> {
-    let sums = Sums::new(terms, costs)?;
-    let first = Rule::ALL
-        .into_iter()
-        .filter_map(|rule| sums.inequality(rule))
-        .find(|inequality| !inequality.holds());
-    Ok(match first {
-        Some(inequality) => no_terms(&inequality),
-        None => EconomicsError::Zero("rounds"),
-    })
 }
 
 fn no_terms(inequality: &Inequality) -> EconomicsError {

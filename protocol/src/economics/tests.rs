@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod escrow;
 mod plays;
 mod random;
 
@@ -106,23 +107,25 @@ fn the_suggestion_passes_and_is_what_the_rules_leave() {
 #[test]
 fn every_rule_is_reached_and_flips_at_its_boundary() {
     type Spoil = fn(&mut Terms, &mut Costs);
-    let cases: [(Rule, Spoil); 24] = [
+    let cases: [(Rule, Spoil); 21] = [
         (Rule::LazySeller, |terms, costs| {
             terms.penalty = Amount(terms.penalty.0 / 2);
             costs.prize = Amount(GWEI * GWEI);
         }),
-        (Rule::LazySeller, |terms, _| terms.no_receipt = Amount::ZERO),
-        (Rule::PreviewHarvest, |terms, _| {
-            terms.preview.fee = Amount(terms.preview.fee_to_buyer.0)
+        (Rule::LazySeller, |terms, _| {
+            terms.preview_fee = Amount::ZERO
         }),
         (Rule::DeliveryHarvest, |terms, _| {
-            terms.buyer_bond_to_seller = terms.buyer_bond
+            terms.preview_fee = Amount(terms.preview_fee.0 / 2)
+        }),
+        (Rule::DeclineGriefing, |_, costs| {
+            costs.gas.open = Amount(GWEI * GWEI)
         }),
         (Rule::LosingOnPurpose, |terms, _| {
             terms.penalty = Amount(GWEI * 1_000_000)
         }),
-        (Rule::HiddenResult, |terms, _| {
-            terms.no_receipt = terms.penalty
+        (Rule::RefusalPays, |terms, _| {
+            terms.preview_fee = terms.seller_bond
         }),
         (Rule::HiddenResult, |terms, _| {
             terms.penalty = terms.seller_bond
@@ -147,21 +150,11 @@ fn every_rule_is_reached_and_flips_at_its_boundary() {
                 to: Amount(GWEI * GWEI),
             });
         }),
-        (Rule::GarbledPreview, |terms, _| {
-            terms.preview.fee_to_buyer.0 += 1
-        }),
-        (Rule::GarbledRest, |terms, _| {
-            terms.penalty_to_buyer = terms.penalty
+        (Rule::GarbledLabels, |terms, _| {
+            terms.buyer_bond = Amount(terms.penalty.0 / 2)
         }),
         (Rule::BuyerSilence, |terms, _| {
             terms.buyer_bond = Amount::ZERO
-        }),
-        (Rule::DeclineGriefing, |terms, _| {
-            terms.preview.fee_to_buyer = Amount::ZERO;
-            terms.preview.fee = Amount(1);
-        }),
-        (Rule::PreviewPays, |terms, _| {
-            terms.preview.fee = terms.seller_bond
         }),
         (Rule::SellerTakesPart, |terms, _| terms.price = Amount(1)),
         (Rule::BuyerTakesPart, |terms, costs| {
@@ -188,11 +181,13 @@ fn every_rule_is_reached_and_flips_at_its_boundary() {
     let mut terms = suggest(&WISH, &costs()).unwrap();
     terms.windows.answer -= 1;
     flips(&terms, &costs(), Rule::AnswerWindow);
+    terms.windows.respond -= 1;
+    flips(&terms, &costs(), Rule::RespondWindow);
     terms.windows.prove = crate::agreement::NOTICE_PERIOD;
     flips(&terms, &costs(), Rule::Lifetime);
     let reached: std::collections::BTreeSet<_> = cases.iter().map(|(rule, _)| *rule).collect();
-    // The two windows above, and the one below.
-    assert_eq!(reached.len() + 3, Rule::ALL.len());
+    // The three windows above, and sampling below.
+    assert_eq!(reached.len() + 4, Rule::ALL.len());
 }
 
 #[test]
@@ -283,12 +278,11 @@ fn what_cannot_be_mended_says_which_rule() {
 #[test]
 fn numbers_that_contradict_each_other_are_refused() {
     type Spoil = fn(&mut Terms, &mut Costs);
-    let out_of_range: [Spoil; 10] = [
+    let out_of_range: [Spoil; 9] = [
         |terms, _| terms.threshold = terms.samples + 1,
         |terms, _| terms.penalty.0 = terms.seller_bond.0 + 1,
-        |terms, _| terms.no_receipt.0 = terms.seller_bond.0 + 1,
-        |terms, _| terms.preview.fee_to_buyer.0 = terms.preview.fee.0 + 1,
-        |terms, _| terms.preview.shards = terms.shards() + 1,
+        |terms, _| terms.preview_fee.0 = terms.seller_bond.0 + 1,
+        |terms, _| terms.preview_shards = terms.shards() + 1,
         |terms, _| terms.price = Amount(u128::MAX),
         |_, costs| costs.label = Amount(CEILING / 10_000 + 1),
         |_, costs| costs.gas.prove_shard = Amount(u128::MAX),
@@ -329,16 +323,8 @@ fn the_largest_numbers_are_judged() {
         let mut terms = suggest(&WISH, &costs()).unwrap();
         (terms.samples, terms.shard_size) = (samples, shard_size);
         terms.threshold = samples;
-        (
-            terms.price,
-            terms.seller_bond,
-            terms.penalty,
-            terms.no_receipt,
-        ) = (most, most, most, most);
-        (terms.penalty_to_buyer, terms.buyer_bond, terms.stake) = (most, most, most);
-        terms.preview.fee = most;
-        terms.preview.fee_to_buyer = most;
-        terms.buyer_bond_to_seller = most;
+        (terms.price, terms.seller_bond, terms.penalty) = (most, most, most);
+        (terms.buyer_bond, terms.stake, terms.preview_fee) = (most, most, most);
         let mut costs = costs();
         (costs.label, costs.proof, costs.inference) = (each(samples), each(samples), each(samples));
         (costs.look, costs.prize, costs.worth) = (most, most, Some(most));

@@ -44,55 +44,43 @@ impl Sums<'_> {
         ))
     }
 
-    pub(super) fn garbled_preview(&self) -> Option<Inequality> {
-        let (gas, got) = (self.costs.gas.open.0, self.terms.preview.fee_to_buyer.0);
+    pub(super) fn garbled_labels(&self) -> Inequality {
+        let (bond, gas) = (self.terms.buyer_bond.0, self.costs.gas.open.0);
+        let (fee, penalty) = (self.terms.preview_fee.0, self.terms.penalty.0);
+        let most = fee.max(penalty);
         let words = Words::default()
-            .money("gas of opening ", gas)
-            .money(" >= the buyer's part of the fee ", got);
-        self.has_preview().then(|| {
-            Inequality::new(Rule::GarbledPreview, gas, got, words, || {
-                set(Term::FeeToBuyer, gas)
-            })
-        })
-    }
-
-    pub(super) fn garbled_rest(&self) -> Inequality {
-        let (gas, got) = (self.costs.gas.open.0, self.terms.penalty_to_buyer.0);
-        let words = Words::default()
-            .money("gas of opening ", gas)
-            .money(" >= the buyer's part of the penalty ", got);
-        Inequality::new(Rule::GarbledRest, gas, got, words, || {
-            set(Term::PenaltyToBuyer, gas)
+            .money("buyer's bond ", bond)
+            .money(" + gas of opening ", gas)
+            .money(" >= the greater of: preview fee ", fee)
+            .money(", penalty ", penalty);
+        Inequality::new(Rule::GarbledLabels, bond + gas, most, words, || {
+            set(Term::BuyerBond, most - gas)
         })
     }
 
     pub(super) fn buyer_silence(&self) -> Inequality {
-        let (bond, silent) = (self.terms.buyer_bond.0, self.terms.no_receipt.0);
-        let (got, gas) = (self.terms.buyer_bond_to_seller.0, self.costs.gas.accept.0);
-        // What reaches the seller is taken off its loss, not off the buyer's.
-        let (left, right) = (bond + got, silent + gas + self.shown_work);
+        let (bond, fee) = (self.terms.buyer_bond.0, self.terms.preview_fee.0);
+        let gas = self.costs.gas.accept.0;
+        let right = fee + gas + self.shown_work;
         let words = Words::default()
             .money("buyer's bond ", bond)
-            .money(" >= the seller's loss without a receipt ", silent)
-            .money(" - its part of that bond ", got)
+            .money(" >= preview fee ", fee)
             .money(" + gas of accepting ", gas)
             .money(" + inferences shown ", self.shown_work);
-        Inequality::new(Rule::BuyerSilence, left, right, words, || {
-            set(Term::BuyerBond, right - got)
+        Inequality::new(Rule::BuyerSilence, bond, right, words, || {
+            set(Term::BuyerBond, right)
         })
     }
 
-    pub(super) fn preview_pays(&self) -> Option<Inequality> {
-        let (fee, penalty) = (self.terms.preview.fee.0, self.terms.penalty.0);
+    pub(super) fn refusal_pays(&self) -> Inequality {
+        let (fee, penalty) = (self.terms.preview_fee.0, self.terms.penalty.0);
         let left = penalty + self.work;
         let words = Words::default()
             .money("penalty ", penalty)
             .money(" + inferences and proofs ", self.work)
-            .money(" >= fee ", fee);
-        self.has_preview().then(|| {
-            Inequality::new(Rule::PreviewPays, left, fee, words, || {
-                self.raise(Term::Penalty, fee - self.work)
-            })
+            .money(" >= preview fee ", fee);
+        Inequality::new(Rule::RefusalPays, left, fee, words, || {
+            self.raise(Term::Penalty, fee - self.work)
         })
     }
 

@@ -43,15 +43,13 @@ pub enum Term {
     Price,
     SellerBond,
     Penalty,
-    PenaltyToBuyer,
-    NoReceipt,
     BuyerBond,
     Stake,
-    Fee,
-    FeeToBuyer,
+    PreviewFee,
     ContestFee,
     PreviewWindow,
     DeliverWindow,
+    RespondWindow,
     ProveWindow,
     ContestWindow,
     AnswerWindow,
@@ -64,6 +62,7 @@ impl Term {
             self,
             Self::PreviewWindow
                 | Self::DeliverWindow
+                | Self::RespondWindow
                 | Self::ProveWindow
                 | Self::ContestWindow
                 | Self::AnswerWindow
@@ -76,15 +75,13 @@ impl Term {
             Self::Price => "the price",
             Self::SellerBond => "the seller's bond",
             Self::Penalty => "the penalty",
-            Self::PenaltyToBuyer => "the buyer's part of the penalty",
-            Self::NoReceipt => "the seller's loss without a receipt",
             Self::BuyerBond => "the buyer's bond",
             Self::Stake => "the stake",
-            Self::Fee => "the preview fee",
-            Self::FeeToBuyer => "the buyer's part of the preview fee",
+            Self::PreviewFee => "the preview fee",
             Self::ContestFee => "the contest fee",
             Self::PreviewWindow => "the preview's window",
             Self::DeliverWindow => "the delivery's window",
+            Self::RespondWindow => "the window for the seller's answer",
             Self::ProveWindow => "the window for proofs",
             Self::ContestWindow => "the window for contests",
             Self::AnswerWindow => "the window for answers",
@@ -99,18 +96,16 @@ impl Terms {
             Term::Price => self.price.0,
             Term::SellerBond => self.seller_bond.0,
             Term::Penalty => self.penalty.0,
-            Term::PenaltyToBuyer => self.penalty_to_buyer.0,
-            Term::NoReceipt => self.no_receipt.0,
             Term::BuyerBond => self.buyer_bond.0,
             Term::Stake => self.stake.0,
-            Term::Fee => self.preview.fee.0,
-            Term::FeeToBuyer => self.preview.fee_to_buyer.0,
+            Term::PreviewFee => self.preview_fee.0,
             Term::ContestFee => match self.settlement {
                 Settlement::Eager => 0,
                 Settlement::Claim { contest_fee, .. } => contest_fee.0,
             },
             Term::PreviewWindow => self.windows.preview.into(),
             Term::DeliverWindow => self.windows.deliver.into(),
+            Term::RespondWindow => self.windows.respond.into(),
             Term::ProveWindow => self.windows.prove.into(),
             Term::ContestWindow => self.windows.contest.into(),
             Term::AnswerWindow => self.windows.answer.into(),
@@ -124,12 +119,9 @@ impl Terms {
             Term::Price => self.price = to,
             Term::SellerBond => self.seller_bond = to,
             Term::Penalty => self.penalty = to,
-            Term::PenaltyToBuyer => self.penalty_to_buyer = to,
-            Term::NoReceipt => self.no_receipt = to,
             Term::BuyerBond => self.buyer_bond = to,
             Term::Stake => self.stake = to,
-            Term::Fee => self.preview.fee = to,
-            Term::FeeToBuyer => self.preview.fee_to_buyer = to,
+            Term::PreviewFee => self.preview_fee = to,
             Term::ContestFee => {
                 if let Settlement::Claim { contest_fee, .. } = &mut self.settlement {
                     *contest_fee = to;
@@ -137,6 +129,7 @@ impl Terms {
             }
             Term::PreviewWindow => self.windows.preview = seconds,
             Term::DeliverWindow => self.windows.deliver = seconds,
+            Term::RespondWindow => self.windows.respond = seconds,
             Term::ProveWindow => self.windows.prove = seconds,
             Term::ContestWindow => self.windows.contest = seconds,
             Term::AnswerWindow => self.windows.answer = seconds,

@@ -60,12 +60,8 @@ impl Sums<'_> {
     }
 
     pub(super) fn lazy_seller(&self) -> Inequality {
-        let mut exits = vec![
-            (
-                Term::NoReceipt,
-                self.terms.no_receipt.0,
-                self.labels + self.terms.buyer_bond_to_seller.0,
-            ),
+        let exits = [
+            (Term::PreviewFee, self.terms.preview_fee.0, self.labels),
             (
                 Term::Penalty,
                 self.terms.penalty.0,
@@ -73,9 +69,6 @@ impl Sums<'_> {
             ),
             (Term::SellerBond, self.terms.seller_bond.0, self.labels),
         ];
-        if self.has_preview() {
-            exits.push((Term::Fee, self.terms.preview.fee.0, self.shown_labels));
-        }
         let net = exits
             .iter()
             .map(|(_, loss, taken)| loss.saturating_sub(*taken));
@@ -105,27 +98,13 @@ impl Sums<'_> {
         })
     }
 
-    pub(super) fn preview_harvest(&self) -> Option<Inequality> {
-        let fee = self.terms.preview.fee.0;
-        let words = Words::default()
-            .money("fee ", fee)
-            .money(" >= labels shown ", self.shown_labels);
-        self.has_preview().then(|| {
-            Inequality::new(Rule::PreviewHarvest, fee, self.shown_labels, words, || {
-                self.raise(Term::Fee, self.shown_labels)
-            })
-        })
-    }
-
     pub(super) fn delivery_harvest(&self) -> Inequality {
-        let (loss, got) = (self.terms.no_receipt.0, self.terms.buyer_bond_to_seller.0);
-        let right = self.labels + got;
+        let fee = self.terms.preview_fee.0;
         let words = Words::default()
-            .money("lost without a receipt ", loss)
-            .money(" >= labels ", self.labels)
-            .money(" + from the buyer's bond ", got);
-        Inequality::new(Rule::DeliveryHarvest, loss, right, words, || {
-            self.raise(Term::NoReceipt, right)
+            .money("preview fee ", fee)
+            .money(" >= labels ", self.labels);
+        Inequality::new(Rule::DeliveryHarvest, fee, self.labels, words, || {
+            self.raise(Term::PreviewFee, self.labels)
         })
     }
 
@@ -141,18 +120,15 @@ impl Sums<'_> {
     }
 
     pub(super) fn hidden_result(&self) -> Inequality {
-        let (silent, bond) = (self.terms.no_receipt.0, self.terms.seller_bond.0);
+        let bond = self.terms.seller_bond.0;
         let right = self.terms.penalty.0 + self.work + self.result_gas;
         let words = Words::default()
-            .money("the lesser of: lost without a receipt ", silent)
-            .money(", bond ", bond)
+            .money("bond ", bond)
             .money(" >= penalty ", self.terms.penalty.0)
             .money(" + inferences and proofs ", self.work)
             .money(" + gas ", self.result_gas);
-        Inequality::new(Rule::HiddenResult, silent.min(bond), right, words, || {
-            let exits = [(Term::NoReceipt, silent), (Term::SellerBond, bond)];
-            let low = exits.into_iter().filter(|(_, loss)| *loss < right);
-            self.raise_all(low.map(|(term, _)| (term, right)))
+        Inequality::new(Rule::HiddenResult, bond, right, words, || {
+            set(Term::SellerBond, right)
         })
     }
 
@@ -230,19 +206,15 @@ impl Sums<'_> {
         ))
     }
 
-    pub(super) fn decline_griefing(&self) -> Option<Inequality> {
-        let preview = self.terms.preview;
-        let (fee, got, gas) = (preview.fee.0, preview.fee_to_buyer.0, self.costs.gas.open.0);
-        let right = self.shown_labels + gas;
+    pub(super) fn decline_griefing(&self) -> Inequality {
+        let (fee, gas) = (self.terms.preview_fee.0, self.costs.gas.open.0);
+        let right = self.labels + gas;
         let words = Words::default()
-            .money("fee ", fee)
-            .money(" + the buyer's part of it ", got)
-            .money(" >= labels shown ", self.shown_labels)
-            .money(" + gas ", gas);
-        self.has_preview().then(|| {
-            Inequality::new(Rule::DeclineGriefing, fee + got, right, words, || {
-                self.raise(Term::Fee, right - got)
-            })
+            .money("preview fee, lost and gained, 2 x ", fee)
+            .money(" >= labels ", self.labels)
+            .money(" + gas of opening ", gas);
+        Inequality::new(Rule::DeclineGriefing, 2 * fee, right, words, || {
+            self.raise(Term::PreviewFee, right.div_ceil(2))
         })
     }
 

@@ -16,6 +16,10 @@ impl Sums<'_> {
         self.window(Rule::DeliverWindow, Term::DeliverWindow, 0)
     }
 
+    pub(super) fn respond_window(&self) -> Inequality {
+        self.window(Rule::RespondWindow, Term::RespondWindow, 0)
+    }
+
     pub(super) fn prove_window(&self) -> Inequality {
         let shards = u64::from(self.shards);
         let proving = shards.saturating_mul(self.costs.seconds_per_shard);

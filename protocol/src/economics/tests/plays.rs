@@ -34,7 +34,7 @@ fn lazy_models_are_paid_no_more_often_than_computed() {
         let mut terms = suggest(&WISH, &costs()).unwrap();
         terms.samples = samples;
         terms.threshold = samples * 98 / 100;
-        terms.preview.shards = preview;
+        terms.preview_shards = preview;
         let answers = Answers {
             model: 0.9943,
             guess,
@@ -86,7 +86,8 @@ fn a_lazy_seller_expects_a_loss() {
     for point in points {
         let failed = point.runs - point.paid - point.declined;
         let won = u128::from(point.paid) * (terms.price.0 + 1_000 * costs.label.0);
-        let fee = terms.preview.fee.0 - u128::from(terms.shown()) * costs.label.0;
+        // Declining after the preview it keeps the shown labels only.
+        let fee = terms.preview_fee.0 - u128::from(terms.shown()) * costs.label.0;
         let penalty = terms.penalty.0 + 1_000 * costs.proof.0 - 1_000 * costs.label.0;
         let lost = u128::from(point.declined) * fee + u128::from(failed) * penalty;
         assert!(lost >= won, "{point:?}: lost {lost}, won {won}");

@@ -1,0 +1,99 @@
+//! Receipts, and what the seller does instead of giving one.
+
+use zknode_protocol::{
+    agreement::State,
+    chain::{AgreementSummary, Call, Chain, ChainError},
+    message::{Domain, Receipt, Version},
+    value::{AgreementId, Hash},
+};
+
+use super::{Deal, Next};
+use crate::seller::{event::Event, inspect::Finding, Seller};
+
+impl<C: Chain> Seller<C> {
+    /// Nothing good was delivered, or it is not wanted. Going away from a delivery as it was agreed costs the preview
+    /// fee; one that is not as agreed is the buyer's to answer for: it forfeits its bond, or says on chain that it has
+    /// delivered, and is then denied.
+    pub(super) async fn not_going_on(
+        &self,
+        id: AgreementId,
+        deal: &Deal,
+        agreement: &AgreementSummary,
+        now: u64,
+    ) -> anyhow::Result<Next> {
+        let sent = matches!(agreement.state, State::PreviewSent | State::RestSent);
+        // What is said to be sent may still be on its way.
+        let patience = u64::from(agreement.terms.response_time) / 4;
+        let late = now.saturating_add(patience) > agreement.deadline;
+        let missing = deal.refused.is_none();
+        if deal.refused.is_some() && !deal.disputed {
+            let purpose = format!("decline {id}");
+            return self.attempt(&purpose, &Call::Decline(id)).await;
+        }
+        if sent && (!missing || late) {
+            return self.attempt(&format!("deny {id}"), &Call::Deny(id)).await;
+        }
+        Ok(Next::Wait)
+    }
+
+    /// What a look at a delivery leads to; `None`: on with it.
+    pub(super) fn weigh(
+        &self,
+        id: AgreementId,
+        what: &str,
+        finding: Finding,
+    ) -> anyhow::Result<Option<Next>> {
+        let (reason, disputed) = match finding {
+            Finding::Good => return Ok(None),
+            Finding::Unwanted(reason) => (reason, false),
+            Finding::Bad(reason) => (reason, true),
+        };
+        self.refuse(id, format!("{what}: {reason}"), disputed)
+            .map(Some)
+    }
+
+    pub(super) fn receipt(
+        &self,
+        id: AgreementId,
+        ciphertext: Hash,
+        digest: impl Fn(&Domain, AgreementId, Hash) -> Hash,
+    ) -> anyhow::Result<Receipt> {
+        let domain = Domain {
+            chain_id: self.wallet.chain().chain_id(),
+            escrow: self.wallet.chain().contracts().escrow,
+        };
+        Ok(Receipt {
+            version: Version,
+            domain,
+            agreement: id,
+            ciphertext_hash: ciphertext,
+            signature: self.key.sign(digest(&domain, id, ciphertext))?,
+        })
+    }
+
+    /// Sends what somebody else may have done, or made impossible, in the meantime: then the chain is looked at again.
+    pub(super) async fn attempt(&self, purpose: &str, call: &Call) -> anyhow::Result<Next> {
+        match self.wallet.execute(purpose, call).await {
+            Ok(_) => Ok(Next::Again),
+            Err(ChainError::Revert { .. }) => Ok(Next::Wait),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Will not go on with an agreement. Where a bond is locked, the next step gets it back.
+    pub(super) fn refuse(
+        &self,
+        id: AgreementId,
+        reason: String,
+        disputed: bool,
+    ) -> anyhow::Result<Next> {
+        self.change(id, |deal| {
+            (deal.refused, deal.disputed) = (Some(reason.clone()), disputed);
+        })?;
+        self.tell(Event::Refused {
+            agreement: id,
+            reason,
+        });
+        Ok(Next::Again)
+    }
+}

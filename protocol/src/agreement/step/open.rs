@@ -1,0 +1,119 @@
+//! Terms that make sense, over a model that was fixed before.
+
+use super::{ends::deposited, exact_value, require, Outcome};
+use crate::{
+    agreement::{Agreement, Mode, ModelFacts, Moment, RuleError, State, Terms, NOTICE_PERIOD},
+    value::{Address, Amount, Hash},
+};
+
+pub(super) fn open(
+    buyer: Address,
+    terms: &Terms,
+    model: Option<ModelFacts>,
+    token_has_code: bool,
+    value: Amount,
+    now: Moment,
+) -> Outcome {
+    let model = model.ok_or(RuleError::UnknownModel { model: terms.model })?;
+    require(model.registered_block < now.block, || {
+        RuleError::ModelNotEarlier {
+            registered: model.registered_block,
+            current: now.block,
+        }
+    })?;
+    require(model.retires_at == 0, || RuleError::ModelRetiring {
+        model: terms.model,
+        retires_at: model.retires_at,
+    })?;
+    let last_second = terms.last_second();
+    let latest = now.time.saturating_add(NOTICE_PERIOD);
+    require(last_second <= latest, || RuleError::AgreementTooLong {
+        last_second,
+        latest,
+    })?;
+    require(token_has_code || terms.token == Address::ZERO, || {
+        RuleError::TokenWithoutCode { token: terms.token }
+    })?;
+    check_terms(terms, now.time)?;
+    let deposit = terms.deposit().ok_or(RuleError::AmountOverflow)?;
+    exact_value(terms.wei(deposit), value)?;
+    let agreement = Agreement {
+        terms: terms.clone(),
+        buyer,
+        seller: model.seller,
+        state: State::Open,
+        deadline: terms.accept_by,
+        draw_block: 0,
+        seed: Hash::ZERO,
+        window_end: 0,
+        contested: Default::default(),
+        proven: Default::default(),
+        valid: 0,
+        correct: 0,
+        ciphertext: Hash::ZERO,
+        claim: Hash::ZERO,
+    };
+    let deposit = deposited(terms, buyer, deposit);
+    Ok((agreement, deposit))
+}
+
+fn check_terms(terms: &Terms, now: u64) -> Result<(), RuleError> {
+    let Terms {
+        shards,
+        samples,
+        threshold,
+        preview_shards,
+        ..
+    } = *terms;
+    let Terms {
+        penalty,
+        bond,
+        preview_fee,
+        ..
+    } = *terms;
+    let Terms {
+        accept_by,
+        preview_by,
+        deliver_by,
+        claim_by,
+        ..
+    } = *terms;
+    require(penalty <= bond, || RuleError::PenaltyAboveBond {
+        penalty,
+        bond,
+    })?;
+    require(preview_fee <= bond, || RuleError::PreviewFeeAboveBond {
+        preview_fee,
+        bond,
+    })?;
+    require(1 <= shards && shards <= samples, || {
+        RuleError::ShardsOutOfRange { shards, samples }
+    })?;
+    require(preview_shards <= shards, || RuleError::PreviewAboveShards {
+        preview_shards,
+        shards,
+    })?;
+    require(threshold <= samples, || RuleError::ThresholdAboveSamples {
+        threshold,
+        samples,
+    })?;
+    let answered = |by: u64| by.saturating_add(terms.response_time.into());
+    require(
+        now < accept_by
+            && accept_by < preview_by
+            && answered(preview_by) < deliver_by
+            && answered(deliver_by) < claim_by,
+        || RuleError::DeadlinesOutOfOrder {
+            now,
+            accept_by,
+            preview_by,
+            deliver_by,
+            claim_by,
+        },
+    )?;
+    let (window, prove_time) = (terms.window, terms.prove_time);
+    require(
+        terms.mode == Mode::Eager || (window > 0 && prove_time > 0),
+        || RuleError::NoTimeToContest { window, prove_time },
+    )
+}
