@@ -96,6 +96,13 @@ impl Terms {
             .checked_add(self.requester_bond)
     }
 
+    /// Half of what all items may cost, rounded up. With no less for the requester's bond, a rejection costs the responder at
+    /// most five times what it costs the requester. `None` past 2^128.
+    pub fn half_price(&self) -> Option<Amount> {
+        let all = self.cost_of(self.max_items)?;
+        Some(Amount(all.0.div_ceil(2)))
+    }
+
     /// The last second in which anything can happen that is no default.
     pub fn last_second(&self) -> u64 {
         [self.window, self.prove_time, self.receipt_time]

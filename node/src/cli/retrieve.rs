@@ -21,6 +21,7 @@ use crate::{
     buyer::{check, reopen, Client},
     config::ChainConfig,
     corpus::Published,
+    costs::answer_gas,
     home::Home,
     keys,
     output::Answer,
@@ -60,15 +61,15 @@ pub struct Retrieve {
     /// Paid for the search, whatever matches.
     #[arg(long, default_value = "0", value_parser = value::amount)]
     scan_fee: Amount,
-    /// Lost with the price of the items when a delivery is rejected.
-    #[arg(long, default_value = "1", value_parser = value::amount)]
-    requester_bond: Amount,
+    /// Lost with the price of the items when a delivery is rejected [default: half of what all items may cost, 1 at least].
+    #[arg(long, value_parser = value::amount)]
+    requester_bond: Option<Amount>,
     /// What the seller puts at stake [default: the least, what all items may cost and the requester's bond].
     #[arg(long, value_parser = value::amount)]
     bond: Option<Amount>,
-    /// What a contested proof earns the seller.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    contest_fee: Amount,
+    /// What a contested proof earns the seller [default: in ether, twice the gas it costs now; in tokens, 0].
+    #[arg(long, value_parser = value::amount)]
+    contest_fee: Option<Amount>,
     /// Pay in this ERC-20 token, amounts in its least unit [default: ether].
     #[arg(long, value_name = "ADDRESS")]
     token: Option<Address>,
@@ -178,15 +179,27 @@ impl Retrieve {
             max_items: self.max_items,
             price_per_item: self.price_per_item,
             scan_fee: self.scan_fee,
-            requester_bond: self.requester_bond,
+            requester_bond: Amount::ZERO,
             bond: Amount::ZERO,
-            contest_fee: self.contest_fee,
+            contest_fee: match (self.contest_fee, self.token) {
+                (Some(fee), _) => fee,
+                (None, Some(_)) => Amount::ZERO,
+                (None, None) => {
+                    let market = chain.market().await?;
+                    let price = market.base.0.saturating_add(market.tip.0);
+                    let gas = answer_gas(&model.layout);
+                    Amount(gas.saturating_mul(2).saturating_mul(price))
+                }
+            },
             accept_by,
             claim_by: accept_by.saturating_add(self.claim_within.as_secs()),
             window: seconds(self.window)?,
             prove_time: seconds(self.answer_within)?,
             receipt_time: seconds(self.receipt_within)?,
         };
+        let half = terms.half_price();
+        let half = half.context("the prices of the items add up past 2^128")?;
+        terms.requester_bond = self.requester_bond.unwrap_or(half.max(Amount(1)));
         let least = terms.least_bond();
         let least = least.context("price and bond add up past 2^128")?;
         terms.bond = self.bond.unwrap_or(least);

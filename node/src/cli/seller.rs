@@ -58,7 +58,7 @@ pub struct Serve {
     /// Least fee for each item that is looked at.
     #[arg(long, default_value = "0", value_parser = value::amount)]
     fee_per_scan: Amount,
-    /// Least that a false rejection of items must cost the requester.
+    /// Least that a false rejection of items must cost the requester; half of what all items may cost is asked for anyway.
     #[arg(long, default_value = "1", value_parser = value::amount)]
     least_requester_bond: Amount,
     /// Be paid in this ERC-20 token, amounts in its least unit [default: ether].

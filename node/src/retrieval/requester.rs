@@ -340,7 +340,7 @@ impl<C: RetrievalChain> Requester<C> {
 }
 
 /// Whether the contract or the account's balance says no, rather than the way there.
-fn is_refusal(error: &ChainError) -> bool {
+pub(super) fn is_refusal(error: &ChainError) -> bool {
     matches!(
         error,
         ChainError::Revert { .. }
