@@ -5,6 +5,7 @@
 
 mod claim;
 mod client;
+mod clock;
 pub mod event;
 pub mod http;
 mod judge;
