@@ -14,7 +14,7 @@ mod prove;
 pub mod requester;
 pub mod responder;
 
-pub use prove::prove_next;
+pub use prove::{nearest, prove_next};
 
 use anyhow::ensure;
 use crypto_box::{PublicKey, SecretKey};

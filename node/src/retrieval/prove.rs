@@ -31,31 +31,55 @@ use crate::{
     card::{shard_claim, ShardEvidence},
     corpus::Labelled,
     home::write_file,
-    seller::{model::spend_opening, Seller},
+    seller::{model::spend_opening, work::Owed, Seller},
     setup,
     store::Table,
     testset::{model_points, shard_points},
 };
 
-/// Proves what is to be proven; whether there was anything.
-pub async fn prove_next<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
-    let Some(responder) = &seller.responder else {
-        return Ok(false);
-    };
+/// Retrievals of which something is owed, the nearest deadline first.
+async fn owed<C: RetrievalChain>(
+    seller: &Seller<C>,
+    responder: &Responder<C>,
+    what: Owed,
+) -> anyhow::Result<Vec<(RetrievalId, Retrieval)>> {
     let now = responder.wallet.chain().head().await?.time;
+    let state = match what {
+        Owed::Answers => State::Contested,
+        Owed::Claims => State::Accepted,
+    };
     let mut owed = vec![];
     for (id, _) in active(seller)? {
         if let Some(retrieval) = on_chain(responder, id).await? {
-            let mine = matches!(retrieval.state, State::Accepted | State::Contested);
             // Past its deadline the bond is lost.
-            if mine && now <= retrieval.deadline {
+            if retrieval.state == state && now <= retrieval.deadline {
                 owed.push((id, retrieval));
             }
         }
     }
     owed.sort_by_key(|(id, retrieval)| (retrieval.deadline, *id));
+    Ok(owed)
+}
+
+/// The nearest deadline of a claim.
+pub async fn nearest<C: RetrievalChain>(seller: &Seller<C>) -> anyhow::Result<Option<u64>> {
+    let Some(responder) = &seller.responder else {
+        return Ok(None);
+    };
+    let owed = owed(seller, responder, Owed::Claims).await?;
+    Ok(owed.first().map(|(_, retrieval)| retrieval.deadline))
+}
+
+/// Proves what is to be proven; whether there was anything.
+pub async fn prove_next<C: RetrievalChain>(
+    seller: &Arc<Seller<C>>,
+    what: Owed,
+) -> anyhow::Result<bool> {
+    let Some(responder) = &seller.responder else {
+        return Ok(false);
+    };
     let mut failed = None;
-    for (id, retrieval) in owed {
+    for (id, retrieval) in owed(seller, responder, what).await? {
         let work = Work {
             seller,
             responder,

@@ -1,7 +1,7 @@
 //! The seller's node: offers one registered model over HTTP, and sees every agreement through to its end.
 //!
 //! Three tasks: the interface ([`http`]), the clerk, who takes every agreement as far as it goes without a proof
-//! ([`deal`]), and the prover ([`prove`]). They meet in the database and on the chain only.
+//! ([`deal`]), and the prover ([`work`]). They meet in the database and on the chain only.
 
 mod deal;
 pub mod event;
@@ -12,6 +12,7 @@ pub mod policy;
 mod prove;
 mod receive;
 pub mod rounds;
+pub mod work;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -110,7 +111,7 @@ pub async fn serve<C: RetrievalChain + RoundChain>(
     tasks.spawn(async move { server.await.context("the HTTP interface stopped") });
     let clerk = seller.clone();
     tasks.spawn(async move { clerk.keep_on(&clerk.bell.clerk, clerk_round).await });
-    tasks.spawn(async move { seller.keep_on(&seller.bell.prover, prover_round).await });
+    tasks.spawn(async move { seller.keep_on(&seller.bell.prover, work::next).await });
     tokio::select! {
         outcome = tasks.join_next() => match outcome {
             Some(outcome) => outcome?,
@@ -165,6 +166,13 @@ async fn clerk_round<C: RetrievalChain + RoundChain>(
     seller: &Arc<Seller<C>>,
 ) -> anyhow::Result<bool> {
     let mut failed = None;
+    // First what takes no look at a delivery: a round is closed in time, or not paid at all.
+    if let Err(error) = rounds::round_trip(seller).await {
+        failed = Some(error);
+    }
+    if let Err(error) = retrieval::responder::round(seller).await {
+        failed = Some(error);
+    }
     for (id, _) in seller.active()? {
         loop {
             match advance(seller, id).await {
@@ -177,32 +185,5 @@ async fn clerk_round<C: RetrievalChain + RoundChain>(
             }
         }
     }
-    if let Err(error) = retrieval::responder::round(seller).await {
-        failed = Some(error);
-    }
-    if let Err(error) = rounds::round_trip(seller).await {
-        failed = Some(error);
-    }
     failed.map_or(Ok(false), Err)
-}
-
-/// Makes one proof: of a contested prediction, else of an agreement, a retrieval, an audited prediction. What
-/// fails does not hold up the others.
-async fn prover_round<C: RetrievalChain + RoundChain>(
-    seller: &Arc<Seller<C>>,
-) -> anyhow::Result<bool> {
-    let contested = rounds::prove_next(seller, true).await;
-    if matches!(contested, Ok(true)) {
-        return Ok(true);
-    }
-    let agreed = prove::prove_next(seller).await;
-    if matches!(agreed, Ok(true)) {
-        return Ok(true);
-    }
-    let retrieved = retrieval::prove_next(seller).await;
-    if matches!(retrieved, Ok(true)) {
-        return Ok(true);
-    }
-    let audited = rounds::prove_next(seller, false).await?;
-    Ok(contested? | agreed? | retrieved? | audited)
 }

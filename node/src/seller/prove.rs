@@ -1,5 +1,6 @@
 //! Proves delivered agreements, the one with the nearest deadline first, one proof at a time: it takes every core and
-//! most of the memory. Everything else goes on meanwhile ([`super::deal`]).
+//! most of the memory. Everything else goes on meanwhile ([`super::deal`]); what comes first among agreements, retrievals
+//! and rounds is [`super::work`]'s.
 
 use std::{sync::Arc, time::Instant};
 
@@ -19,7 +20,7 @@ use zknode_protocol::{
     value::{AgreementId, Data, Point},
 };
 
-use super::{deal::Deal, event::Event, model::spend_opening, Seller};
+use super::{deal::Deal, event::Event, model::spend_opening, work::Owed, Seller};
 use crate::{
     card::{shard_claim, ShardEvidence},
     delivery::ShardOpening,
@@ -28,25 +29,39 @@ use crate::{
     testset::{model_points, shard_points},
 };
 
-/// Proves what is to be proven; whether there was anything.
-pub async fn prove_next<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
-    let chain = seller.wallet.chain();
+/// Agreements of which something is owed, the nearest deadline first.
+async fn owed<C: Chain>(
+    seller: &Seller<C>,
+    what: Owed,
+) -> anyhow::Result<Vec<(AgreementId, Deal, AgreementSummary)>> {
+    let now = seller.wallet.chain().head().await?.time;
+    let state = match what {
+        Owed::Answers => State::Contested,
+        Owed::Claims => State::Delivered,
+    };
     let mut owed = vec![];
     for (id, deal) in seller.active()? {
         if let Some(agreement) = seller.wallet.agreement(id).await? {
-            if matches!(agreement.state, State::Delivered | State::Contested) {
+            // Past its deadline the bond is lost; whoever gains by it ends the agreement.
+            if agreement.state == state && now <= agreement.deadline {
                 owed.push((id, deal, agreement));
             }
         }
     }
     owed.sort_by_key(|(id, _, agreement)| (agreement.deadline, *id));
-    let now = chain.head().await?.time;
+    Ok(owed)
+}
+
+/// The nearest deadline of a claim.
+pub async fn nearest<C: Chain>(seller: &Seller<C>) -> anyhow::Result<Option<u64>> {
+    let owed = owed(seller, Owed::Claims).await?;
+    Ok(owed.first().map(|(_, _, agreement)| agreement.deadline))
+}
+
+/// Proves what is to be proven; whether there was anything.
+pub async fn prove_next<C: Chain>(seller: &Arc<Seller<C>>, what: Owed) -> anyhow::Result<bool> {
     let mut failed = None;
-    for (id, deal, agreement) in owed {
-        // Past its deadline the bond is lost; whoever gains by it ends the agreement.
-        if now > agreement.deadline {
-            continue;
-        }
+    for (id, deal, agreement) in owed(seller, what).await? {
         let done = match (agreement.state, agreement.terms.mode) {
             (State::Contested, _) => answer(seller, id, &deal, &agreement).await,
             (_, Mode::Eager) => prove_on_chain(seller, id, &deal, &agreement).await,

@@ -19,7 +19,7 @@ use zknode_protocol::{
 };
 
 use self::policy::{RoundFacts, RoundPolicy};
-pub(super) use self::prove::prove_next;
+pub(super) use self::prove::{nearest, prove_next};
 use super::{deal::Next, event::Event, model::openings_left, Seller};
 use crate::{store::Table, wallet::Wallet};
 

@@ -18,6 +18,30 @@ use crate::{
     testset::model_points,
 };
 
+/// The nearest deadline of a contested prediction.
+pub(in crate::seller) async fn nearest<C: RoundChain>(
+    seller: &Seller<C>,
+) -> anyhow::Result<Option<u64>> {
+    let Some(rounds) = &seller.rounds else {
+        return Ok(None);
+    };
+    let chain = rounds.wallet.chain();
+    let now = chain.head().await?.time;
+    let mut nearest = None;
+    for (id, service) in seller.services()? {
+        if service.served == 0 {
+            continue;
+        }
+        if let Some(round) = chain.round_at_depth(id, 0).await? {
+            if round.state == RoundState::Contested && now <= round.deadline {
+                nearest =
+                    Some(nearest.map_or(round.deadline, |known: u64| known.min(round.deadline)));
+            }
+        }
+    }
+    Ok(nearest)
+}
+
 /// Proves one batch that is contested, else one that is audited; whether there was any.
 pub(in crate::seller) async fn prove_next<C: RoundChain>(
     seller: &Arc<Seller<C>>,

@@ -1,0 +1,91 @@
+//! What the prover does first, of all that is owed to others. It makes one proof, then looks again.
+//!
+//! Proofs of contested shards are made already (no claim is made without), so they are sent before any proof is made. Of
+//! the rest the nearest deadline comes first, whatever it belongs to: a claim of an agreement or of a retrieval, or a
+//! contested prediction. Audits of predictions have no deadline on the chain and come last.
+
+use std::sync::Arc;
+
+use zknode_protocol::chain::{retrieval::RetrievalChain, RoundChain};
+
+use super::{prove, rounds, Seller};
+use crate::retrieval;
+
+/// Which proofs of an agreement or a retrieval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// Those that are contested.
+    Answers,
+    /// Those that a claim is made of.
+    Claims,
+}
+
+/// Does the first thing there is to do; whether there was any. What fails does not hold up the others.
+pub async fn next<C: RetrievalChain + RoundChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
+    let mut failed = None;
+    let mut done = |outcome: anyhow::Result<bool>| {
+        outcome.unwrap_or_else(|error| {
+            failed = Some(error);
+            false
+        })
+    };
+    if done(prove::prove_next(seller, Owed::Answers).await)
+        || done(retrieval::prove_next(seller, Owed::Answers).await)
+    {
+        return Ok(true);
+    }
+    let deadlines = [
+        prove::nearest(seller).await,
+        retrieval::nearest(seller).await,
+        rounds::nearest(seller).await,
+    ];
+    for kind in in_order(deadlines.map(|deadline| deadline.unwrap_or_default())) {
+        let outcome = match kind {
+            Kind::Agreement => prove::prove_next(seller, Owed::Claims).await,
+            Kind::Retrieval => retrieval::prove_next(seller, Owed::Claims).await,
+            Kind::Prediction => rounds::prove_next(seller, true).await,
+        };
+        if done(outcome) {
+            return Ok(true);
+        }
+    }
+    if done(rounds::prove_next(seller, false).await) {
+        return Ok(true);
+    }
+    failed.map_or(Ok(false), Err)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Agreement,
+    Retrieval,
+    Prediction,
+}
+
+/// The nearest deadline first; what has none, or could not be looked at, last.
+fn in_order(deadlines: [Option<u64>; 3]) -> [Kind; 3] {
+    let [agreement, retrieval, prediction] = deadlines.map(|at| at.unwrap_or(u64::MAX));
+    let mut kinds = [
+        (agreement, Kind::Agreement),
+        (retrieval, Kind::Retrieval),
+        (prediction, Kind::Prediction),
+    ];
+    kinds.sort_by_key(|(at, _)| *at);
+    kinds.map(|(_, kind)| kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_deadline_comes_first_whatever_it_belongs_to() {
+        use Kind::{Agreement, Prediction, Retrieval};
+        let order = in_order([Some(30), Some(20), Some(10)]);
+        assert_eq!(order, [Prediction, Retrieval, Agreement]);
+        let order = in_order([Some(5), None, Some(10)]);
+        assert_eq!(order, [Agreement, Prediction, Retrieval]);
+        let order = in_order([None, Some(1), None]);
+        assert_eq!(order, [Retrieval, Agreement, Prediction]);
+    }
+}
