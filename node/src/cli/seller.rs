@@ -22,7 +22,7 @@ use crate::{
     keys,
     output::Answer,
     proving_keys,
-    retrieval::{policy::RetrievalPolicy, responder::Responder},
+    retrieval::{desk::Desk, policy::RetrievalPolicy, responder::Responder},
     seller::{
         event::Event,
         model::{registered, OwnModel},
@@ -243,6 +243,7 @@ impl Serve {
         let wallet = party.wallet.at(config.retrieval_contracts()?);
         wallet.chain().check_contracts().await?;
         Ok(Some(Responder {
+            desk: Desk::new(&corpus.published.manifest)?,
             corpus,
             wallet,
             policy: RetrievalPolicy {

@@ -6,6 +6,7 @@
 mod claim;
 mod client;
 mod clock;
+pub mod desk;
 pub mod event;
 pub mod http;
 mod judge;

@@ -103,38 +103,31 @@ pub async fn prove_next<C: RetrievalChain>(
     failed.map_or(Ok(false), Err)
 }
 
-/// The proofs of a claim in shard order, from what is stored.
-pub(super) fn scans<C: Chain>(
-    seller: &Seller<C>,
-    id: RetrievalId,
-    shards: u32,
-) -> anyhow::Result<Vec<Attestation>> {
-    let stored = |shard| {
-        let found: Option<Attestation> =
-            seller.store.get(Table::Proofs, &key(id, shard, "scan"))?;
-        found.with_context(|| format!("there is no proof of shard {shard}"))
-    };
-    (0..shards).map(stored).collect()
+/// How many items of a shard match, as it is stored.
+fn scan<C: Chain>(seller: &Seller<C>, id: RetrievalId, shard: u32) -> anyhow::Result<Attestation> {
+    let found: Option<Attestation> = seller.store.get(Table::Proofs, &key(id, shard, "scan"))?;
+    found.with_context(|| format!("there is no proof of shard {shard}"))
 }
 
 /// A shard's proof with its place in the claim; `None`: no such shard.
 pub(super) fn evidence<C: Chain>(
     seller: &Seller<C>,
+    responder: &Responder<C>,
     id: RetrievalId,
     shards: u32,
     index: u32,
 ) -> anyhow::Result<Option<ShardEvidence>> {
-    let scans = scans(seller, id, shards)?;
-    let leaves = (0..)
-        .zip(&scans)
-        .map(|(shard, proof)| shard_claim(shard, proof));
-    let tree = ClaimTree::new(leaves.collect())?;
-    let Some(attestation) = scans.into_iter().nth(index as usize) else {
+    if index >= shards {
         return Ok(None);
-    };
+    }
+    let tree = responder.desk.tree(id, || {
+        let leaf = |shard| Ok(shard_claim(shard, &scan(seller, id, shard)?));
+        let leaves: anyhow::Result<_> = (0..shards).map(leaf).collect();
+        Ok(ClaimTree::new(leaves?)?)
+    })?;
     Ok(Some(ShardEvidence {
         version: Version,
-        attestation,
+        attestation: scan(seller, id, index)?,
         path: tree.path(index)?,
     }))
 }
@@ -272,7 +265,7 @@ impl<C: RetrievalChain> Work<'_, C> {
             if !contested || chain.is_proven(as_agreement, index).await? {
                 continue;
             }
-            let evidence = evidence(self.seller, self.id, shards, index)?;
+            let evidence = evidence(self.seller, self.responder, self.id, shards, index)?;
             let evidence = evidence.with_context(|| format!("shard {index} is not proven"))?;
             let proven = &evidence.attestation;
             let call = RetrievalCall::Answer {

@@ -17,6 +17,7 @@ use zknode_protocol::{
 };
 
 use super::{
+    desk::Desk,
     event::RetrievalEvent,
     policy::{check, Refusal, RetrievalPolicy},
     requester::is_refusal,
@@ -31,6 +32,8 @@ pub struct Responder<C> {
     pub wallet: Wallet<C>,
     /// Which retrievals are taken.
     pub policy: RetrievalPolicy,
+    /// What strangers are shown.
+    pub desk: Desk,
 }
 
 /// What the responder remembers of a retrieval.
