@@ -22,7 +22,7 @@ use crate::{
     keys,
     output::Answer,
     proving_keys,
-    retrieval::{desk::Desk, policy::RetrievalPolicy, responder::Responder},
+    retrieval::{desk::Desk, policy::RetrievalPolicy, responder::Responder, tries::Tries},
     seller::{
         event::Event,
         model::{registered, OwnModel},
@@ -244,6 +244,7 @@ impl Serve {
         wallet.chain().check_contracts().await?;
         Ok(Some(Responder {
             desk: Desk::new(&corpus.published.manifest)?,
+            tries: Tries::default(),
             corpus,
             wallet,
             policy: RetrievalPolicy {

@@ -14,6 +14,7 @@ pub mod policy;
 mod prove;
 pub mod requester;
 pub mod responder;
+pub mod tries;
 
 pub use prove::{nearest, prove_next};
 

@@ -313,12 +313,18 @@ impl<C: RetrievalChain> Work<'_, C> {
             .store
             .get(Table::Proofs, &key(self.id, index, what))?;
         let expected = self.expected(index, places)?;
-        Ok(stored.filter(|stored| {
-            stored.model == self.seller.model.record.commitment
-                && shard_points(&stored.shard) == [expected]
-                && stored.statement.context == self.context(index)
-                && self.seller.prover.verifier().verify(stored).is_ok()
-        }))
+        Ok(stored.filter(|stored| self.check(stored, index, expected).is_ok()))
+    }
+
+    /// Whether it is a proof about just these items, for this retrieval.
+    fn check(&self, proof: &Attestation, index: u32, expected: Point) -> anyhow::Result<()> {
+        ensure!(
+            proof.model == self.seller.model.record.commitment
+                && shard_points(&proof.shard) == [expected]
+                && proof.statement.context == self.context(index),
+            "the proof is about something else"
+        );
+        Ok(self.seller.prover.verifier().verify(proof)?)
     }
 
     fn expected(&self, index: u32, places: &[usize]) -> anyhow::Result<Point> {
@@ -327,8 +333,18 @@ impl<C: RetrievalChain> Work<'_, C> {
         published.selected(index, places, class)
     }
 
-    /// Makes a proof over these items and stores it.
+    /// Makes a proof over these items and stores it if it is right. One that fails again and again is not tried for ever:
+    /// every try spends an opening.
     async fn prove(&self, index: u32, what: &str, places: Vec<usize>) -> anyhow::Result<()> {
+        let (key, tries) = (key(self.id, index, what), &self.responder.tries);
+        tries.begin(&key)?;
+        self.prove_once(index, what, places).await?;
+        tries.done(&key);
+        Ok(())
+    }
+
+    async fn prove_once(&self, index: u32, what: &str, places: Vec<usize>) -> anyhow::Result<()> {
+        let items = self.expected(index, &places)?;
         let (seller, class) = (self.seller.clone(), self.retrieval.terms.wanted_class);
         let selection =
             tokio::task::block_in_place(|| self.responder.corpus.select(index, &places, class))?;
@@ -358,6 +374,8 @@ impl<C: RetrievalChain> Work<'_, C> {
             Ok::<_, anyhow::Error>((attestation, start.elapsed().as_secs_f64()))
         });
         let (attestation, seconds) = proving.await??;
+        let right = tokio::task::block_in_place(|| self.check(&attestation, index, items));
+        right.with_context(|| format!("the proof of the {what} of shard {index} is wrong"))?;
         let key = key(self.id, index, what);
         self.seller.store.put(Table::Proofs, &key, &attestation)?;
         self.seller.tell(RetrievalEvent::Proof {

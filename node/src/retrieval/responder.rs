@@ -21,6 +21,7 @@ use super::{
     event::RetrievalEvent,
     policy::{check, Refusal, RetrievalPolicy},
     requester::is_refusal,
+    tries::Tries,
 };
 use crate::{corpus::OwnCorpus, seller::Seller, store::Table, wallet::Wallet};
 
@@ -34,6 +35,8 @@ pub struct Responder<C> {
     pub policy: RetrievalPolicy,
     /// What strangers are shown.
     pub desk: Desk,
+    /// Proofs that failed.
+    pub tries: Tries,
 }
 
 /// What the responder remembers of a retrieval.
