@@ -1,7 +1,7 @@
 //! Trustless retrieval: which items of a committed corpus does a registered model put into a class?
 //!
 //! The [`responder`] is a seller with a corpus; the [`requester`] asks, checks and pays. What travels sealed between them
-//! is a [`Package`]: for each shard the matching items, opened, and the proof that just these match.
+//! is a [`Package`]: for each shard the matching items, opened, and the proof that each of these matches.
 
 mod claim;
 mod client;
