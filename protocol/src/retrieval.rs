@@ -2,9 +2,9 @@
 //! pays by the item that is proven to be there. `contracts/src/IRetrieval.sol` says the same in Solidity.
 //!
 //! The shards under the dataset root are the corpus's with the wanted class as the label of every item, which both sides
-//! compute from the published [`corpus`]; so `top1` of a shard's proof is the number of its items that match,
-//! if each of them was committed honestly (`docs/protocol.md`). [`step`] is
-//! the state machine; every state that is not terminal has one deadline, after which anyone may [`Action::Expire`] it.
+//! compute from the published [`corpus`]; so `top1` of a shard's proof is the number of its items that match, if each of
+//! them was committed honestly (`docs/protocol.md`). [`step`] is the state machine; every state that is not terminal has one
+//! deadline, after which anyone may [`Action::Expire`] it.
 
 pub mod corpus;
 pub mod message;

@@ -308,7 +308,7 @@ pub(super) fn opening_key(corpus: Hash, shard: u32) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::seller::policy::Economics;
@@ -345,7 +345,7 @@ mod tests {
         now: 10,
     };
 
-    fn terms() -> Terms {
+    pub fn terms() -> Terms {
         Terms {
             model: ModelId(Hash::ZERO),
             corpus_root: Hash::ZERO,

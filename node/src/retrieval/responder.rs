@@ -171,7 +171,7 @@ async fn advance<C: RetrievalChain>(
     };
     let now = wallet.chain().head().await?.time;
     if retrieval.is_overdue(now) {
-        return overdue(seller, responder, id, &retrieval, now).await;
+        return overdue(seller, responder, id, &retrieval, served, now).await;
     }
     if !served.accepted && retrieval.state > State::Open && !retrieval.state.is_terminal() {
         // Stored by a release that did not say so.
@@ -215,6 +215,7 @@ async fn overdue<C: RetrievalChain>(
     responder: &Responder<C>,
     id: RetrievalId,
     retrieval: &Retrieval,
+    served: &Served,
     now: u64,
 ) -> anyhow::Result<()> {
     match retrieval.state {
@@ -230,6 +231,9 @@ async fn overdue<C: RetrievalChain>(
         State::Open => change(seller, id, |served| served.over = true),
         // The bond is lost, whether the requester takes it or not.
         _ if now > retrieval.deadline.saturating_add(FORGOTTEN) => {
+            if let Some((hash, _)) = served.sealed {
+                forget(seller, hash);
+            }
             change(seller, id, |served| served.over = true)
         }
         _ => Ok(()),
@@ -312,5 +316,56 @@ impl<C: Chain> Responder<C> {
     /// Its account.
     pub fn account(&self) -> Address {
         self.wallet.chain().account()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{super::policy::tests::terms, *};
+    use zknode_protocol::{message::Version, value::Bytes};
+
+    fn served() -> Served {
+        Served::new(Offer {
+            version: Version,
+            domain: Domain {
+                chain_id: 1,
+                contract: Address::ZERO,
+            },
+            id: RetrievalId(Hash::ZERO),
+            requester: Bytes([1; 20]),
+            nonce: 0,
+            terms: terms(),
+        })
+    }
+
+    #[test]
+    fn only_what_was_accepted_and_goes_on_is_promised() {
+        let promised = |change: fn(&mut Served)| {
+            let mut served = served();
+            served.accepted = true;
+            change(&mut served);
+            served.is_promised()
+        };
+        assert!(promised(|_| ()));
+        assert!(!promised(|served| served.accepted = false));
+        assert!(!promised(|served| served.refused = Some("no".into())));
+        assert!(!promised(|served| served.over = true));
+    }
+
+    #[test]
+    fn two_proofs_a_shard_are_owed_until_the_items_are_sealed() {
+        let mut served = served();
+        assert_eq!(served.proofs_left(), 2 * terms().shards);
+        served.sealed = Some((Hash::ZERO, 0));
+        assert_eq!(served.proofs_left(), 0);
+    }
+
+    #[test]
+    fn a_record_of_before_is_read_as_not_accepted() {
+        let mut stored = serde_json::to_value(served()).unwrap();
+        stored.as_object_mut().unwrap().remove("accepted").unwrap();
+        let read: Served = serde_json::from_value(stored).unwrap();
+        assert!(!read.accepted);
     }
 }
