@@ -386,7 +386,7 @@ pub(super) mod tests {
                 assert_eq!(expected, found + 1, "{what}");
                 what
             }
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         };
         let bond = "a requester's bond";
         assert_eq!(little(|terms, _, _| terms.requester_bond.0 -= 1), bond);

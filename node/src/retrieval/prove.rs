@@ -376,6 +376,11 @@ impl<C: RetrievalChain> Work<'_, C> {
         let (attestation, seconds) = proving.await??;
         let right = tokio::task::block_in_place(|| self.check(&attestation, index, items));
         right.with_context(|| format!("the proof of the {what} of shard {index} is wrong"))?;
+        let (found, expected) = (attestation.statement.top1 as usize, places.len());
+        ensure!(
+            what == "scan" || found == expected,
+            "the network finds {expected} matches in shard {index}, their proof {found}"
+        );
         let key = key(self.id, index, what);
         self.seller.store.put(Table::Proofs, &key, &attestation)?;
         self.seller.tell(RetrievalEvent::Proof {
