@@ -3,14 +3,19 @@
 //! An item has a place, which is that of a sample in a shard, and a commitment of its own: to a data column that holds
 //! its pixels there, nothing else and its own salt ([`commit_item`]). Commitments add up, so items at different places
 //! make up a shard whose commitment is the sum of theirs, and labels can be added in public: the label row of a place is
-//! one row of the reference string's Lagrange basis ([`LabelBasis`]). A proof over such a sum says how many of the chosen
-//! items the model ranks the wanted class first for. Over all n items of a shard it says how many match; over a choice
-//! of m items that all match, that each of these does.
+//! one row of the reference string's Lagrange basis ([`LabelBasis`]). A proof over such a sum says at how many of its places
+//! the model ranks the wanted class first.
 //!
-//! An item is handed over by opening its commitment: pixels and seed ([`commit_item`] again). Only what opens is known to
-//! be well formed. Of the others it is known how many places of the summed column match, which is all that can be said
-//! of items nobody sees; an owner who commits to something else than an image has committed to a picture it can never
-//! hand over.
+//! An item is handed over by opening its commitment: pixels and seed ([`commit_item`] again). Where all items of a choice
+//! open, their sum is what they open to, so a proof over m opened items that counts m says that each of them matches. That is
+//! sound for any commitments.
+//!
+//! Over all items of a shard, most of which nobody opens, a proof counts the matching places of the *sum*. That is how many of
+//! the items match if each commitment was made as [`commit_item`] makes it. It need not be: nothing shows that a commitment
+//! holds nothing at other places, and an owner may choose the last one as a commitment to any shard it likes less the sum of
+//! the others. Each of the others still opens, and the count is that of a shard of the owner's choice. So the count is
+//! complete only for commitments made honestly. What would mend it: one commitment a shard, and items opened by a multi-point
+//! opening of their rows in it.
 //!
 //! **Openings.** Every item has `s` salt rows of its own. What is seen of its column is its commitment and one value in
 //! each proof over a choice it is in, summed with the others'. A linear relation among all these values would be one,

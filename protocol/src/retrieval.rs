@@ -2,8 +2,9 @@
 //! pays by the item that is proven to be there. `contracts/src/IRetrieval.sol` says the same in Solidity.
 //!
 //! The shards under the dataset root are the corpus's with the wanted class as the label of every item, which both sides
-//! compute from the published [`corpus`]; so `top1` of a shard's proof is the number of its items that match. [`step`] is
-//! the state machine; every state that is not terminal has one deadline, after which anyone may [`Action::Expire`] it.
+//! compute from the published [`corpus`]; so `top1` of a shard's proof is the number of its items that match, if each of
+//! them was committed honestly (`docs/protocol.md`). [`step`] is the state machine; every state that is not terminal has one
+//! deadline, after which anyone may [`Action::Expire`] it.
 
 pub mod corpus;
 pub mod message;
@@ -94,6 +95,13 @@ impl Terms {
     pub fn least_bond(&self) -> Option<Amount> {
         self.cost_of(self.max_items)?
             .checked_add(self.requester_bond)
+    }
+
+    /// Half of what all items may cost, rounded up. With no less for the requester's bond, a rejection costs the responder at
+    /// most five times what it costs the requester. `None` past 2^128.
+    pub fn half_price(&self) -> Option<Amount> {
+        let all = self.cost_of(self.max_items)?;
+        Some(Amount(all.0.div_ceil(2)))
     }
 
     /// The last second in which anything can happen that is no default.

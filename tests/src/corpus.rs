@@ -36,7 +36,7 @@ use crate::{
 
 /// Items of the corpus: two shards, the second not full.
 pub const ITEMS: usize = 13;
-/// Fee 70, five items at most of 100 each, bonds 30 and 530.
+/// Fee 70, five items at most of 100 each, bonds 250 and 750.
 const MONEY: [&str; 10] = [
     "--max-items",
     "5",
@@ -45,7 +45,7 @@ const MONEY: [&str; 10] = [
     "--scan-fee",
     "70",
     "--requester-bond",
-    "30",
+    "250",
     "--contest-fee",
     "40",
 ];
@@ -144,7 +144,7 @@ impl Scene {
     pub async fn serve(&self) -> anyhow::Result<(Running, String)> {
         let corpus = self.corpus.to_string_lossy();
         let wants = ["--corpus", &corpus, "--price-per-item", "100"];
-        let fees = ["--fee-per-scan", "5", "--least-requester-bond", "30"];
+        let fees = ["--fee-per-scan", "5", "--least-requester-bond", "1"];
         self.stage.serve_for(&[wants, fees].concat()).await
     }
 

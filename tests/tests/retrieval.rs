@@ -43,11 +43,11 @@ async fn exactly_the_matching_items_for_exactly_their_price() -> anyhow::Result<
     let (answer, verdict): (Value, _) = scene.stage.buyer.run(ask).await?;
     assert_eq!(verdict, Answer::Yes, "{answer}");
     assert_eq!(answer["outcome"]["matches"], places.len(), "{answer}");
-    let back = (500 - 100 * paid + 30).to_string();
+    let back = (500 - 100 * paid + 250).to_string();
     assert_eq!(ended(&answer), ("Settled", paid as u64, &back[..]));
     assert_eq!(
         until(&mut serving, over).await?,
-        (100 * paid + 70 + 530) as u128
+        (100 * paid + 70 + 750) as u128
     );
     scene.found(&places[..paid])?;
     assert_eq!(scene.held().await?, 0);
@@ -58,7 +58,7 @@ async fn exactly_the_matching_items_for_exactly_their_price() -> anyhow::Result<
     let cheap: Vec<_> = without(ask, "--scan-fee", 1);
     let (answer, verdict): (Value, _) = scene.stage.buyer.run(cheap).await?;
     assert_eq!(verdict, Answer::No);
-    assert_eq!(ended(&answer), ("Cancelled", 0, "594"), "{answer}");
+    assert_eq!(ended(&answer), ("Cancelled", 0, "814"), "{answer}");
 
     // More than are paid for, and a shard's proof asked for on chain all the same, for its fee.
     let (other, there) = (scene.answers[1], scene.places(scene.answers[1]));
@@ -67,11 +67,11 @@ async fn exactly_the_matching_items_for_exactly_their_price() -> anyhow::Result<
     let (answer, verdict): (Value, _) = scene.stage.buyer.run(ask).await?;
     assert_eq!(verdict, Answer::Yes, "{answer}");
     assert_eq!(answer["outcome"]["matches"], there.len(), "{answer}");
-    assert_eq!(ended(&answer), ("Settled", 5, "30"), "{answer}");
+    assert_eq!(ended(&answer), ("Settled", 5, "250"), "{answer}");
     scene.found(&there[..5])?;
     // Of the refused one the responder had nothing.
     let paid = |event: &Event| over(event).filter(|took| *took > 0);
-    assert_eq!(until(&mut serving, paid).await?, 500 + 70 + 530 + 40);
+    assert_eq!(until(&mut serving, paid).await?, 500 + 70 + 750 + 40);
 
     // Nothing of a class: one proof a shard, and the fee for looking.
     std::fs::remove_dir_all(scene.out())?;
@@ -81,8 +81,8 @@ async fn exactly_the_matching_items_for_exactly_their_price() -> anyhow::Result<
     let ask = scene.ask(&url, none, &[]);
     let (answer, verdict): (Value, _) = scene.stage.buyer.run(ask).await?;
     assert_eq!(verdict, Answer::Yes, "{answer}");
-    assert_eq!(ended(&answer), ("Settled", 0, "530"), "{answer}");
-    assert_eq!(until(&mut serving, over).await?, 70 + 530);
+    assert_eq!(ended(&answer), ("Settled", 0, "750"), "{answer}");
+    assert_eq!(until(&mut serving, over).await?, 70 + 750);
     assert_eq!(scene.held().await?, 0);
     serving.stop().await
 }
@@ -114,9 +114,9 @@ async fn a_false_count_costs_the_bond(more: i64) -> anyhow::Result<()> {
     let (state, items, withdrawn) = ended(&answer);
     assert_eq!((state, items), ("Slashed", 0), "{answer}");
     // Everything deposited by both, and the fee of each contest.
-    let contests: u128 = (withdrawn.parse::<u128>()? - 1_130) / 40;
+    let contests: u128 = (withdrawn.parse::<u128>()? - 1_570) / 40;
     assert!((1..=2).contains(&contests), "{answer}");
-    assert_eq!(withdrawn, (1_130 + 40 * contests).to_string(), "{answer}");
+    assert_eq!(withdrawn, (1_570 + 40 * contests).to_string(), "{answer}");
     assert_eq!(scene.held().await?, 0);
     serving.stop().await
 }
@@ -149,10 +149,10 @@ async fn a_bad_delivery_is_rejected(
     let answer: Value = challenge.next().await?;
     let back = (500 - due).to_string();
     assert_eq!(ended(&answer), ("Rejected", 0, &back[..]), "{answer}");
-    assert_eq!(until(&mut serving, over).await?, 70 + 530 - due - 30);
+    assert_eq!(until(&mut serving, over).await?, 70 + 750 - due - 250);
     assert!(!scene.out().join("index.csv").exists());
     // Burnt: nobody can take it out.
-    assert_eq!(scene.held().await?, 2 * (due + 30));
+    assert_eq!(scene.held().await?, 2 * (due + 250));
     serving.stop().await
 }
 
@@ -194,7 +194,7 @@ async fn a_silent_responder_loses_its_bond() -> anyhow::Result<()> {
     serving.stop().await?;
     scene.stage.pass(10_200).await?;
     let answer: Value = challenge.next().await?;
-    assert_eq!(ended(&answer), ("Slashed", 0, "1130"), "{answer}");
+    assert_eq!(ended(&answer), ("Slashed", 0, "1570"), "{answer}");
     assert_eq!(scene.held().await?, 0);
     Ok(())
 }
@@ -224,7 +224,7 @@ async fn a_stranger_ends_what_both_forgot() -> anyhow::Result<()> {
     let resume = ["retrieve", "--resume", &id];
     let (answer, verdict): (Value, _) = scene.stage.buyer.run(resume).await?;
     assert_eq!(verdict, Answer::No, "{answer}");
-    assert_eq!(ended(&answer), ("Slashed", 0, "1130"), "{answer}");
+    assert_eq!(ended(&answer), ("Slashed", 0, "1570"), "{answer}");
     assert_eq!(scene.held().await?, 0);
     Ok(())
 }
@@ -247,11 +247,11 @@ async fn a_silent_requester_pays_all_the_same() -> anyhow::Result<()> {
     until(&mut serving, claimed).await?;
     scene.stage.pass(1_001).await?;
     let paid = places.len().min(5) as u128;
-    assert_eq!(until(&mut serving, over).await?, 100 * paid + 600);
+    assert_eq!(until(&mut serving, over).await?, 100 * paid + 820);
     let resume = ["retrieve".to_owned(), "--resume".into(), id.to_string()];
     let (answer, verdict): (Value, _) = scene.stage.buyer.run(&resume).await?;
     assert_eq!(verdict, Answer::No, "{answer}");
-    let back = (530 - 100 * paid).to_string();
+    let back = (750 - 100 * paid).to_string();
     assert_eq!(ended(&answer), ("Settled", 0, &back[..]), "{answer}");
     assert_eq!(scene.held().await?, 0);
     serving.stop().await
@@ -278,7 +278,7 @@ async fn a_retrieval_survives_crashes_of_both_sides() -> anyhow::Result<()> {
     let (answer, verdict): (Value, _) = scene.stage.buyer.run(&resume).await?;
     assert_eq!(verdict, Answer::Yes, "{answer}");
     let paid = places.len().min(5);
-    assert_eq!(until(&mut serving, over).await?, (100 * paid + 600) as u128);
+    assert_eq!(until(&mut serving, over).await?, (100 * paid + 820) as u128);
     scene.found(&places[..paid])?;
     assert_eq!(scene.held().await?, 0);
     serving.stop().await

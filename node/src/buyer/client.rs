@@ -124,9 +124,14 @@ impl Client {
             .await
     }
 
-    /// Reads an answer of at most `limit` bytes, which may take as long as a delivery.
-    pub(crate) async fn bytes(&self, end: &str, limit: usize) -> Result<Vec<u8>, ClientError> {
-        let request = self.http.get(self.path(end)).timeout(DELIVERY_TIMEOUT);
+    /// Reads an answer of at most `limit` bytes within `timeout`.
+    pub(crate) async fn bytes(
+        &self,
+        end: &str,
+        limit: usize,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, ClientError> {
+        let request = self.http.get(self.path(end)).timeout(timeout);
         self.body(request, limit).await
     }
 

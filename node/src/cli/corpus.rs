@@ -64,6 +64,9 @@ impl Command {
         let layout = setup::layout(network.architecture(), &record.layout)?;
         let k = layout.options().k;
         let srs = setup::reference_string(&home, k, Some(chain_id), &session.progress)?;
+        if let Some(warning) = warning(layout.options().top_k) {
+            session.progress.say(warning);
+        }
         let source = source(dataset, *samples, 0)?;
         let file = CorpusFile::commit(source, id, &layout, &srs, &mut OsRng, &session.progress)?;
         file.write(out)?;
@@ -74,5 +77,26 @@ impl Command {
             format!("{items} items in {shards} shards, root {root}"),
         )?;
         Ok(Answer::Yes)
+    }
+}
+
+/// What a retrieval shows beside the matches.
+fn warning(top_k: usize) -> Option<String> {
+    (top_k > 1).then(|| {
+        format!(
+            "warning: this model's proofs also count the top {top_k}, so every retrieval shows to everybody for how many items of \
+             each shard the class is among the {top_k} likeliest; a model registered with --top-k 1 shows the matches only"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_beside_the_matches_are_warned_of() {
+        assert_eq!(warning(1), None);
+        assert!(warning(5).is_some_and(|says| says.contains("top 5")));
     }
 }

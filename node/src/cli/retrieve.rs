@@ -21,6 +21,7 @@ use crate::{
     buyer::{check, reopen, Client},
     config::ChainConfig,
     corpus::Published,
+    costs::answer_gas,
     home::Home,
     keys,
     output::Answer,
@@ -28,28 +29,48 @@ use crate::{
     wallet::Wallet,
 };
 
+/// Arguments that say how a new retrieval is opened: one that is open already has them in its terms.
+const OF_A_NEW_ONE: [&str; 17] = [
+    "seller",
+    "class",
+    "out",
+    "max_items",
+    "price_per_item",
+    "scan_fee",
+    "requester_bond",
+    "bond",
+    "contest_fee",
+    "token",
+    "contest",
+    "accept_within",
+    "claim_within",
+    "window",
+    "answer_within",
+    "receipt_within",
+    "model",
+];
+
 /// Asks for the items of a seller's corpus that its model puts into a class.
 #[derive(Args)]
 pub struct Retrieve {
     /// Where the seller answers, such as http://host:port.
-    #[arg(long, required_unless_present_any = ["resume", "end"], conflicts_with_all = ["resume", "end"])]
+    #[arg(long, required_unless_present_any = ["resume", "end"])]
     seller: Option<String>,
     /// The class to look for.
-    #[arg(long, required_unless_present_any = ["resume", "end"], conflicts_with_all = ["resume", "end"])]
+    #[arg(long, required_unless_present_any = ["resume", "end"])]
     class: Option<u16>,
     /// Folder for the items: PNG files and index.csv.
     #[arg(
         long,
         value_name = "FOLDER",
-        required_unless_present_any = ["resume", "end"],
-        conflicts_with_all = ["resume", "end"]
+        required_unless_present_any = ["resume", "end"]
     )]
     out: Option<PathBuf>,
     /// Goes on with a retrieval that was interrupted.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = OF_A_NEW_ONE)]
     resume: Option<Hash>,
     /// Ends a retrieval whose deadline has passed, by the rules; anybody's.
-    #[arg(long, value_name = "ID", conflicts_with = "resume")]
+    #[arg(long, value_name = "ID", conflicts_with = "resume", conflicts_with_all = OF_A_NEW_ONE)]
     end: Option<Hash>,
     /// Most items to pay for; 0: only count them.
     #[arg(long, default_value_t = 100)]
@@ -60,15 +81,15 @@ pub struct Retrieve {
     /// Paid for the search, whatever matches.
     #[arg(long, default_value = "0", value_parser = value::amount)]
     scan_fee: Amount,
-    /// Lost with the price of the items when a delivery is rejected.
-    #[arg(long, default_value = "1", value_parser = value::amount)]
-    requester_bond: Amount,
+    /// Lost with the price of the items when a delivery is rejected [default: half of what all items may cost, 1 at least].
+    #[arg(long, value_parser = value::amount)]
+    requester_bond: Option<Amount>,
     /// What the seller puts at stake [default: the least, what all items may cost and the requester's bond].
     #[arg(long, value_parser = value::amount)]
     bond: Option<Amount>,
-    /// What a contested proof earns the seller.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    contest_fee: Amount,
+    /// What a contested proof earns the seller [default: in ether, twice the gas it costs now; in tokens, 0].
+    #[arg(long, value_parser = value::amount)]
+    contest_fee: Option<Amount>,
     /// Pay in this ERC-20 token, amounts in its least unit [default: ether].
     #[arg(long, value_name = "ADDRESS")]
     token: Option<Address>,
@@ -178,15 +199,27 @@ impl Retrieve {
             max_items: self.max_items,
             price_per_item: self.price_per_item,
             scan_fee: self.scan_fee,
-            requester_bond: self.requester_bond,
+            requester_bond: Amount::ZERO,
             bond: Amount::ZERO,
-            contest_fee: self.contest_fee,
+            contest_fee: match (self.contest_fee, self.token) {
+                (Some(fee), _) => fee,
+                (None, Some(_)) => Amount::ZERO,
+                (None, None) => {
+                    let market = chain.market().await?;
+                    let price = market.base.0.saturating_add(market.tip.0);
+                    let gas = answer_gas(&model.layout);
+                    Amount(gas.saturating_mul(2).saturating_mul(price))
+                }
+            },
             accept_by,
             claim_by: accept_by.saturating_add(self.claim_within.as_secs()),
             window: seconds(self.window)?,
             prove_time: seconds(self.answer_within)?,
             receipt_time: seconds(self.receipt_within)?,
         };
+        let half = terms.half_price();
+        let half = half.context("the prices of the items add up past 2^128")?;
+        terms.requester_bond = self.requester_bond.unwrap_or(half.max(Amount(1)));
         let least = terms.least_bond();
         let least = least.context("price and bond add up past 2^128")?;
         terms.bond = self.bond.unwrap_or(least);
@@ -253,4 +286,41 @@ fn report(session: &Session, id: RetrievalId, outcome: &Outcome) -> anyhow::Resu
     let text = format!("{state:?}: {matches} items match, {items} are here; {withdrawn} came back");
     let json = json!({ "retrieval": id, "outcome": outcome });
     session.output().print(&json, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{error::ErrorKind, CommandFactory, Parser};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        retrieve: Retrieve,
+    }
+
+    #[test]
+    fn what_an_open_retrieval_would_ignore_is_refused() {
+        let id = format!("0x{}", "11".repeat(32));
+        let parse = |more: &[&str]| Line::try_parse_from([&["retrieve"], more].concat());
+        for old in ["--resume", "--end"] {
+            assert!(parse(&[old, &id]).is_ok_and(|line| line.retrieve.seller.is_none()));
+            for name in OF_A_NEW_ONE {
+                let flag = format!("--{}", name.replace('_', "-"));
+                let value = match name {
+                    "model" => &id,
+                    "token" => &id[..42],
+                    name if name.ends_with("within") || name == "window" => "1h",
+                    _ => "1",
+                };
+                let found = parse(&[old, &id, &flag, value])
+                    .err()
+                    .map(|error| error.kind());
+                assert_eq!(found, Some(ErrorKind::ArgumentConflict), "{flag}");
+            }
+        }
+        // Every argument is named, but for the two and the compiler, which an environment may always name.
+        let all = Line::command().get_arguments().count();
+        assert_eq!(all, OF_A_NEW_ONE.len() + 3);
+    }
 }

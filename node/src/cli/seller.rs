@@ -22,7 +22,7 @@ use crate::{
     keys,
     output::Answer,
     proving_keys,
-    retrieval::{policy::RetrievalPolicy, responder::Responder},
+    retrieval::{desk::Desk, policy::RetrievalPolicy, responder::Responder, tries::Tries},
     seller::{
         event::Event,
         model::{registered, OwnModel},
@@ -58,7 +58,7 @@ pub struct Serve {
     /// Least fee for each item that is looked at.
     #[arg(long, default_value = "0", value_parser = value::amount)]
     fee_per_scan: Amount,
-    /// Least that a false rejection of items must cost the requester.
+    /// Least that a false rejection of items must cost the requester; half of what all items may cost is asked for anyway.
     #[arg(long, default_value = "1", value_parser = value::amount)]
     least_requester_bond: Amount,
     /// Be paid in this ERC-20 token, amounts in its least unit [default: ether].
@@ -243,6 +243,8 @@ impl Serve {
         let wallet = party.wallet.at(config.retrieval_contracts()?);
         wallet.chain().check_contracts().await?;
         Ok(Some(Responder {
+            desk: Desk::new(&corpus.published.manifest)?,
+            tries: Tries::default(),
             corpus,
             wallet,
             policy: RetrievalPolicy {

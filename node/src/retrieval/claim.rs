@@ -1,15 +1,22 @@
 //! What a requester does about a claim: contests what is not proven, rejects what is not handed over, approves the rest.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
 use anyhow::Context;
-use rand::seq::SliceRandom;
+use rand::{seq::SliceRandom, Rng};
 use zknode_protocol::{
     chain::retrieval::{RetrievalCall, RetrievalChain},
     digest::keccak,
-    retrieval::{Retrieval, RetrievalId},
+    retrieval::{Retrieval, RetrievalId, State},
     value::{AgreementId, Hash, Signature},
 };
 
 use super::{
+    clock::Clock,
     judge::{Found, Judge},
     requester::{Asked, Case, Requester},
     sealed_length,
@@ -19,9 +26,18 @@ use crate::{
     output::explain,
 };
 
-/// Shards without evidence that are contested at once. One false one among them ends the retrieval.
-const CONTESTED_AT_ONCE: usize = 8;
+/// How many items match in each shard, where that is proven to this side.
+type Counts = Vec<Option<u32>>;
+
+/// Shards whose proof was verified here, of one claim: they are not asked for again.
+#[derive(Default)]
+pub(super) struct Seen {
+    claim: Hash,
+    counts: BTreeMap<u32, u32>,
+}
+
 /// A shard that is not proven to this side.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Doubt {
     index: u32,
     /// What was handed over is false; else nothing was.
@@ -30,7 +46,8 @@ struct Doubt {
 }
 
 impl<C: RetrievalChain> Requester<C> {
-    /// Looks at a claim: contests what is not proven, rejects what is not handed over, approves the rest.
+    /// Looks at a claim: contests what is not proven, also while other contests wait for their answers; where none waits,
+    /// rejects what is not handed over and approves the rest.
     pub(super) async fn judge(
         &self,
         case: &Case<'_>,
@@ -40,14 +57,18 @@ impl<C: RetrievalChain> Requester<C> {
     ) -> anyhow::Result<()> {
         let id = case.id;
         let (claim, ciphertext) = (retrieval.claim, retrieval.ciphertext);
+        let contested = retrieval.state == State::Contested;
         if let Some((of, sealed, signature)) = asked.approval {
-            if (of, sealed) == (claim, ciphertext) {
+            if !contested && (of, sealed) == (claim, ciphertext) {
                 return self.approve(id, claim, signature).await;
             }
         }
         let as_agreement = AgreementId(id.0);
-        let may_contest = now <= retrieval.window_end;
-        for index in asked.contest.iter().copied().filter(|_| may_contest) {
+        let clock = Clock::new(retrieval, now);
+        for index in asked.contest.iter().copied() {
+            if !clock.may_contest() {
+                break;
+            }
             let contested = self.wallet.chain().is_contested(as_agreement, index);
             if !contested.await? {
                 return self.contest(id, retrieval, index).await;
@@ -65,11 +86,18 @@ impl<C: RetrievalChain> Requester<C> {
             srs: &case.model.srs,
         };
         let client = Client::new(&asked.seller)?;
-        let (counts, doubts) = self.scan(&judge, &client).await?;
-        let half = u64::from(retrieval.terms.window.min(retrieval.terms.receipt_time)) / 2;
-        let late = now.saturating_add(half.max(1)) > retrieval.deadline;
-        if may_contest && doubts.iter().any(|doubt| doubt.is_false || late) {
-            return self.contest_doubts(id, retrieval, doubts, late).await;
+        let (counts, doubts) = self.scan(&judge, &client, case.seen, clock.pass()).await?;
+        // That took its time.
+        let clock = clock.at(self.wallet.chain().head().await?.time);
+        if clock.may_contest() {
+            let late = clock.contests();
+            let doubts = to_contest(doubts.clone(), late, &mut rand::rngs::OsRng);
+            if !doubts.is_empty() {
+                return self.contest_doubts(id, retrieval, doubts).await;
+            }
+        }
+        if contested {
+            return Ok(());
         }
         let limit = sealed_length(
             retrieval.terms.shards,
@@ -80,7 +108,9 @@ impl<C: RetrievalChain> Requester<C> {
         // stays as it is.
         let handed = match (
             doubts.first(),
-            client.items(id, usize::try_from(limit)?).await,
+            client
+                .items(id, usize::try_from(limit)?, clock.items())
+                .await,
         ) {
             (Some(doubt), _) => Err((false, doubt.reason.clone())),
             (None, Err(error)) => Err((false, error.to_string())),
@@ -93,6 +123,7 @@ impl<C: RetrievalChain> Requester<C> {
                     .map_err(|error| (true, explain(&error)))
             }
         };
+        let clock = clock.at(self.wallet.chain().head().await?.time);
         match handed {
             Ok(found) => {
                 write_items(case, asked, &found)?;
@@ -110,7 +141,7 @@ impl<C: RetrievalChain> Requester<C> {
                 ));
                 self.approve(id, claim, signature).await
             }
-            Err((certain, reason)) if certain || late => {
+            Err((certain, reason)) if certain || clock.rejects() => {
                 self.progress
                     .say(format!("retrieval {id}: rejecting the delivery: {reason}"));
                 let purpose = format!("reject retrieval {id}");
@@ -120,18 +151,30 @@ impl<C: RetrievalChain> Requester<C> {
         }
     }
 
-    /// How many items match in each shard, where that is proven to this side, and the shards where it is not.
+    /// How many items match in each shard, where that is proven to this side, and the shards where it is not. Takes little
+    /// longer than `time`: one that cannot be reached, or answers slowly, is not asked for the others.
     async fn scan(
         &self,
         judge: &Judge<'_>,
         client: &Client,
-    ) -> anyhow::Result<(Vec<Option<u32>>, Vec<Doubt>)> {
+        seen: &Mutex<Seen>,
+        time: Duration,
+    ) -> anyhow::Result<(Counts, Vec<Doubt>)> {
         let (mut counts, mut doubts) = (vec![], vec![]);
-        let mut unreachable = None;
+        let (start, mut silent) = (Instant::now(), None);
         for index in 0..judge.retrieval.terms.shards {
-            let found = match &unreachable {
-                None => client.scan(judge.id, index).await,
-                // One that cannot be reached hands over none of the others either.
+            if let Some(count) = with(seen, judge.retrieval.claim, |counts| {
+                counts.get(&index).copied()
+            }) {
+                counts.push(Some(count));
+                continue;
+            }
+            let left = time.saturating_sub(start.elapsed());
+            if silent.is_none() && left.is_zero() {
+                silent = Some("the seller answers too slowly".to_owned());
+            }
+            let found = match &silent {
+                None => client.scan(judge.id, index, left).await,
                 Some(reason) => Err(ClientError::Malformed(String::clone(reason))),
             };
             let doubt = match found {
@@ -140,7 +183,11 @@ impl<C: RetrievalChain> Requester<C> {
                         tokio::task::block_in_place(|| judge.check_scan(index, &evidence));
                     match checked {
                         Ok(()) => {
-                            counts.push(Some(evidence.attestation.statement.top1));
+                            let count = evidence.attestation.statement.top1;
+                            with(seen, judge.retrieval.claim, |counts| {
+                                counts.insert(index, count)
+                            });
+                            counts.push(Some(count));
                             continue;
                         }
                         Err(error) => (true, explain(&error)),
@@ -148,7 +195,7 @@ impl<C: RetrievalChain> Requester<C> {
                 }
                 Err(error) => {
                     if matches!(error, ClientError::Unreachable { .. }) {
-                        unreachable = Some(error.to_string());
+                        silent = Some(error.to_string());
                     }
                     (false, error.to_string())
                 }
@@ -169,18 +216,21 @@ impl<C: RetrievalChain> Requester<C> {
         Ok((counts, doubts))
     }
 
+    /// Contests these shards, for as long as the window is open.
     async fn contest_doubts(
         &self,
         id: RetrievalId,
         retrieval: &Retrieval,
-        mut doubts: Vec<Doubt>,
-        late: bool,
+        doubts: Vec<Doubt>,
     ) -> anyhow::Result<()> {
-        doubts.retain(|doubt| doubt.is_false || late);
-        // False ones first; the others in an order the responder cannot foresee.
-        doubts.shuffle(&mut rand::thread_rng());
-        doubts.sort_by_key(|doubt| !doubt.is_false);
-        for doubt in doubts.iter().take(CONTESTED_AT_ONCE) {
+        let chain = self.wallet.chain();
+        for doubt in doubts {
+            if chain.is_contested(AgreementId(id.0), doubt.index).await? {
+                continue;
+            }
+            if chain.head().await?.time > retrieval.window_end {
+                break;
+            }
             self.progress.say(format!(
                 "retrieval {id}: contesting shard {} of {}: {}",
                 doubt.index, retrieval.terms.shards, doubt.reason
@@ -228,6 +278,27 @@ impl<C: RetrievalChain> Requester<C> {
     }
 }
 
+/// Reads or changes what was seen of a claim.
+fn with<T>(seen: &Mutex<Seen>, claim: Hash, act: impl FnOnce(&mut BTreeMap<u32, u32>) -> T) -> T {
+    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    if seen.claim != claim {
+        *seen = Seen {
+            claim,
+            counts: BTreeMap::new(),
+        };
+    }
+    act(&mut seen.counts)
+}
+
+/// What is contested now: what is false at once, what is only missing where it is `late`. False ones first, the others in
+/// an order the responder cannot foresee.
+fn to_contest(mut doubts: Vec<Doubt>, late: bool, rng: &mut impl Rng) -> Vec<Doubt> {
+    doubts.retain(|doubt| doubt.is_false || late);
+    doubts.shuffle(rng);
+    doubts.sort_by_key(|doubt| !doubt.is_false);
+    doubts
+}
+
 /// Writes the items as PNG files and a list of them.
 fn write_items(case: &Case<'_>, asked: &Asked, found: &[Found]) -> anyhow::Result<()> {
     let input = case.model.layout.architecture().input;
@@ -245,4 +316,50 @@ fn write_items(case: &Case<'_>, asked: &Asked, found: &[Found]) -> anyhow::Resul
     }
     let path = asked.out.join("index.csv");
     std::fs::write(&path, list).with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use rand::{rngs::StdRng, SeedableRng};
+
+    fn doubts() -> Vec<Doubt> {
+        let doubt = |index| Doubt {
+            index,
+            is_false: index % 10 == 7,
+            reason: String::new(),
+        };
+        (0..40).map(doubt).collect()
+    }
+
+    #[test]
+    fn all_that_is_missing_is_contested_once_it_is_late() {
+        let contested = |late, seed| -> Vec<u32> {
+            let found = to_contest(doubts(), late, &mut StdRng::seed_from_u64(seed));
+            found.into_iter().map(|doubt| doubt.index).collect()
+        };
+        let mut at_once = contested(false, 1);
+        at_once.sort_unstable();
+        assert_eq!(at_once, [7, 17, 27, 37]);
+        let (late, again) = (contested(true, 1), contested(true, 2));
+        assert!(late[..4].iter().all(|index| index % 10 == 7));
+        assert_ne!(late, again);
+        let mut all = late;
+        all.sort_unstable();
+        assert_eq!(all, (0..40).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_seen_of_one_claim_says_nothing_of_another() {
+        let seen = Mutex::new(Seen::default());
+        let claim = keccak(b"claim");
+        with(&seen, claim, |counts| counts.insert(3, 5));
+        assert_eq!(
+            with(&seen, claim, |counts| counts.get(&3).copied()),
+            Some(5)
+        );
+        let other = keccak(b"other");
+        assert_eq!(with(&seen, other, |counts| counts.get(&3).copied()), None);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | `GET /v1/corpus` | the [`Manifest`]: a commitment for every item |
+//! | `GET /v1/corpus` | the manifest ([`zknode_protocol::retrieval::corpus::Manifest`]): a commitment for every item |
 //! | `POST /v1/retrievals` | an [`Offer`]: a retrieval is open on the chain |
 //! | `GET /v1/retrievals/{id}` | a [`Status`] |
 //! | `GET /v1/retrievals/{id}/evidence/{index}` | of a claim, a [`ShardEvidence`]: how many items of the shard match |
@@ -12,10 +12,11 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use axum::{
-    body::Bytes as Piece,
+    body::{Body, Bytes as Piece},
     extract::{DefaultBodyLimit, Path, State as Shared},
-    http::StatusCode,
+    http::{header, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
     Json, Router,
@@ -24,7 +25,6 @@ use zknode_protocol::{
     chain::retrieval::RetrievalChain,
     message::Version,
     retrieval::{
-        corpus::Manifest,
         message::{Offer, Status},
         Retrieval, RetrievalId, State,
     },
@@ -32,13 +32,13 @@ use zknode_protocol::{
 };
 
 use super::{
+    desk::stream,
     event::RetrievalEvent,
     prove,
     responder::{on_chain, Responder, Served},
 };
 use crate::{
     card::{ErrorBody, ShardEvidence},
-    home::read_file,
     output::explain,
     seller::Seller,
     store::Table,
@@ -87,8 +87,9 @@ fn responder<C>(seller: &Seller<C>) -> Result<&Responder<C>, Refused> {
     seller.responder.as_ref().ok_or_else(none)
 }
 
-async fn corpus<C: RetrievalChain>(Shared(seller): Sellers<C>) -> Result<Json<Manifest>, Refused> {
-    Ok(Json(responder(&seller)?.corpus.published.manifest.clone()))
+async fn corpus<C: RetrievalChain>(Shared(seller): Sellers<C>) -> Result<Response, Refused> {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    Ok((json, responder(&seller)?.desk.manifest()).into_response())
 }
 
 async fn offer<C: RetrievalChain>(
@@ -147,7 +148,20 @@ async fn evidence<C: RetrievalChain>(
 ) -> Result<Json<ShardEvidence>, Refused> {
     let (id, _, retrieval) = known(&seller, &id).await?;
     claimed(id, &retrieval)?;
-    let found = prove::evidence(&seller, id, retrieval.terms.shards, index);
+    let lookup = responder(&seller)?.desk.lookup().await;
+    let lookup = lookup.map_err(|error| unavailable(&seller, error))?;
+    let asked = seller.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        // Kept by the work itself, which goes on when the caller is gone.
+        let _lookup = lookup;
+        let responder = asked.responder.as_ref();
+        let responder = responder.context("there is no corpus")?;
+        prove::evidence(&asked, responder, id, retrieval.terms.shards, index)
+    });
+    let found = found
+        .await
+        .map_err(anyhow::Error::from)
+        .and_then(|found| found);
     let found = found.map_err(|error| unavailable(&seller, error))?;
     found.map(Json).ok_or_else(|| {
         let error = format!("retrieval {id} has no shard {index}");
@@ -158,14 +172,19 @@ async fn evidence<C: RetrievalChain>(
 async fn items<C: RetrievalChain>(
     Shared(seller): Sellers<C>,
     Path(id): Path<String>,
-) -> Result<Vec<u8>, Refused> {
+) -> Result<Body, Refused> {
     let (id, served, retrieval) = known(&seller, &id).await?;
     claimed(id, &retrieval)?;
-    let (hash, length) = served
+    if served.over {
+        let error = format!("retrieval {id} is over, its items are no longer here");
+        return Err(refuse(StatusCode::GONE, error));
+    }
+    let (hash, _) = served
         .sealed
         .ok_or_else(|| refuse(StatusCode::NOT_FOUND, "nothing is sealed yet"))?;
     let path = seller.home.delivery(&hash.to_string());
-    read_file(&path, length).map_err(|error| unavailable(&seller, error))
+    let body = stream(&path).with_context(|| path.display().to_string());
+    body.map_err(|error| unavailable(&seller, error))
 }
 
 /// Proofs and items are shown once the chain binds their owner to them.

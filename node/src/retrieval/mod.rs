@@ -1,10 +1,12 @@
 //! Trustless retrieval: which items of a committed corpus does a registered model put into a class?
 //!
 //! The [`responder`] is a seller with a corpus; the [`requester`] asks, checks and pays. What travels sealed between them
-//! is a [`Package`]: for each shard the matching items, opened, and the proof that just these match.
+//! is a [`Package`]: for each shard the matching items, opened, and the proof that each of these matches.
 
 mod claim;
 mod client;
+mod clock;
+pub mod desk;
 pub mod event;
 pub mod http;
 mod judge;
@@ -12,6 +14,7 @@ pub mod policy;
 mod prove;
 pub mod requester;
 pub mod responder;
+pub mod tries;
 
 pub use prove::{nearest, prove_next};
 

@@ -3,19 +3,21 @@
 use thiserror::Error;
 use zknode_circuit::{commitment::OpeningBudget, corpus::openings};
 use zknode_protocol::{
-    chain::Chain,
-    retrieval::{RetrievalError, RetrievalId, Terms},
+    chain::{Chain, ChainError},
+    retrieval::{RetrievalError, Terms},
     value::{Amount, Hash},
 };
 
 use super::responder::{active, Responder};
 use crate::{
-    seller::{model::openings_left, Seller},
+    seller::{model::openings_left, policy::Policy, Seller},
     store::Table,
 };
 
 /// Openings kept back for proofs that are interrupted and made again.
 const SPARE_OPENINGS: u32 = 8;
+/// Seconds to bring one proof that lies ready to the chain: two blocks, and some.
+const SECONDS_TO_SEND: u128 = 30;
 
 /// What a responder asks for, beside the seller's own policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub struct RetrievalPolicy {
     pub price_per_item: Amount,
     /// Least fee for looking at an item, matching or not.
     pub fee_per_scan: Amount,
-    /// Least bond of the requester: what a false rejection costs it.
+    /// Least bond of the requester, what a false rejection costs it; half of what all items may cost is asked for anyway.
     pub requester_bond: Amount,
 }
 
@@ -70,6 +72,17 @@ pub enum Refusal {
         /// As it is in the terms.
         found: u64,
     },
+    /// Too poor to accept and to bring the proofs to the chain.
+    #[error("the responder's account needs {expected} wei for the bond and for proofs on chain, those promised to others included, and has {found}")]
+    Funds {
+        /// The least.
+        expected: Amount,
+        /// The balance.
+        found: Amount,
+    },
+    /// The contract does not take the bond.
+    #[error("the retrieval cannot be accepted: {0}")]
+    Accept(ChainError),
     /// The commitments hide no more openings.
     #[error("{what} hides {left} more proofs, {needed} are needed: commit again with fresh salt")]
     Openings {
@@ -82,25 +95,67 @@ pub enum Refusal {
     },
 }
 
-/// Everything the responder is bound by once it accepts.
-pub(super) fn check<C: Chain>(
+/// What the responder knows besides the terms.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    /// Proofs promised to agreements, rounds of predictions and other retrievals.
+    promised: u32,
+    /// Proofs that those may ask for on chain.
+    answers: u32,
+    /// Wei of the account.
+    balance: Amount,
+    /// What gas costs, in the money of the retrieval.
+    gas_price: Amount,
+    /// Block time.
+    now: u64,
+}
+
+impl Facts {
+    async fn of<C: Chain>(seller: &Seller<C>, now: u64) -> anyhow::Result<Self> {
+        let others = seller.promised_to_others().await?;
+        let chain = seller.wallet.chain();
+        let mut facts = Self {
+            promised: others.saturating_add(seller.promised_retrievals()?),
+            answers: others,
+            balance: chain.balance(chain.account()).await?,
+            gas_price: match seller.gas_price {
+                Some(price) => price,
+                None => {
+                    let market = chain.market().await?;
+                    Amount(market.base.0.saturating_add(market.tip.0))
+                }
+            },
+            now,
+        };
+        for (_, served) in active(seller)? {
+            if served.is_promised() {
+                facts.answers = facts.answers.saturating_add(served.offer.terms.shards);
+            }
+        }
+        Ok(facts)
+    }
+}
+
+/// Everything the responder is bound by once it accepts a retrieval that it has not promised yet. A [`Refusal`], or the
+/// store's or the chain's trouble.
+pub(super) async fn check<C: Chain>(
     seller: &Seller<C>,
     responder: &Responder<C>,
-    id: RetrievalId,
     terms: &Terms,
     now: u64,
 ) -> anyhow::Result<()> {
     let published = &responder.corpus.published;
     terms.check(now).map_err(Refusal::Rule)?;
+    let classes = seller.card.architecture.classes();
+    if usize::from(terms.wanted_class) >= classes {
+        let (expected, found) = (format!("below {classes}"), terms.wanted_class.to_string());
+        return Err(other("class", expected, found).into());
+    }
     let same = |what, expected: String, found: String| {
         if expected == found {
             Ok(())
         } else {
-            Err(Refusal::Other {
-                what,
-                expected,
-                found,
-            })
+            Err(other(what, expected, found))
         }
     };
     same(
@@ -128,67 +183,98 @@ pub(super) fn check<C: Chain>(
     same("shards", shards.to_string(), terms.shards.to_string())?;
     let items = published.items();
     same("items", items.to_string(), terms.samples.to_string())?;
-
-    let (own, policy) = (&seller.policy, &responder.policy);
-    let at_least = |what, expected: u128, found: u128| {
-        if found >= expected {
-            Ok(())
-        } else {
-            Err(Refusal::TooLittle {
-                what,
-                expected,
-                found,
-            })
-        }
-    };
-    let fee = policy.fee_per_scan.0.saturating_mul(items.into());
-    at_least(
-        "a price per item",
-        policy.price_per_item.0,
-        terms.price_per_item.0,
-    )?;
-    at_least("a scan fee", fee, terms.scan_fee.0)?;
-    at_least(
-        "a requester's bond",
-        policy.requester_bond.0,
-        terms.requester_bond.0,
-    )?;
-    at_least(
-        "a contest fee",
-        own.least_contest_fee.0,
-        terms.contest_fee.0,
-    )?;
-    // Two proofs a shard.
-    let needed = u128::from(own.seconds_per_shard) * 2 * u128::from(shards);
-    let left = terms.claim_by.saturating_sub(now);
-    at_least("seconds to claim", needed, left.into())?;
-    let answer = own.shortest_answer.max(own.seconds_per_shard);
-    at_least(
-        "seconds to answer a contest",
-        answer.into(),
-        terms.prove_time.into(),
-    )?;
-    if terms.bond > own.max_bond {
-        let (expected, found) = (own.max_bond, terms.bond);
-        return Err(Refusal::Bond { expected, found }.into());
-    }
-    let (expected, found) = (own.longest_wait, terms.last_second() - terms.claim_by);
-    if found > expected {
-        return Err(Refusal::Wait { expected, found }.into());
-    }
-    check_openings(seller, responder, id, shards)
+    let facts = Facts::of(seller, now).await?;
+    responder.policy.check(&seller.policy, terms, &facts)?;
+    check_openings(seller, responder, shards, facts.promised)
 }
 
-/// Two proofs a shard for this retrieval and for each that is promised already, and some to spare.
+fn other(what: &'static str, expected: String, found: String) -> Refusal {
+    Refusal::Other {
+        what,
+        expected,
+        found,
+    }
+}
+
+impl RetrievalPolicy {
+    /// Whether money and time are enough for terms about the right items.
+    fn check(&self, own: &Policy, terms: &Terms, facts: &Facts) -> Result<(), Refusal> {
+        let at_least = |what, expected: u128, found: u128| {
+            if found >= expected {
+                Ok(())
+            } else {
+                Err(Refusal::TooLittle {
+                    what,
+                    expected,
+                    found,
+                })
+            }
+        };
+        let fee = self.fee_per_scan.0.saturating_mul(terms.samples.into());
+        at_least(
+            "a price per item",
+            self.price_per_item.0,
+            terms.price_per_item.0,
+        )?;
+        at_least("a scan fee", fee, terms.scan_fee.0)?;
+        // A threat to reject is worth what it costs the responder beyond what it costs the requester.
+        let half = terms.half_price().map_or(u128::MAX, |half| half.0);
+        at_least(
+            "a requester's bond",
+            self.requester_bond.0.max(half),
+            terms.requester_bond.0,
+        )?;
+        let answer = own.economics.map_or(0, |economics| economics.answer_gas);
+        let answer = answer.saturating_mul(facts.gas_price.0);
+        at_least(
+            "a contest fee",
+            own.least_contest_fee.0.max(answer),
+            terms.contest_fee.0,
+        )?;
+        // Two proofs a shard, after those that are promised already.
+        let proofs = 2 * u128::from(terms.shards) + u128::from(facts.promised);
+        let needed = u128::from(own.seconds_per_shard).saturating_mul(proofs);
+        let left = terms.claim_by.saturating_sub(facts.now);
+        at_least("seconds to claim", needed, left.into())?;
+        // Every shard may be contested, and those promised to others with it. Their proofs lie ready, but another may just be
+        // on the way.
+        let answers = u128::from(terms.shards) + u128::from(facts.answers);
+        let sending = SECONDS_TO_SEND.saturating_mul(answers);
+        let answer = sending.saturating_add(own.seconds_per_shard.into());
+        at_least(
+            "seconds to answer contests of all shards",
+            answer.max(own.shortest_answer.into()),
+            terms.prove_time.into(),
+        )?;
+        if terms.bond > own.max_bond {
+            let (expected, found) = (own.max_bond, terms.bond);
+            return Err(Refusal::Bond { expected, found });
+        }
+        let (expected, found) = (own.longest_wait, terms.last_second() - terms.claim_by);
+        if found > expected {
+            return Err(Refusal::Wait { expected, found });
+        }
+        let gas = own.gas_per_shard.0.saturating_mul(answers);
+        let expected = Amount(gas.saturating_add(terms.wei(terms.bond).0));
+        if facts.balance < expected {
+            let found = facts.balance;
+            return Err(Refusal::Funds { expected, found });
+        }
+        Ok(())
+    }
+}
+
+/// Two proofs a shard for this retrieval, those promised already, and some to spare.
 fn check_openings<C: Chain>(
     seller: &Seller<C>,
     responder: &Responder<C>,
-    id: RetrievalId,
     shards: u32,
+    promised: u32,
 ) -> anyhow::Result<()> {
+    // Of each shard.
     let mut proofs = 2u32;
-    for (other, served) in active(seller)? {
-        if other != id && served.refused.is_none() && served.sealed.is_none() {
+    for (_, served) in active(seller)? {
+        if served.is_promised() && served.sealed.is_none() {
             proofs = proofs.saturating_add(2);
         }
     }
@@ -203,7 +289,7 @@ fn check_openings<C: Chain>(
     let left = openings_left(&seller.store, &seller.model.record)?;
     enough(
         "the model's commitment".into(),
-        proofs.saturating_mul(shards),
+        shards.saturating_mul(2).saturating_add(promised),
         left,
     )?;
     let limit = openings(&seller.model.layout);
@@ -219,4 +305,123 @@ fn check_openings<C: Chain>(
 /// What a shard's opening budget is stored under: every proof over some of its items counts for all of them.
 pub(super) fn opening_key(corpus: Hash, shard: u32) -> String {
     format!("corpus {corpus}/{shard}")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::seller::policy::Economics;
+    use zknode_protocol::value::{Address, Bytes, ModelId};
+
+    const OWN: Policy = Policy {
+        token: Address::ZERO,
+        price_per_sample: Amount(0),
+        max_bond: Amount(1_000),
+        max_samples: 0,
+        seconds_per_shard: 50,
+        gas_per_shard: Amount(7),
+        longest_wait: 300,
+        shortest_answer: 10,
+        least_contest_fee: Amount(9),
+        economics: Some(Economics {
+            proof: Amount(0),
+            inference: Amount(0),
+            answer_gas: 20,
+        }),
+        accuracy: None,
+    };
+    const POLICY: RetrievalPolicy = RetrievalPolicy {
+        price_per_item: Amount(100),
+        fee_per_scan: Amount(3),
+        requester_bond: Amount(1),
+    };
+    /// Exactly what [`terms`] need.
+    const FACTS: Facts = Facts {
+        promised: 3,
+        answers: 1,
+        balance: Amount(750 + 3 * 7),
+        gas_price: Amount(2),
+        now: 10,
+    };
+
+    pub fn terms() -> Terms {
+        Terms {
+            model: ModelId(Hash::ZERO),
+            corpus_root: Hash::ZERO,
+            dataset_root: Hash::ZERO,
+            reading_key: Bytes([0; 32]),
+            token: Address::ZERO,
+            shards: 2,
+            samples: 13,
+            wanted_class: 0,
+            max_items: 5,
+            price_per_item: Amount(100),
+            scan_fee: Amount(39),
+            requester_bond: Amount(250),
+            bond: Amount(750),
+            contest_fee: Amount(40),
+            accept_by: 100,
+            claim_by: 10 + 7 * 50,
+            window: 100,
+            prove_time: 3 * 30 + 50,
+            receipt_time: 60,
+        }
+    }
+
+    #[test]
+    fn each_limit_is_inclusive_and_refuses_one_beyond() {
+        let check = |change: fn(&mut Terms, &mut Facts, &mut Policy)| {
+            let (mut terms, mut facts, mut own) = (terms(), FACTS, OWN);
+            change(&mut terms, &mut facts, &mut own);
+            POLICY.check(&own, &terms, &facts)
+        };
+        check(|_, _, _| ()).unwrap();
+        let little = |change| match check(change) {
+            Err(Refusal::TooLittle {
+                what,
+                expected,
+                found,
+            }) => {
+                assert_eq!(expected, found + 1, "{what}");
+                what
+            }
+            other => unreachable!("{other:?}"),
+        };
+        let bond = "a requester's bond";
+        assert_eq!(little(|terms, _, _| terms.requester_bond.0 -= 1), bond);
+        assert_eq!(little(|terms, _, _| terms.scan_fee.0 -= 1), "a scan fee");
+        let fee = "a contest fee";
+        assert_eq!(little(|terms, _, _| terms.contest_fee.0 -= 1), fee);
+        let claim = "seconds to claim";
+        assert_eq!(little(|terms, _, _| terms.claim_by -= 1), claim);
+        let answer = "seconds to answer contests of all shards";
+        assert_eq!(little(|terms, _, _| terms.prove_time -= 1), answer);
+        // What is promised to others takes time and gas too.
+        let more = |change| assert!(check(change).is_err());
+        more(|_, facts, _| facts.promised += 1);
+        more(|_, facts, _| facts.gas_price.0 += 1);
+        more(|terms, facts, _| {
+            facts.answers += 1;
+            terms.prove_time += 30;
+        });
+        assert!(matches!(
+            check(|_, facts, _| facts.balance.0 -= 1),
+            Err(Refusal::Funds {
+                expected: Amount(771),
+                found: Amount(770)
+            })
+        ));
+        assert!(matches!(
+            check(|_, _, own| own.max_bond.0 = 749),
+            Err(Refusal::Bond { .. })
+        ));
+        assert!(matches!(
+            check(|_, _, own| own.longest_wait = 299),
+            Err(Refusal::Wait { .. })
+        ));
+        // Who takes the risk asks for the least it named only.
+        check(|terms, _, own| (own.economics, terms.contest_fee) = (None, Amount(9))).unwrap();
+        more(|terms, _, own| (own.economics, terms.contest_fee) = (None, Amount(8)));
+    }
 }

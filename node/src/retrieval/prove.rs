@@ -103,38 +103,31 @@ pub async fn prove_next<C: RetrievalChain>(
     failed.map_or(Ok(false), Err)
 }
 
-/// The proofs of a claim in shard order, from what is stored.
-pub(super) fn scans<C: Chain>(
-    seller: &Seller<C>,
-    id: RetrievalId,
-    shards: u32,
-) -> anyhow::Result<Vec<Attestation>> {
-    let stored = |shard| {
-        let found: Option<Attestation> =
-            seller.store.get(Table::Proofs, &key(id, shard, "scan"))?;
-        found.with_context(|| format!("there is no proof of shard {shard}"))
-    };
-    (0..shards).map(stored).collect()
+/// How many items of a shard match, as it is stored.
+fn scan<C: Chain>(seller: &Seller<C>, id: RetrievalId, shard: u32) -> anyhow::Result<Attestation> {
+    let found: Option<Attestation> = seller.store.get(Table::Proofs, &key(id, shard, "scan"))?;
+    found.with_context(|| format!("there is no proof of shard {shard}"))
 }
 
 /// A shard's proof with its place in the claim; `None`: no such shard.
 pub(super) fn evidence<C: Chain>(
     seller: &Seller<C>,
+    responder: &Responder<C>,
     id: RetrievalId,
     shards: u32,
     index: u32,
 ) -> anyhow::Result<Option<ShardEvidence>> {
-    let scans = scans(seller, id, shards)?;
-    let leaves = (0..)
-        .zip(&scans)
-        .map(|(shard, proof)| shard_claim(shard, proof));
-    let tree = ClaimTree::new(leaves.collect())?;
-    let Some(attestation) = scans.into_iter().nth(index as usize) else {
+    if index >= shards {
         return Ok(None);
-    };
+    }
+    let tree = responder.desk.tree(id, || {
+        let leaf = |shard| Ok(shard_claim(shard, &scan(seller, id, shard)?));
+        let leaves: anyhow::Result<_> = (0..shards).map(leaf).collect();
+        Ok(ClaimTree::new(leaves?)?)
+    })?;
     Ok(Some(ShardEvidence {
         version: Version,
-        attestation,
+        attestation: scan(seller, id, index)?,
         path: tree.path(index)?,
     }))
 }
@@ -272,7 +265,7 @@ impl<C: RetrievalChain> Work<'_, C> {
             if !contested || chain.is_proven(as_agreement, index).await? {
                 continue;
             }
-            let evidence = evidence(self.seller, self.id, shards, index)?;
+            let evidence = evidence(self.seller, self.responder, self.id, shards, index)?;
             let evidence = evidence.with_context(|| format!("shard {index} is not proven"))?;
             let proven = &evidence.attestation;
             let call = RetrievalCall::Answer {
@@ -320,12 +313,18 @@ impl<C: RetrievalChain> Work<'_, C> {
             .store
             .get(Table::Proofs, &key(self.id, index, what))?;
         let expected = self.expected(index, places)?;
-        Ok(stored.filter(|stored| {
-            stored.model == self.seller.model.record.commitment
-                && shard_points(&stored.shard) == [expected]
-                && stored.statement.context == self.context(index)
-                && self.seller.prover.verifier().verify(stored).is_ok()
-        }))
+        Ok(stored.filter(|stored| self.check(stored, index, expected).is_ok()))
+    }
+
+    /// Whether it is a proof about just these items, for this retrieval.
+    fn check(&self, proof: &Attestation, index: u32, expected: Point) -> anyhow::Result<()> {
+        ensure!(
+            proof.model == self.seller.model.record.commitment
+                && shard_points(&proof.shard) == [expected]
+                && proof.statement.context == self.context(index),
+            "the proof is about something else"
+        );
+        Ok(self.seller.prover.verifier().verify(proof)?)
     }
 
     fn expected(&self, index: u32, places: &[usize]) -> anyhow::Result<Point> {
@@ -334,8 +333,18 @@ impl<C: RetrievalChain> Work<'_, C> {
         published.selected(index, places, class)
     }
 
-    /// Makes a proof over these items and stores it.
+    /// Makes a proof over these items and stores it if it is right. One that fails again and again is not tried for ever:
+    /// every try spends an opening.
     async fn prove(&self, index: u32, what: &str, places: Vec<usize>) -> anyhow::Result<()> {
+        let (key, tries) = (key(self.id, index, what), &self.responder.tries);
+        tries.begin(&key)?;
+        self.prove_once(index, what, places).await?;
+        tries.done(&key);
+        Ok(())
+    }
+
+    async fn prove_once(&self, index: u32, what: &str, places: Vec<usize>) -> anyhow::Result<()> {
+        let items = self.expected(index, &places)?;
         let (seller, class) = (self.seller.clone(), self.retrieval.terms.wanted_class);
         let selection =
             tokio::task::block_in_place(|| self.responder.corpus.select(index, &places, class))?;
@@ -365,6 +374,13 @@ impl<C: RetrievalChain> Work<'_, C> {
             Ok::<_, anyhow::Error>((attestation, start.elapsed().as_secs_f64()))
         });
         let (attestation, seconds) = proving.await??;
+        let right = tokio::task::block_in_place(|| self.check(&attestation, index, items));
+        right.with_context(|| format!("the proof of the {what} of shard {index} is wrong"))?;
+        let (found, expected) = (attestation.statement.top1 as usize, places.len());
+        ensure!(
+            what == "scan" || found == expected,
+            "the network finds {expected} matches in shard {index}, their proof {found}"
+        );
         let key = key(self.id, index, what);
         self.seller.store.put(Table::Proofs, &key, &attestation)?;
         self.seller.tell(RetrievalEvent::Proof {

@@ -1,7 +1,11 @@
 //! One retrieval, from the requester's side. What is stored and what the chain says decide the next step, so a crash at
 //! any point is the same as a pause.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::{ensure, Context};
 use crypto_box::SecretKey;
@@ -21,6 +25,7 @@ use zknode_protocol::{
     value::{Amount, Hash, Signature},
 };
 
+use super::claim::Seen;
 use crate::{
     buyer::{CheckedModel, Client},
     card::ModelCard,
@@ -122,6 +127,7 @@ pub(super) struct Case<'a> {
     pub model: &'a CheckedModel,
     pub published: &'a Published,
     pub labelled: &'a Labelled,
+    pub seen: &'a Mutex<Seen>,
 }
 
 impl<C: RetrievalChain> Requester<C> {
@@ -182,11 +188,13 @@ impl<C: RetrievalChain> Requester<C> {
             manifest.with_context(|| format!("corpus {root} is not stored"))?;
         let published = Published::new(manifest, &model.layout, &model.srs)?;
         let labelled = published.labelled(terms.wanted_class)?;
+        let seen = Mutex::default();
         let case = Case {
             id,
             model,
             published: &published,
             labelled: &labelled,
+            seen: &seen,
         };
         let mut pause = POLL;
         loop {
@@ -240,7 +248,9 @@ impl<C: RetrievalChain> Requester<C> {
         }
         match retrieval.state {
             State::Open => self.offer(id, &asked).await?,
-            State::Claimed => self.judge(case, &asked, &retrieval, now).await?,
+            // While the window is open, more may be contested.
+            State::Contested if now > retrieval.window_end => {}
+            State::Claimed | State::Contested => self.judge(case, &asked, &retrieval, now).await?,
             _ => {}
         }
         Ok(None)
@@ -340,7 +350,7 @@ impl<C: RetrievalChain> Requester<C> {
 }
 
 /// Whether the contract or the account's balance says no, rather than the way there.
-fn is_refusal(error: &ChainError) -> bool {
+pub(super) fn is_refusal(error: &ChainError) -> bool {
     matches!(
         error,
         ChainError::Revert { .. }

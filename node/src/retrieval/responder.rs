@@ -17,8 +17,11 @@ use zknode_protocol::{
 };
 
 use super::{
+    desk::Desk,
     event::RetrievalEvent,
-    policy::{check, RetrievalPolicy},
+    policy::{check, Refusal, RetrievalPolicy},
+    requester::is_refusal,
+    tries::Tries,
 };
 use crate::{corpus::OwnCorpus, seller::Seller, store::Table, wallet::Wallet};
 
@@ -30,6 +33,10 @@ pub struct Responder<C> {
     pub wallet: Wallet<C>,
     /// Which retrievals are taken.
     pub policy: RetrievalPolicy,
+    /// What strangers are shown.
+    pub desk: Desk,
+    /// Proofs that failed.
+    pub tries: Tries,
 }
 
 /// What the responder remembers of a retrieval.
@@ -39,6 +46,9 @@ pub struct Served {
     version: u16,
     /// As the requester offered it.
     pub offer: Offer,
+    /// The responder's bond is at stake, or about to be.
+    #[serde(default)]
+    pub accepted: bool,
     /// Why the responder will not go on.
     pub refused: Option<String>,
     /// Hash and length of the sealed items, which lie in the home.
@@ -47,6 +57,8 @@ pub struct Served {
     pub over: bool,
 }
 
+/// Seconds after its deadline at which a retrieval that was lost is forgotten.
+const FORGOTTEN: u64 = 3600;
 /// Format of [`Served`].
 const VERSION: u16 = 1;
 
@@ -56,10 +68,35 @@ impl Served {
         Self {
             version: VERSION,
             offer,
+            accepted: false,
             refused: None,
             sealed: None,
             over: false,
         }
+    }
+
+    /// Whether the responder is bound by it.
+    pub(super) fn is_promised(&self) -> bool {
+        self.accepted && self.refused.is_none() && !self.over
+    }
+
+    /// Proofs it still asks for, at worst: two a shard, none once the items are sealed.
+    pub(super) fn proofs_left(&self) -> u32 {
+        match self.sealed {
+            None => self.offer.terms.shards.saturating_mul(2),
+            Some(_) => 0,
+        }
+    }
+}
+
+impl<C: Chain> Seller<C> {
+    /// Proofs that accepted retrievals still ask for at worst, of both kinds.
+    pub(crate) fn promised_retrievals(&self) -> anyhow::Result<u32> {
+        let promised = active(self)?.into_iter();
+        let promised = promised.filter(|(_, served)| served.is_promised());
+        Ok(promised
+            .map(|(_, served)| served.proofs_left())
+            .fold(0, u32::saturating_add))
     }
 }
 
@@ -134,46 +171,20 @@ async fn advance<C: RetrievalChain>(
     };
     let now = wallet.chain().head().await?.time;
     if retrieval.is_overdue(now) {
-        // Silence settles, to the responder's gain; the other ends are the requester's.
-        if retrieval.state == State::Claimed {
-            let call = RetrievalCall::Expire(id);
-            let purpose = format!("expire retrieval {id} {}", retrieval.deadline);
-            match wallet
-                .execute(&purpose, &Call::Retrieval(Box::new(call)))
-                .await
-            {
-                Ok(_) | Err(ChainError::Revert { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        return Ok(());
+        return overdue(seller, responder, id, &retrieval, served, now).await;
+    }
+    if !served.accepted && retrieval.state > State::Open && !retrieval.state.is_terminal() {
+        // Stored by a release that did not say so.
+        change(seller, id, |served| served.accepted = true)?;
     }
     match retrieval.state {
         State::Open if served.refused.is_none() => {
-            if let Err(refusal) = check(seller, responder, id, &retrieval.terms, now) {
-                let reason = refusal.to_string();
-                change(seller, id, |served| served.refused = Some(reason.clone()))?;
-                seller.tell(RetrievalEvent::Refused {
-                    retrieval: id,
-                    reason,
-                });
-                return Ok(());
-            }
-            let (token, bond) = (retrieval.terms.token, retrieval.terms.bond);
-            wallet.allow(token, bond, &id.to_string()).await?;
-            let value = retrieval.terms.wei(bond);
-            let call = Call::Retrieval(Box::new(RetrievalCall::Accept { id, value }));
-            let receipt = wallet
-                .execute(&format!("accept retrieval {id}"), &call)
-                .await?;
-            seller.tell(RetrievalEvent::Accepted {
-                retrieval: id,
-                gas: receipt.gas,
-            });
-            Ok(())
+            accept(seller, responder, id, &retrieval, now).await
         }
+        // Nothing is at stake, and nothing will be.
+        State::Open => change(seller, id, |served| served.over = true),
         // The requester's turn, or the prover's.
-        State::Open | State::Accepted | State::Claimed | State::Contested => Ok(()),
+        State::Accepted | State::Claimed | State::Contested => Ok(()),
         State::Cancelled | State::Settled | State::Rejected | State::Slashed => {
             let depth = wallet.depth();
             let settled = wallet.chain().retrieval_at_depth(id, depth).await?;
@@ -183,6 +194,9 @@ async fn advance<C: RetrievalChain>(
             let withdrawn = wallet
                 .withdraw(retrieval.terms.token, &format!("retrieval {id}"))
                 .await?;
+            if let Some((hash, _)) = served.sealed {
+                forget(seller, hash);
+            }
             change(seller, id, |served| served.over = true)?;
             seller.tell(RetrievalEvent::Over {
                 retrieval: id,
@@ -191,6 +205,100 @@ async fn advance<C: RetrievalChain>(
                 withdrawn,
             });
             Ok(())
+        }
+    }
+}
+
+/// Silence settles a claim, to the responder's gain; the other ends are the requester's.
+async fn overdue<C: RetrievalChain>(
+    seller: &Seller<C>,
+    responder: &Responder<C>,
+    id: RetrievalId,
+    retrieval: &Retrieval,
+    served: &Served,
+    now: u64,
+) -> anyhow::Result<()> {
+    match retrieval.state {
+        State::Claimed => {
+            let purpose = format!("expire retrieval {id} {}", retrieval.deadline);
+            let call = Call::Retrieval(Box::new(RetrievalCall::Expire(id)));
+            match responder.wallet.execute(&purpose, &call).await {
+                Ok(_) | Err(ChainError::Revert { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        }
+        // Nothing was at stake.
+        State::Open => change(seller, id, |served| served.over = true),
+        // The bond is lost, whether the requester takes it or not.
+        _ if now > retrieval.deadline.saturating_add(FORGOTTEN) => {
+            if let Some((hash, _)) = served.sealed {
+                forget(seller, hash);
+            }
+            change(seller, id, |served| served.over = true)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Accepts an open retrieval, or says why not.
+async fn accept<C: RetrievalChain>(
+    seller: &Seller<C>,
+    responder: &Responder<C>,
+    id: RetrievalId,
+    retrieval: &Retrieval,
+    now: u64,
+) -> anyhow::Result<()> {
+    let (wallet, purpose) = (&responder.wallet, format!("accept retrieval {id}"));
+    // What was signed once is seen through.
+    if !wallet.was_sent(&purpose)? {
+        change(seller, id, |served| served.accepted = false)?;
+        if let Err(error) = check(seller, responder, &retrieval.terms, now).await {
+            // The store's trouble, or the chain's, is no refusal.
+            let refusal = error.downcast::<Refusal>()?;
+            return refuse(seller, id, &refusal);
+        }
+    }
+    // Promised before anything is sent.
+    change(seller, id, |served| served.accepted = true)?;
+    let (token, bond) = (retrieval.terms.token, retrieval.terms.bond);
+    let value = retrieval.terms.wei(bond);
+    let call = Call::Retrieval(Box::new(RetrievalCall::Accept { id, value }));
+    let sent = async {
+        wallet.allow(token, bond, &id.to_string()).await?;
+        wallet.execute(&purpose, &call).await
+    };
+    match sent.await {
+        Ok(receipt) => {
+            seller.tell(RetrievalEvent::Accepted {
+                retrieval: id,
+                gas: receipt.gas,
+            });
+            Ok(())
+        }
+        Err(error) if is_refusal(&error) && !wallet.was_sent(&purpose)? => {
+            refuse(seller, id, &Refusal::Accept(error))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn refuse<C: Chain>(seller: &Seller<C>, id: RetrievalId, refusal: &Refusal) -> anyhow::Result<()> {
+    let reason = refusal.to_string();
+    change(seller, id, |served| served.refused = Some(reason.clone()))?;
+    seller.tell(RetrievalEvent::Refused {
+        retrieval: id,
+        reason,
+    });
+    Ok(())
+}
+
+/// The items of a retrieval that is over are nobody's business any more.
+fn forget<C: Chain>(seller: &Seller<C>, sealed: Hash) {
+    let path = seller.home.delivery(&sealed.to_string());
+    if let Err(error) = std::fs::remove_file(&path) {
+        if error.kind() != std::io::ErrorKind::NotFound {
+            let says = format!("{} stays: {error}", path.display());
+            seller.progress.say(says);
         }
     }
 }
@@ -208,5 +316,56 @@ impl<C: Chain> Responder<C> {
     /// Its account.
     pub fn account(&self) -> Address {
         self.wallet.chain().account()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{super::policy::tests::terms, *};
+    use zknode_protocol::{message::Version, value::Bytes};
+
+    fn served() -> Served {
+        Served::new(Offer {
+            version: Version,
+            domain: Domain {
+                chain_id: 1,
+                contract: Address::ZERO,
+            },
+            id: RetrievalId(Hash::ZERO),
+            requester: Bytes([1; 20]),
+            nonce: 0,
+            terms: terms(),
+        })
+    }
+
+    #[test]
+    fn only_what_was_accepted_and_goes_on_is_promised() {
+        let promised = |change: fn(&mut Served)| {
+            let mut served = served();
+            served.accepted = true;
+            change(&mut served);
+            served.is_promised()
+        };
+        assert!(promised(|_| ()));
+        assert!(!promised(|served| served.accepted = false));
+        assert!(!promised(|served| served.refused = Some("no".into())));
+        assert!(!promised(|served| served.over = true));
+    }
+
+    #[test]
+    fn two_proofs_a_shard_are_owed_until_the_items_are_sealed() {
+        let mut served = served();
+        assert_eq!(served.proofs_left(), 2 * terms().shards);
+        served.sealed = Some((Hash::ZERO, 0));
+        assert_eq!(served.proofs_left(), 0);
+    }
+
+    #[test]
+    fn a_record_of_before_is_read_as_not_accepted() {
+        let mut stored = serde_json::to_value(served()).unwrap();
+        stored.as_object_mut().unwrap().remove("accepted").unwrap();
+        let read: Served = serde_json::from_value(stored).unwrap();
+        assert!(!read.accepted);
     }
 }

@@ -14,9 +14,10 @@ use zknode_circuit::{
 use zknode_protocol::{
     chain::{created_contract, Call, Chain, ChainEvent, Registration},
     digest::keccak,
-    value::{Address, Amount, Bytes, Data, Hash, ModelId},
+    value::{Address, AgreementId, Amount, Bytes, Data, Hash, ModelId},
 };
 
+use super::Seller;
 use crate::{
     home::{read_file, write_file, Home},
     store::{Store, Table},
@@ -234,4 +235,12 @@ pub fn spend_opening(store: &Store, key: &str, fresh: OpeningBudget) -> anyhow::
 pub fn openings_left(store: &Store, model: &ModelRecord) -> anyhow::Result<u32> {
     let budget: Option<OpeningBudget> = store.get(Table::Openings, &model.key())?;
     Ok(budget.map_or(0, |budget| budget.left()))
+}
+
+impl<C: Chain> Seller<C> {
+    /// Proofs that agreements and rounds of predictions still ask for, at worst.
+    pub(crate) async fn promised_to_others(&self) -> anyhow::Result<u32> {
+        // No agreement has this id.
+        self.promised(AgreementId(Hash::ZERO)).await
+    }
 }

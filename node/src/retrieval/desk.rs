@@ -1,0 +1,165 @@
+//! What a responder answers strangers with, each answer at a bounded cost.
+
+use std::{
+    io::{self, Read},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::body::{Body, Bytes};
+use http_body_util::channel::Channel;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use zknode_protocol::{
+    claim_tree::ClaimTree,
+    retrieval::{corpus::Manifest, RetrievalId},
+};
+
+/// Answers that are looked up in the store at once.
+const LOOKUPS: usize = 2;
+/// Bytes of a file that are held for each that reads it.
+const PIECE: usize = 1 << 16;
+
+/// What is made once and shown often.
+pub struct Desk {
+    manifest: Bytes,
+    lookups: Arc<Semaphore>,
+    tree: Mutex<Option<(RetrievalId, Arc<ClaimTree>)>>,
+}
+
+impl Desk {
+    /// Over a corpus.
+    pub fn new(manifest: &Manifest) -> anyhow::Result<Self> {
+        Ok(Self {
+            manifest: serde_json::to_vec(manifest)?.into(),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            tree: Mutex::default(),
+        })
+    }
+
+    /// The manifest as JSON; all that ask share it.
+    pub(super) fn manifest(&self) -> Bytes {
+        self.manifest.clone()
+    }
+
+    /// Waits until the store may be looked at, for as long as the permit is held.
+    pub(super) async fn lookup(&self) -> anyhow::Result<OwnedSemaphorePermit> {
+        Ok(self.lookups.clone().acquire_owned().await?)
+    }
+
+    /// The tree of a claim; that of the last one is kept. No proof changes once it is claimed.
+    pub(super) fn tree(
+        &self,
+        id: RetrievalId,
+        make: impl FnOnce() -> anyhow::Result<ClaimTree>,
+    ) -> anyhow::Result<Arc<ClaimTree>> {
+        let kept = || self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, tree)) = kept().as_ref().filter(|(of, _)| *of == id) {
+            return Ok(tree.clone());
+        }
+        let made = Arc::new(make()?);
+        *kept() = Some((id, made.clone()));
+        Ok(made)
+    }
+}
+
+/// A file, sent piece by piece. Cut short where it cannot be read to its end.
+pub(super) fn stream(path: &Path) -> io::Result<Body> {
+    let mut file = std::fs::File::open(path)?;
+    let (mut sender, body) = Channel::<Bytes, io::Error>::new(1);
+    tokio::spawn(async move {
+        loop {
+            let mut piece = vec![];
+            let read = tokio::task::block_in_place(|| {
+                (&mut file).take(PIECE as u64).read_to_end(&mut piece)
+            });
+            match read {
+                Ok(0) => return,
+                Ok(_) => {
+                    if sender.send_data(piece.into()).await.is_err() {
+                        // Nobody listens any more.
+                        return;
+                    }
+                }
+                Err(error) => return sender.abort(error),
+            }
+        }
+    });
+    Ok(Body::new(body))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use http_body_util::BodyExt;
+    use zknode_protocol::{
+        message::Version,
+        value::{Bytes as Fixed, ModelId},
+    };
+
+    fn desk() -> Desk {
+        let manifest = Manifest {
+            version: Version,
+            model: ModelId(Fixed([1; 32])),
+            shard_size: 2,
+            items: vec![Fixed([2; 64]); 3],
+        };
+        Desk::new(&manifest).unwrap()
+    }
+
+    #[test]
+    fn all_that_ask_for_the_manifest_share_its_bytes() {
+        let desk = desk();
+        let (one, other) = (desk.manifest(), desk.manifest());
+        assert_eq!(one.as_ptr(), other.as_ptr());
+        let read: Manifest = serde_json::from_slice(&one).unwrap();
+        assert_eq!(read.items.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn no_third_lookup_before_one_of_two_ends() {
+        let desk = desk();
+        let one = desk.lookup().await.unwrap();
+        let _other = desk.lookup().await.unwrap();
+        assert!(desk.lookups.clone().try_acquire_owned().is_err());
+        drop(one);
+        drop(desk.lookup().await.unwrap());
+    }
+
+    #[test]
+    fn the_tree_of_a_claim_is_made_once() {
+        let desk = desk();
+        let (one, other) = (RetrievalId(Fixed([1; 32])), RetrievalId(Fixed([2; 32])));
+        let fails = || anyhow::bail!("it is not kept");
+        assert!(desk.tree(one, fails).is_err());
+        let leaf = zknode_protocol::claim_tree::ShardClaim {
+            count: zknode_protocol::agreement::ShardCount {
+                index: 0,
+                valid: 2,
+                top1: 1,
+                topk: 1,
+            },
+            proof: Fixed([0; 32]),
+        };
+        desk.tree(one, || Ok(ClaimTree::new(vec![leaf])?)).unwrap();
+        desk.tree(one, fails).unwrap();
+        assert!(desk.tree(other, fails).is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_is_sent_whole_and_in_pieces() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items");
+        let bytes: Vec<u8> = (0..3 * PIECE + 5).map(|at| at as u8).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let mut body = stream(&path).unwrap();
+        let mut read = vec![];
+        while let Some(frame) = body.frame().await {
+            let piece = frame.unwrap().into_data().unwrap();
+            assert!(piece.len() <= PIECE);
+            read.extend_from_slice(&piece);
+        }
+        assert!(read == bytes);
+        assert!(stream(&folder.path().join("nothing")).is_err());
+    }
+}
