@@ -87,8 +87,8 @@ pub struct PredictArgs {
     /// Time for all batches, from then on.
     #[arg(long, default_value = "1h", value_parser = value::duration)]
     serve_within: Duration,
-    /// Time to contest after that.
-    #[arg(long, default_value = "1h", value_parser = value::duration)]
+    /// Time to contest from the closing on, which the seller may do at any time: stay on line.
+    #[arg(long, default_value = "1h", value_parser = value::at_least(300))]
     window: Duration,
     /// Time for the seller to bring contested proofs.
     #[arg(long, default_value = "6h", value_parser = value::duration)]
