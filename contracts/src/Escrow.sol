@@ -3,12 +3,12 @@ pragma solidity 0.8.37;
 
 import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
 import {IEscrow} from "./IEscrow.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 import {Ledger} from "./Ledger.sol";
 import {ShardProofs} from "./ShardProofs.sol";
+import {Signatures} from "./Signatures.sol";
 import {SumTree} from "./SumTree.sol";
 import {TermsRules} from "./TermsRules.sol";
 
@@ -384,7 +384,7 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
 
     function _signed(bytes32 id, address signer, bytes32 digest, bytes calldata signature) private view {
         if (msg.sender == signer) return;
-        if (!SignatureChecker.isValidSignatureNow(signer, digest, signature)) revert NotSigned(id, signer);
+        if (!Signatures.isByKeyOrCode(signer, digest, signature)) revert NotSigned(id, signer);
     }
 
     function _inTime(Agreement storage a) private view {

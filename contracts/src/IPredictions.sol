@@ -20,6 +20,9 @@ import {IModelRegistry} from "./IModelRegistry.sol";
 ///      +-----------> Settled <-------+
 /// ```
 ///
+/// Both parties must hold keys: only a key's signature counts, whatever code its account has or gets (no ERC-1271), so that
+/// nobody takes back what it signed.
+///
 /// Every state that is not terminal has one deadline, the last second in which its own actions may happen. From the next
 /// second on anyone may call `expire`, which does that state's default and nothing else does anything.
 interface IPredictions {
@@ -61,7 +64,8 @@ interface IPredictions {
         uint48 acceptBy;
         /// Last second to serve and to close.
         uint48 serveBy;
-        /// Seconds for the buyer to contest after that.
+        /// Seconds for the buyer to contest, from the closing on: the seller may close at any time, so the buyer must watch
+        /// from the acceptance on.
         uint32 window;
         /// Seconds for the seller to bring a contested proof.
         uint32 proveTime;
@@ -178,7 +182,7 @@ interface IPredictions {
 
     /// @notice The seller closes with the newest voucher it has: only once, and only in time. After `serveBy` the round
     /// closes with a count of 0.
-    /// @param signature The buyer's EIP-712 signature of `Voucher(bytes32 round,uint32 count)` (ERC-1271 for contracts).
+    /// @param signature The buyer's EIP-712 signature of `Voucher(bytes32 round,uint32 count)`.
     /// Not looked at for a count of 0.
     function close(bytes32 id, uint32 count, bytes calldata signature) external;
 

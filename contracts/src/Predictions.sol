@@ -2,11 +2,11 @@
 pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 import {IPredictions} from "./IPredictions.sol";
 import {Ledger} from "./Ledger.sol";
 import {ModelProofs} from "./ModelProofs.sol";
+import {Signatures} from "./Signatures.sol";
 
 /// @title The round's state machine.
 /// @dev No owner, no upgrade, no pause. Every function judges in one order: round known, state, caller or signature,
@@ -99,7 +99,7 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
         if (r.state != State.Closed && r.state != State.Contested) revert WrongState(r.state);
         _onlyBuyer(r);
         bytes32 digest = predictionDigest(id, prediction);
-        if (!SignatureChecker.isValidSignatureNow(r.seller, digest, signature)) revert NotSigned(id, r.seller);
+        if (!Signatures.isByKey(r.seller, digest, signature)) revert NotSigned(id, r.seller);
         _inTime(r);
         if (block.timestamp > r.windowEnd) revert TooLate(r.windowEnd, block.timestamp);
         if (prediction.index >= r.terms.batches) revert IndexOutOfRange(prediction.index, r.terms.batches);
@@ -270,7 +270,7 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
 
     function _signed(bytes32 id, address signer, bytes32 digest, bytes calldata signature) private view {
         if (msg.sender == signer) return;
-        if (!SignatureChecker.isValidSignatureNow(signer, digest, signature)) revert NotSigned(id, signer);
+        if (!Signatures.isByKey(signer, digest, signature)) revert NotSigned(id, signer);
     }
 
     function _inTime(Round storage r) private view {

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
 import {IAgreement} from "./IAgreement.sol";
@@ -10,6 +9,7 @@ import {IModelRegistry} from "./IModelRegistry.sol";
 import {IRetrieval} from "./IRetrieval.sol";
 import {Ledger} from "./Ledger.sol";
 import {ShardProofs} from "./ShardProofs.sol";
+import {Signatures} from "./Signatures.sol";
 import {SumTree} from "./SumTree.sol";
 
 /// @title The retrieval's state machine.
@@ -97,7 +97,7 @@ contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
         Request storage r = _in(id, State.Claimed);
         if (msg.sender != r.requester) {
             bytes32 digest = approvalDigest(id, r.claimRoot, r.ciphertextHash);
-            bool signed = SignatureChecker.isValidSignatureNow(r.requester, digest, signature);
+            bool signed = Signatures.isByKeyOrCode(r.requester, digest, signature);
             if (!signed) revert NotSigned(id, r.requester);
         }
         _inTime(r);

@@ -222,6 +222,16 @@ contract ClaimTest is Scene {
         _is(id, IAgreement.State.Delivered);
     }
 
+    /// @dev An account that gets code after it signed (EIP-7702) takes nothing back.
+    function test_delegationTakesNoApprovalBack() public {
+        bytes32 id = _claimed(_optimistic(address(0)), 0);
+        bytes memory signature = _sign(BUYER_KEY, escrow.approvalDigest(id, escrow.agreement(id).claimRoot));
+        vm.etch(buyer, abi.encodePacked(hex"ef0100", address(new SigningAccount())));
+        _notSigned(id, buyer, abi.encodeCall(escrow.approve, (id, "")));
+        escrow.approve(id, signature);
+        _is(id, IAgreement.State.Settled);
+    }
+
     function test_contractBuyerApproves() public {
         SigningAccount account = new SigningAccount();
         vm.deal(address(account), 2000);

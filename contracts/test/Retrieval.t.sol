@@ -196,6 +196,18 @@ contract RetrievalTest is RetrievalScene {
         retrieval.approve(id, own);
     }
 
+    /// @dev An account that gets code after it signed (EIP-7702) takes nothing back.
+    function test_delegationTakesNoApprovalBack() public {
+        bytes32 id = _counted(_offer(address(0)), 2);
+        bytes32 digest = retrieval.approvalDigest(id, retrieval.request(id).claimRoot, CIPHERTEXT);
+        bytes memory signature = _sign(BUYER_KEY, digest);
+        vm.etch(buyer, abi.encodePacked(hex"ef0100", address(token)));
+        vm.expectRevert(abi.encodeWithSelector(IRetrieval.NotSigned.selector, id, buyer));
+        retrieval.approve(id, "");
+        retrieval.approve(id, signature);
+        _isIn(id, IRetrieval.State.Settled);
+    }
+
     function test_nothingHappensInTheWrongState() public {
         for (uint256 s = 0; s < 4; ++s) {
             bytes32 id = s == 0

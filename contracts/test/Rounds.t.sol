@@ -318,7 +318,27 @@ contract RoundsTest is RoundScene {
         rounds.close(id, 7, voucher);
     }
 
-    /// @dev A contract buys: its signatures are its own business (ERC-1271).
+    /// @dev An account gets code after it signed (EIP-7702), which disowns everything: what its key signed still counts.
+    function test_delegationsTakeNothingBack() public {
+        bytes32 id = _serving(_terms(ETHER));
+        bytes memory voucher = _sign(BUYER_KEY, rounds.voucherDigest(id, 7));
+        vm.etch(buyer, abi.encodePacked(hex"ef0100", address(new SigningAccount())));
+        vm.prank(seller);
+        rounds.close(id, 7, voucher);
+        vm.etch(seller, abi.encodePacked(hex"ef0100", address(new SigningAccount())));
+        _contest(id, 3, 0);
+        _is(id, IPredictions.State.Contested);
+        vm.etch(buyer, "");
+        // Signed by somebody else it is nothing, delegation or not.
+        IPredictions.Prediction memory p = _prediction(4, 0);
+        bytes memory forged = _sign(BUYER_KEY, rounds.predictionDigest(id, p));
+        _refusedContest(id, buyer, p, forged, abi.encodeWithSelector(IPredictions.NotSigned.selector, id, seller));
+        vm.warp(T0 + 301);
+        rounds.expire(id);
+        _is(id, IPredictions.State.Slashed);
+    }
+
+    /// @dev A contract buys, but has no key: it can approve by itself, its vouchers (ERC-1271) are worth nothing.
     function test_contractBuyer() public {
         SigningAccount account = new SigningAccount();
         vm.deal(address(account), 1000);
@@ -327,11 +347,14 @@ contract RoundsTest is RoundScene {
         vm.prank(seller);
         rounds.accept{value: 5000}(id);
         account.sign(rounds.voucherDigest(id, 2));
-        vm.prank(seller);
+        vm.startPrank(seller);
+        vm.expectRevert(abi.encodeWithSelector(IPredictions.NotSigned.selector, id, address(account)));
         rounds.close(id, 2, "");
-        vm.warp(T0 + 501);
-        rounds.expire(id);
-        _eq(rounds.credit(address(account), ETHER), 800, "credit");
+        rounds.close(id, 0, "");
+        vm.stopPrank();
+        account.act(address(rounds), 0, abi.encodeCall(rounds.approve, (id, 0, "")));
+        _is(id, IPredictions.State.Settled);
+        _eq(rounds.credit(address(account), ETHER), 1000, "credit");
     }
 
     // ---- the rest of the rules

@@ -34,6 +34,8 @@ pub enum Lie {
     Label,
     /// Hands over no proof.
     NoProof,
+    /// Answers no request for a proof, and keeps the connection.
+    Tarpit,
     /// Takes no payment: the buyer's last voucher never arrives.
     NoVoucher,
 }
@@ -87,9 +89,12 @@ async fn pass(
     let path = uri.path();
     let withheld = match liar.lie {
         Lie::Label => false,
-        Lie::NoProof => path.ends_with("/proof"),
+        Lie::NoProof | Lie::Tarpit => path.ends_with("/proof"),
         Lie::NoVoucher => path.ends_with("/voucher"),
     };
+    if withheld && liar.lie == Lie::Tarpit {
+        return std::future::pending().await;
+    }
     if withheld {
         let status = match liar.lie {
             Lie::NoProof => StatusCode::FORBIDDEN,

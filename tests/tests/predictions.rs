@@ -170,6 +170,36 @@ async fn a_withheld_proof_appears_on_chain() -> anyhow::Result<()> {
     serving.stop().await
 }
 
+/// A seller that keeps the buyer waiting for a proof does not keep it from asking for it on chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tarpit_does_not_outlast_the_window() -> anyhow::Result<()> {
+    let Some(scene) = Predictions::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, real) = scene.serve().await?;
+    let url = scene.liar(Lie::Tarpit, &real).await?;
+    let wish = [&TIMES[..], &["--audit-rate", "1"]].concat();
+    let (order, honest) = scene.order(&url, 8, &wish)?;
+    let mut buyer = scene.stage.buyer.start(order)?;
+    accepted(&mut serving).await?;
+    // By then it has paid: a proof is not due before the window.
+    buyer.until_it_says("slow to hand over").await?;
+    scene.stage.pass(450).await?;
+    let closed = until(&mut serving, |event| match event {
+        Event::RoundClosed { count, .. } => Some(*count),
+        _ => None,
+    });
+    assert_eq!(closed.await?, 1);
+    scene.stage.pass(510).await?;
+    buyer.until_it_says("no proof in time").await?;
+    let answer: Value = buyer.next().await?;
+    assert_eq!(labels(&answer), honest);
+    assert_eq!(outcome(&answer), json!(["Settled", 1, "0"]), "{answer}");
+    assert_eq!(answer["good"], true, "{answer}");
+    assert_eq!(round_over(&mut serving).await?, PRICE + BOND + FEE);
+    serving.stop().await
+}
+
 /// The seller answers, signs, and is never seen again: no close, no proof. Everything is the buyer's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_that_vanishes_loses_its_bond() -> anyhow::Result<()> {

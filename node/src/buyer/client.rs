@@ -22,6 +22,8 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for a delivery to arrive.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Longest wait for the outputs of a batch: whoever waits longer could miss the window to contest.
+const PREDICTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest answer: an architecture of a few thousand layers.
 const MAX_ANSWER: usize = 8 << 20;
 
@@ -47,6 +49,16 @@ pub enum ClientError {
     /// It says something else.
     #[error("the seller's answer is not understood: {0}")]
     Malformed(String),
+}
+
+impl ClientError {
+    /// Whether the same request may do better later: trouble on the way, or of the other side, that is no answer.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
+            Self::Unreachable { .. } | Self::Malformed(_) => true,
+        }
+    }
 }
 
 /// A seller's address.
@@ -148,7 +160,7 @@ impl Client {
         body: Vec<u8>,
     ) -> Result<SignedPrediction, ClientError> {
         let path = self.path(&format!("rounds/{id}/predict"));
-        let request = self.http.post(path).timeout(DELIVERY_TIMEOUT).body(body);
+        let request = self.http.post(path).timeout(PREDICTION_TIMEOUT).body(body);
         self.answer(request).await
     }
 
@@ -226,5 +238,25 @@ impl Client {
             status: status.as_u16(),
             error,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ClientError;
+
+    #[test]
+    fn trouble_passes_and_words_do_not() {
+        let refused = |status| ClientError::Refused {
+            status,
+            error: String::new(),
+        };
+        for status in [408, 425, 429, 500, 502, 503, 599] {
+            assert!(refused(status).may_pass(), "{status}");
+        }
+        for status in [400, 403, 404, 409, 422] {
+            assert!(!refused(status).may_pass(), "{status}");
+        }
+        assert!(ClientError::Malformed(String::new()).may_pass());
     }
 }

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use anyhow::{ensure, Context};
-use rand::{rngs::OsRng, Rng};
+use anyhow::{anyhow, ensure, Context};
+use rand::{rngs::OsRng, seq::SliceRandom, Rng};
+use tokio::time::{timeout, Instant};
 use zknode_protocol::{
     chain::{Call, ChainError, RoundCall, RoundChain},
     digest::keccak,
@@ -19,7 +20,7 @@ use zknode_protocol::{
 use super::{
     challenge::{is_refusal, Buyer, NotOpened},
     order::{Order, OrderedBatch, RoundOutcome, Verdict},
-    CheckedModel, Client, ClientError,
+    CheckedModel, Client,
 };
 use crate::{
     card::write_delivery,
@@ -34,6 +35,10 @@ use crate::{
 const POLL: Duration = Duration::from_millis(300);
 /// Longest pause after errors that follow each other.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Longest look at the proofs of a round, before the chain is looked at again.
+const AUDIT_PASS: Duration = Duration::from_secs(20);
+/// Contests that are open at once while there is time: one that is not answered is enough.
+const FEW_CONTESTS: u32 = 8;
 
 impl<C: RoundChain> Buyer<C> {
     /// Stores a new round before anything is sent.
@@ -117,7 +122,7 @@ impl<C: RoundChain> Buyer<C> {
         let Some(round) = chain.round_at_depth(id, 0).await? else {
             // Not opened yet, or reorganized away: what was signed is sent again.
             self.open_round(&order).await?;
-            return Ok(Step::Again);
+            return Ok(Step::Wait);
         };
         let now = chain.head().await?.time;
         let case = RoundCase {
@@ -217,8 +222,8 @@ impl<C: RoundChain> RoundCase<'_, C> {
             // What is wrong is contested once the round is closed.
             return Ok(Step::Wait);
         }
-        let audited = self.audit(false).await?;
-        if let Step::Again = audited {
+        let audited = self.audit().await?;
+        if audited.found {
             return Ok(Step::Again);
         }
         let next = self
@@ -239,8 +244,8 @@ impl<C: RoundChain> RoundCase<'_, C> {
             self.change(|order| order.paid = true)?;
             return Ok(Step::Again);
         }
-        if !self.all_proven() || self.order.approved.is_some() {
-            return Ok(Step::Wait);
+        if !all_proven(self.order) || self.order.approved.is_some() {
+            return audited.wait();
         }
         let digest = domain.approval_digest(self.id, count);
         let payment = self.payment(count, digest)?;
@@ -267,12 +272,20 @@ impl<C: RoundChain> RoundCase<'_, C> {
             voucher: sign(domain.voucher_digest(self.id, number))?,
         };
         let body = write_delivery(&request, &sealed)?;
-        let answer = self.client.predict(self.id, body).await?;
+        let answer = match self.client.predict(self.id, body).await {
+            Err(error) if !error.may_pass() => {
+                // Nothing more may come: what came is paid for.
+                self.pay(number).await;
+                return Err(error.into());
+            }
+            answer => answer?,
+        };
         if let Err(reason) = self.check_answer(number, &opening, &answer) {
             // Neither paid nor contested: it binds nobody to these inputs.
             let words = format!("batch {index}: {reason}");
             self.say(format!("round {}: {words}; no further batch", self.id));
             self.change(|order| order.stopped = Some(words))?;
+            self.pay(number).await;
             return Ok(Step::Again);
         }
         self.say(format!(
@@ -286,6 +299,23 @@ impl<C: RoundChain> RoundCase<'_, C> {
             (batch.answer, batch.audit) = (Some(answer), audit);
         })?;
         Ok(Step::Again)
+    }
+
+    /// Pays for the first `count` batches, where the seller listens: it may have no request that carries the voucher.
+    async fn pay(&self, count: u32) {
+        let digest = self.domain().voucher_digest(self.id, count);
+        let sent = async {
+            let payment = self.payment(count, digest)?;
+            Ok::<_, anyhow::Error>(self.client.voucher(self.id, &payment).await?)
+        };
+        if count > 0 {
+            if let Err(error) = sent.await {
+                self.say(format!(
+                    "round {}: the voucher for {count} batches did not arrive: {error}",
+                    self.id
+                ));
+            }
+        }
     }
 
     /// The inputs of a batch with their seed; labels of the dataset are nobody's business.
@@ -331,11 +361,13 @@ impl<C: RoundChain> RoundCase<'_, C> {
             .map_err(|error| error.to_string())
     }
 
-    /// Looks at the proofs that are wanted, one request each. `last`: what has not come by now will not come.
-    async fn audit(&self, last: bool) -> anyhow::Result<Step> {
-        let (mut step, domain) = (Step::Wait, self.domain());
-        for (index, batch) in (0u32..).zip(&self.order.batches) {
-            let Some(answer) = batch.answer.as_ref().filter(|_| is_pending(batch)) else {
+    /// Looks at the proofs that are wanted, one request each, in random order and for [`AUDIT_PASS`] at most: whoever is slow
+    /// gains no time, and the next pass begins elsewhere.
+    async fn audit(&self) -> anyhow::Result<Audited> {
+        let (mut audited, domain) = (Audited::default(), self.domain());
+        let end = Instant::now() + AUDIT_PASS;
+        for (index, batch) in shuffled(self.order, is_pending) {
+            let Some(answer) = &batch.answer else {
                 continue;
             };
             let digest = domain.audit_digest(self.id, index);
@@ -343,38 +375,50 @@ impl<C: RoundChain> RoundCase<'_, C> {
                 version: Version,
                 signature: self.buyer.key.sign(digest)?,
             };
-            let verdict = match self.client.batch_proof(self.id, index, &request).await {
-                Ok(proof) => match proof.attestation {
-                    Some(proof) => Some(self.verify(index, answer, &proof)?),
-                    None if last => Some(Err("no proof in time".to_owned())),
-                    None => None,
+            let asked = self.client.batch_proof(self.id, index, &request);
+            let left = end.saturating_duration_since(Instant::now());
+            let checked = match timeout(left, asked).await {
+                Ok(Ok(proof)) => match proof.attestation {
+                    Some(proof) => self.verify(index, answer, &proof)?,
+                    None => continue,
                 },
                 // Words about a proof that is to be had are a refusal; trouble on the way may pass.
-                Err(error @ ClientError::Refused { status, .. }) if status < 500 => {
-                    Some(Err(error.to_string()))
+                Ok(Err(error)) if !error.may_pass() => Err(error.to_string()),
+                Ok(Err(error)) => {
+                    audited.trouble = Some(error.into());
+                    break;
                 }
-                Err(error) if last => Some(Err(error.to_string())),
-                Err(error) => return Err(error.into()),
-            };
-            let verdict = match verdict {
-                None => continue,
-                Some(Ok(())) => Verdict::Proven,
-                Some(Err(reason)) => Verdict::Doubted(reason),
-            };
-            self.say(match &verdict {
-                Verdict::Proven => format!("round {}: batch {index} audited, proven", self.id),
-                Verdict::Doubted(reason) => {
-                    format!("round {}: batch {index} is not proven: {reason}", self.id)
+                Err(_) => {
+                    let trouble =
+                        anyhow!("the seller is slow to hand over the proof of batch {index}");
+                    audited.trouble = Some(trouble);
+                    break;
                 }
-            });
-            if let Verdict::Doubted(reason) = &verdict {
-                let words = format!("batch {index}: {reason}");
-                self.change(|order| order.stopped = Some(words))?;
+            };
+            match checked {
+                Ok(()) => {
+                    self.say(format!("round {}: batch {index} audited, proven", self.id));
+                    self.change_batch(index as usize, |batch| {
+                        batch.verdict = Some(Verdict::Proven);
+                    })?;
+                }
+                Err(reason) => self.doubt(index, reason)?,
             }
-            self.change_batch(index as usize, |batch| batch.verdict = Some(verdict))?;
-            step = Step::Again;
+            audited.found = true;
         }
-        Ok(step)
+        Ok(audited)
+    }
+
+    fn doubt(&self, index: u32, reason: String) -> anyhow::Result<()> {
+        self.say(format!(
+            "round {}: batch {index} is not proven: {reason}",
+            self.id
+        ));
+        let words = format!("batch {index}: {reason}");
+        self.change(|order| order.stopped = Some(words))?;
+        self.change_batch(index as usize, |batch| {
+            batch.verdict = Some(Verdict::Doubted(reason));
+        })
     }
 
     fn verify(
@@ -399,27 +443,56 @@ impl<C: RoundChain> RoundCase<'_, C> {
 
     /// Once the round is closed: contests what is not proven, approves where everything is.
     async fn judge(&self) -> anyhow::Result<Step> {
-        // From the middle of the window on, a proof that has not come is asked for on chain.
-        let half = u64::from(self.round.terms.window) / 2;
-        let last = self.now.saturating_add(half) >= self.round.window_end;
-        if let Step::Again = self.audit(last).await? {
+        // What is doubted already does not wait for the seller.
+        if let Step::Again = self.contest_one().await? {
             return Ok(Step::Again);
         }
-        let domain = self.domain();
-        for (index, batch) in (0u32..).zip(&self.order.batches) {
-            let (Some(answer), Some(Verdict::Doubted(reason))) = (&batch.answer, &batch.verdict)
-            else {
+        let audited = self.audit().await?;
+        // The look took its time.
+        let (order, chain) = (self.buyer.order(self.id)?, self.buyer.wallet.chain());
+        let now = chain.head().await?.time;
+        let mut found = audited.found;
+        let (left, window) = (
+            self.round.window_end.checked_sub(now),
+            self.round.terms.window,
+        );
+        // From the middle of the window on, a proof that has not come is asked for on chain.
+        if is_late(left, window) {
+            let room = most_contests(left, window).saturating_sub(self.round.contests);
+            for (index, _) in shuffled(&order, is_pending).take(room as usize) {
+                self.doubt(index, "no proof in time".to_owned())?;
+                found = true;
+            }
+        }
+        if found {
+            return Ok(Step::Again);
+        }
+        if self.round.state != RoundState::Closed || !all_proven(&order) {
+            return audited.wait();
+        }
+        let (id, count) = (self.id, self.round.count);
+        let call = RoundCall::Approve {
+            id,
+            count,
+            signature: None,
+        };
+        let purpose = format!("approve round {id} {count}");
+        self.attempt(&purpose, call).await
+    }
+
+    /// Contests one of the doubted batches that are not contested yet, any of them.
+    async fn contest_one(&self) -> anyhow::Result<Step> {
+        let (domain, chain) = (self.domain(), self.buyer.wallet.chain());
+        let left = self.round.window_end.checked_sub(self.now);
+        let more = self.round.contests < most_contests(left, self.round.terms.window);
+        for (index, batch) in shuffled(self.order, is_doubted) {
+            let Some(answer) = &batch.answer else {
                 continue;
             };
-            let prediction = answer.prediction();
-            let digest = domain.prediction_digest(self.id, &prediction);
-            let chain = self.buyer.wallet.chain();
+            let digest = domain.prediction_digest(self.id, &answer.prediction());
             match chain.contest_of(digest).await? {
-                None if self.now <= self.round.window_end => {
-                    self.say(format!(
-                        "round {}: contesting batch {index}: {reason}",
-                        self.id
-                    ));
+                None if more => {
+                    self.say(format!("round {}: contesting batch {index}", self.id));
                     return self.contest(index, answer).await;
                 }
                 Some(Contest::Proven) => {
@@ -436,17 +509,7 @@ impl<C: RoundChain> RoundCase<'_, C> {
                 _ => {}
             }
         }
-        if self.round.state != RoundState::Closed || !self.all_proven() {
-            return Ok(Step::Wait);
-        }
-        let (id, count) = (self.id, self.round.count);
-        let call = RoundCall::Approve {
-            id,
-            count,
-            signature: None,
-        };
-        let purpose = format!("approve round {id} {count}");
-        self.attempt(&purpose, call).await
+        Ok(Step::Wait)
     }
 
     async fn contest(&self, index: u32, answer: &SignedPrediction) -> anyhow::Result<Step> {
@@ -485,14 +548,6 @@ impl<C: RoundChain> RoundCase<'_, C> {
         };
         self.change(|order| order.outcome = Some(outcome))?;
         Ok(Step::Over)
-    }
-
-    /// No proof is awaited any more, and none was refused.
-    fn all_proven(&self) -> bool {
-        let batches = &self.order.batches;
-        !batches
-            .iter()
-            .any(|batch| is_pending(batch) || matches!(batch.verdict, Some(Verdict::Doubted(_))))
     }
 
     fn domain(&self) -> Domain {
@@ -542,6 +597,61 @@ impl<C: RoundChain> RoundCase<'_, C> {
     }
 }
 
+/// What a look at the proofs came to.
+#[derive(Default)]
+struct Audited {
+    /// There is a verdict that was not there before.
+    found: bool,
+    /// Why not all were looked at.
+    trouble: Option<anyhow::Error>,
+}
+
+impl Audited {
+    /// Nothing else is to be done: look again after a pause, a longer one where there was trouble.
+    fn wait(self) -> anyhow::Result<Step> {
+        self.trouble.map_or(Ok(Step::Wait), Err)
+    }
+}
+
+/// No proof is awaited any more, and none was refused.
+fn all_proven(order: &Order) -> bool {
+    let batches = &order.batches;
+    !batches
+        .iter()
+        .any(|batch| is_pending(batch) || is_doubted(batch))
+}
+
+/// In random order, so that the seller cannot tell which comes first.
+fn shuffled(
+    order: &Order,
+    wanted: impl Fn(&OrderedBatch) -> bool,
+) -> impl Iterator<Item = (u32, &OrderedBatch)> {
+    let batches = (0u32..).zip(&order.batches);
+    let mut found: Vec<_> = batches.filter(|(_, batch)| wanted(batch)).collect();
+    found.shuffle(&mut OsRng);
+    found.into_iter()
+}
+
+/// Whether a proof that has not come so far is asked for on chain, with `left` seconds of the window.
+fn is_late(left: Option<u64>, window: u32) -> bool {
+    left.is_some_and(|left| left <= u64::from(window) / 2)
+}
+
+/// How many contests may be open at once, with `left` seconds of the window: a few at first, as a seller that cannot answer
+/// one loses all; in the last quarter any number, as none can be made later. None once the window is over.
+fn most_contests(left: Option<u64>, window: u32) -> u32 {
+    match left {
+        None => 0,
+        Some(left) if left > u64::from(window) / 4 => FEW_CONTESTS,
+        Some(_) => u32::MAX,
+    }
+}
+
+/// Whether its proof did not come, or is none.
+fn is_doubted(batch: &OrderedBatch) -> bool {
+    matches!(batch.verdict, Some(Verdict::Doubted(_)))
+}
+
 /// Whether a proof is wanted that was not looked at yet.
 fn is_pending(batch: &OrderedBatch) -> bool {
     batch.audit && batch.answer.is_some() && batch.verdict.is_none()
@@ -558,4 +668,21 @@ fn words(labels: &[u16]) -> String {
         more => format!(" and {more} more"),
     };
     format!("classes {}{rest}", shown.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_late, most_contests, FEW_CONTESTS};
+
+    #[test]
+    fn few_contests_first_and_all_before_the_window_ends() {
+        let most = |left| (is_late(left, 1000), most_contests(left, 1000));
+        assert_eq!(most(Some(1000)), (false, FEW_CONTESTS));
+        assert_eq!(most(Some(501)), (false, FEW_CONTESTS));
+        assert_eq!(most(Some(500)), (true, FEW_CONTESTS));
+        assert_eq!(most(Some(251)), (true, FEW_CONTESTS));
+        assert_eq!(most(Some(250)), (true, u32::MAX));
+        assert_eq!(most(Some(0)), (true, u32::MAX));
+        assert_eq!(most(None), (false, 0));
+    }
 }

@@ -27,10 +27,29 @@ use crate::{
     output::Answer,
 };
 
+/// What is said when a round is begun, and holds to its end.
+const BEGINS: [&str; 15] = [
+    "seller",
+    "images",
+    "samples",
+    "batch_size",
+    "batches",
+    "audit_rate",
+    "price",
+    "bond",
+    "contest_fee",
+    "token",
+    "accept_within",
+    "serve_within",
+    "window",
+    "answer_within",
+    "model",
+];
+
 #[derive(Args)]
 pub struct PredictArgs {
-    /// Go on with a round that was interrupted; nothing else is needed then.
-    #[arg(long, value_name = "ROUND")]
+    /// Go on with a round that was interrupted, as it was begun: nothing else is taken then.
+    #[arg(long, value_name = "ROUND", conflicts_with_all = BEGINS)]
     resume: Option<Hash>,
     /// Where the seller answers, such as http://host:port.
     #[arg(long, required_unless_present = "resume")]
@@ -68,8 +87,8 @@ pub struct PredictArgs {
     /// Time for all batches, from then on.
     #[arg(long, default_value = "1h", value_parser = value::duration)]
     serve_within: Duration,
-    /// Time to contest after that.
-    #[arg(long, default_value = "1h", value_parser = value::duration)]
+    /// Time to contest from the closing on, which the seller may do at any time: stay on line.
+    #[arg(long, default_value = "1h", value_parser = value::at_least(300))]
     window: Duration,
     /// Time for the seller to bring contested proofs.
     #[arg(long, default_value = "6h", value_parser = value::duration)]
@@ -226,4 +245,38 @@ fn report(session: &Session, order: &Order) -> anyhow::Result<Answer> {
         words,
     )?;
     Ok(order.is_good().into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::{error::ErrorKind, Parser};
+
+    use super::{PredictArgs, BEGINS};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        _predict: PredictArgs,
+    }
+
+    #[test]
+    fn a_round_goes_on_as_it_was_begun() {
+        let round = format!("0x{}", "11".repeat(32));
+        let resume = ["predict", "--resume", &round];
+        assert!(Line::try_parse_from(resume).is_ok());
+        for name in BEGINS {
+            let name = format!("--{}", name.replace('_', "-"));
+            let value = match name.as_str() {
+                "--samples" => "0..1",
+                "--token" => &round[..42],
+                "--model" => &round,
+                name if name.ends_with("within") || name == "--window" => "1h",
+                _ => "1",
+            };
+            let line = resume.into_iter().chain([name.as_str(), value]);
+            let error = Line::try_parse_from(line).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::ArgumentConflict, "{name}");
+        }
+    }
 }

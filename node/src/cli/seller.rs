@@ -27,7 +27,7 @@ use crate::{
         event::Event,
         model::{registered, OwnModel},
         policy::{Economics, Policy},
-        rounds::{policy::RoundPolicy, Rounds},
+        rounds::{policy::RoundPolicy, Gate, Rounds},
         serve, Bell, Seller,
     },
     setup,
@@ -80,7 +80,7 @@ pub struct Serve {
     #[arg(long, default_value = "7d", value_parser = value::duration)]
     longest_wait: std::time::Duration,
     /// Time to ask for, for each shard's proof.
-    #[arg(long, default_value = "3m", value_parser = value::duration)]
+    #[arg(long, default_value = "3m", value_parser = value::at_least(1))]
     time_per_shard: std::time::Duration,
     /// Least time to answer on chain what a buyer sends or contests.
     #[arg(long, default_value = "5m", value_parser = value::duration)]
@@ -95,7 +95,7 @@ pub struct Serve {
     #[arg(long, default_value = "7d", value_parser = value::duration)]
     longest_lock: std::time::Duration,
     /// Time before the end of a round at which to stop serving and close it.
-    #[arg(long, default_value = "5m", value_parser = value::duration)]
+    #[arg(long, default_value = "5m", value_parser = value::at_least(30))]
     close_before: std::time::Duration,
     /// Least fee for bringing a contested proof to the chain, about 900,000 gas.
     #[arg(long, default_value = "0", value_parser = value::amount)]
@@ -273,6 +273,7 @@ impl Serve {
             wallet,
             policy,
             close_before: self.close_before.as_secs(),
+            gate: Gate::default(),
         })
     }
 }

@@ -38,6 +38,17 @@ pub fn duration(text: &str) -> anyhow::Result<Duration> {
     Ok(Duration::from_secs(total))
 }
 
+/// The same, of at least so many seconds.
+pub fn at_least(least: u64) -> impl Fn(&str) -> anyhow::Result<Duration> + Clone {
+    move |text| {
+        let found = duration(text)?;
+        if found < Duration::from_secs(least) {
+            bail!("expected at least {least}s, got {text:?}");
+        }
+        Ok(found)
+    }
+}
+
 /// `from..to`, `from..` or `..to`, samples counted from 0.
 pub fn range(text: &str) -> anyhow::Result<(usize, Option<usize>)> {
     let refuse = || format!("expected a range such as 0..200, got {text:?}");
@@ -108,6 +119,15 @@ mod tests {
         }
         assert_eq!(ether(Amount(50_000_000_000_000_000)), "0.05 ether");
         assert_eq!(ether(Amount(0)), "0 ether");
+    }
+
+    #[test]
+    fn no_time_at_all_is_refused() {
+        let parse = at_least(30);
+        assert_eq!(parse("30s").unwrap(), Duration::from_secs(30));
+        for text in ["29s", "0s", "0d"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

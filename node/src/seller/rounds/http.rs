@@ -191,26 +191,44 @@ async fn predict<C: RoundChain>(
     }
     let checked = request.check(rounds.domain(), service.offer.buyer);
     checked.map_err(forged)?;
+    let (index, batches) = (request.index, service.offer.terms.batches);
+    // Whatever becomes of the request, it pays for what came before.
+    let paid = service.voucher.map_or(0, |(count, _)| count);
+    if index > paid && index <= service.served {
+        let noted = seller.change_service(id, |service| {
+            Service::keep(&mut service.voucher, index, request.voucher);
+        });
+        noted.map_err(|error| unavailable(&seller, error))?;
+    }
     let found = (keccak(&sealed), sealed.len() as u64);
     if found != (request.ciphertext_hash, request.ciphertext_bytes) {
         return Err(bad(
             "the inputs are not those the request is about; send them again",
         ));
     }
-    let (index, batches) = (request.index, service.offer.terms.batches);
     if index > service.served || index >= batches {
         return Err(conflict(format!(
             "expected batch {} of {batches}, got batch {index}",
             service.served
         )));
     }
+    let turn = rounds.gate.turn(id).ok_or_else(|| {
+        let words = format!("a batch of round {id} is being answered; ask again");
+        refuse(StatusCode::TOO_MANY_REQUESTS, words)
+    })?;
     if index == service.served {
         must_serve(&seller, rounds, id).await?;
     }
-    let (this, asked) = (seller.clone(), request.clone());
-    let answer = tokio::task::spawn_blocking(move || match &this.rounds {
-        Some(rounds) => this.predict(rounds, &asked, sealed),
-        None => Err(BatchError::Refused("no predictions here".into())),
+    let slot = turn.slot().await;
+    let slot = slot.map_err(|error| unavailable(&seller, error))?;
+    let this = seller.clone();
+    let answer = tokio::task::spawn_blocking(move || {
+        // Both are kept to the end of the work, even where nobody waits for it any more.
+        let (_turn, _slot) = (turn, slot);
+        match &this.rounds {
+            Some(rounds) => this.predict(rounds, &request, sealed),
+            None => Err(BatchError::Refused("no predictions here".into())),
+        }
     });
     let answer = answer.await.map_err(|error| unavailable(&seller, error))?;
     let answer = answer.map_err(|error| match error {
@@ -219,7 +237,6 @@ async fn predict<C: RoundChain>(
     })?;
     let noted = seller.change_service(id, |service| {
         service.served = service.served.max(index.saturating_add(1));
-        note(&mut service.voucher, index, request.voucher);
     });
     noted.map_err(|error| unavailable(&seller, error))?;
     seller.tell(Event::Predicted {
@@ -230,18 +247,8 @@ async fn predict<C: RoundChain>(
     Ok(Json(answer))
 }
 
-/// Keeps the greater of two vouchers.
-fn note(
-    kept: &mut Option<(u32, zknode_protocol::value::Signature)>,
-    count: u32,
-    signature: zknode_protocol::value::Signature,
-) {
-    if count > kept.map_or(0, |(count, _)| count) {
-        *kept = Some((count, signature));
-    }
-}
-
-/// Whether a new batch is answered: the round is being served, and time is left to close it afterwards.
+/// Whether a new batch is answered: the round is being served, deep enough that it stays so, and time is left to close it
+/// afterwards.
 async fn must_serve<C: RoundChain>(
     seller: &Seller<C>,
     rounds: &Rounds<C>,
@@ -254,6 +261,15 @@ async fn must_serve<C: RoundChain>(
             "round {id} is {state:?}, expected it to be served"
         )));
     };
+    let depth = rounds.wallet.depth();
+    let deep = rounds.wallet.chain().round_at_depth(id, depth).await;
+    let deep = deep.map_err(|error| unavailable(seller, error))?;
+    if deep.is_none_or(|round| round.state != RoundState::Serving) {
+        return Err(refuse(
+            StatusCode::TOO_EARLY,
+            format!("the acceptance of round {id} is not {depth} blocks deep yet; ask again"),
+        ));
+    }
     let head = rounds.wallet.chain().head().await;
     let now = head.map_err(|error| unavailable(seller, error))?.time;
     if now.saturating_add(rounds.close_before) > round.terms.serve_by {
@@ -304,7 +320,7 @@ async fn voucher<C: RoundChain>(
     let id = parse(&id)?;
     let paid = payment(&seller, id, &body, Domain::voucher_digest)?;
     let noted = seller.change_service(id, |service| {
-        note(&mut service.voucher, paid.count, paid.signature);
+        Service::keep(&mut service.voucher, paid.count, paid.signature);
     });
     noted.map_err(|error| unavailable(&seller, error))?;
     status_of(&seller, id).await
@@ -318,7 +334,7 @@ async fn approval<C: RoundChain>(
     let id = parse(&id)?;
     let paid = payment(&seller, id, &body, Domain::approval_digest)?;
     let noted = seller.change_service(id, |service| {
-        service.approval = Some((paid.count, paid.signature));
+        Service::keep(&mut service.approval, paid.count, paid.signature);
     });
     noted.map_err(|error| unavailable(&seller, error))?;
     seller.bell.ring();

@@ -2,6 +2,7 @@
 //! ([`prove`]) and closes with the newest voucher. As with agreements, every step follows from the chain and what is stored.
 
 mod batch;
+mod gate;
 pub(super) mod http;
 pub mod policy;
 mod prove;
@@ -18,6 +19,7 @@ use zknode_protocol::{
     value::{AgreementId, Signature},
 };
 
+pub use self::gate::Gate;
 use self::policy::{RoundFacts, RoundPolicy};
 pub(super) use self::prove::{nearest, prove_next};
 use super::{deal::Next, event::Event, model::openings_left, Seller};
@@ -31,7 +33,12 @@ pub struct Rounds<C> {
     pub policy: Option<RoundPolicy>,
     /// Seconds before the end of service at which it stops serving and closes.
     pub close_before: u64,
+    /// How much is inferred at once.
+    pub gate: Gate,
 }
+
+/// Seconds after which a round that was never accepted is forgotten: the chain may be reorganized until then.
+const FORGET_AFTER: u64 = 600;
 
 /// What the seller remembers of a round.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -74,6 +81,30 @@ impl Service {
             over: false,
         }
     }
+
+    /// Whether it can come to nothing any more, `state` being the chain's: it was never accepted, and the time is over.
+    fn is_dead(&self, state: Option<RoundState>, now: u64) -> bool {
+        let accept_by = self.offer.terms.accept_by;
+        now > accept_by.saturating_add(FORGET_AFTER)
+            && match state {
+                None => self.served == 0,
+                Some(state) => state == RoundState::Open,
+            }
+    }
+
+    /// The voucher or approval that is worth more is kept; for the approval of no batch at all there is nothing to keep.
+    fn keep(kept: &mut Option<(u32, Signature)>, count: u32, signature: Signature) {
+        if count > kept.map_or(0, |(count, _)| count) {
+            *kept = Some((count, signature));
+        }
+    }
+
+    /// The approval that ends the service: of everything served and paid for. To one of less there is no hurry.
+    fn ending(&self) -> Option<(u32, Signature)> {
+        let paid = self.voucher.map_or(0, |(count, _)| count);
+        let least = paid.max(self.served);
+        self.approval.filter(|(count, _)| *count >= least)
+    }
 }
 
 /// Takes every round as far as it goes without a proof.
@@ -107,10 +138,17 @@ async fn advance<C: RoundChain>(
         return Ok(Next::Over);
     };
     let chain = rounds.wallet.chain();
-    let Some(round) = chain.round_at_depth(id, 0).await? else {
+    let found = chain.round_at_depth(id, 0).await?;
+    let now = chain.head().await?.time;
+    if service.is_dead(found.as_ref().map(|round| round.state), now) {
+        seller.change_service(id, |service| service.over = true)?;
+        let words = format!("round {id} was not accepted in time, and is forgotten");
+        seller.progress.say(words);
+        return Ok(Next::Over);
+    }
+    let Some(round) = found else {
         return Ok(Next::Wait);
     };
-    let now = chain.head().await?.time;
     if round.is_overdue(now) {
         // Where it ends to the seller's gain, or gives its bond back, the seller ends it.
         return match round.state {
@@ -192,11 +230,10 @@ async fn finish<C: RoundChain>(
         Some((count, signature)) => (count, Some(signature)),
         None => (0, None),
     };
-    // An approval of fewer batches than are paid for is no reason to hurry.
-    let approval = service.approval.filter(|(count, _)| match serving {
-        true => *count >= paid,
-        false => *count == round.count,
-    });
+    let approval = match serving {
+        true => service.ending(),
+        false => service.approval.filter(|(count, _)| *count == round.count),
+    };
     if let Some((count, signature)) = approval {
         let call = RoundCall::Approve {
             id,
@@ -240,8 +277,9 @@ async fn over<C: RoundChain>(
         .wallet
         .withdraw(token, &format!("round {id}"))
         .await?;
-    seller.change_service(id, |service| service.over = true)?;
+    // In this order: a crash in between leaves no inputs behind.
     seller.forget_batches(id, service.served)?;
+    seller.change_service(id, |service| service.over = true)?;
     seller.tell(Event::RoundOver {
         round: id,
         state: round.state,
@@ -340,5 +378,68 @@ impl<C: zknode_protocol::chain::Chain> Seller<C> {
             close_before: rounds.close_before,
             now,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zknode_protocol::{
+        round::RoundTerms,
+        value::{Address, Amount, Bytes, ModelId},
+    };
+
+    fn service() -> Service {
+        let terms = RoundTerms {
+            model: ModelId(Bytes([1; 32])),
+            token: Address::ZERO,
+            batches: 9,
+            price: Amount(1),
+            bond: Amount(1),
+            contest_fee: Amount(0),
+            accept_by: 1000,
+            serve_by: 2000,
+            window: 10,
+            prove_time: 10,
+        };
+        let domain = Domain {
+            chain_id: 1,
+            contract: Bytes([2; 20]),
+        };
+        let nonce = Bytes([3; 32]);
+        Service::new(RoundOffer::new(domain, Bytes([4; 20]), nonce, terms))
+    }
+
+    #[test]
+    fn what_was_never_accepted_is_forgotten() {
+        let mut service = service();
+        let last = 1000 + FORGET_AFTER;
+        for state in [None, Some(RoundState::Open)] {
+            assert!(!service.is_dead(state, last));
+            assert!(service.is_dead(state, last + 1));
+        }
+        for state in [RoundState::Serving, RoundState::Closed, RoundState::Slashed] {
+            assert!(!service.is_dead(Some(state), u64::MAX));
+        }
+        // A chain that does not know it now knew it once: the bond is there.
+        service.served = 1;
+        assert!(!service.is_dead(None, u64::MAX));
+    }
+
+    #[test]
+    fn a_lesser_approval_neither_replaces_nor_ends() {
+        let signature = |byte| Bytes([byte; 65]);
+        let mut service = service();
+        (service.served, service.voucher) = (3, Some((2, signature(0))));
+        let keep = |service: &mut Service, count, byte| {
+            Service::keep(&mut service.approval, count, signature(byte));
+        };
+        keep(&mut service, 2, 2);
+        assert_eq!(service.ending(), None, "one batch more was served");
+        keep(&mut service, 3, 3);
+        keep(&mut service, 1, 1);
+        assert_eq!(service.ending(), Some((3, signature(3))));
+        service.served = 4;
+        assert_eq!(service.ending(), None);
     }
 }
