@@ -112,11 +112,12 @@ struct Facts {
 
 impl Facts {
     async fn of<C: Chain>(seller: &Seller<C>, now: u64) -> anyhow::Result<Self> {
-        let others = seller.promised_to_others().await?;
+        let promised = seller.promised_to_all().await?;
         let chain = seller.wallet.chain();
         let mut facts = Self {
-            promised: others.saturating_add(seller.promised_retrievals()?),
-            answers: others,
+            promised,
+            // Of retrievals only the answers: they are added below.
+            answers: promised.saturating_sub(seller.promised_retrievals()?),
             balance: chain.balance(chain.account()).await?,
             gas_price: match seller.gas_price {
                 Some(price) => price,

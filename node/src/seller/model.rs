@@ -238,8 +238,8 @@ pub fn openings_left(store: &Store, model: &ModelRecord) -> anyhow::Result<u32> 
 }
 
 impl<C: Chain> Seller<C> {
-    /// Proofs that agreements and rounds of predictions still ask for, at worst.
-    pub(crate) async fn promised_to_others(&self) -> anyhow::Result<u32> {
+    /// Proofs that agreements, rounds and retrievals still ask for, at worst.
+    pub(crate) async fn promised_to_all(&self) -> anyhow::Result<u32> {
         // No agreement has this id.
         self.promised(AgreementId(Hash::ZERO)).await
     }

@@ -35,9 +35,10 @@ impl<C: Chain> Seller<C> {
         })
     }
 
-    /// Proofs that other accepted agreements, and rounds of predictions at worst, still ask for.
+    /// Proofs that other accepted agreements, and rounds and retrievals at worst, still ask for.
     pub(in crate::seller) async fn promised(&self, but: AgreementId) -> anyhow::Result<u32> {
         let mut promised = self.promised_batches()?;
+        promised = promised.saturating_add(self.promised_retrievals()?);
         for (id, deal) in self.active()? {
             if id == but || deal.refused.is_some() {
                 continue;
