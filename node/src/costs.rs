@@ -16,7 +16,7 @@ const OPEN_GAS: u128 = 302_000;
 const ACCEPT_GAS: u128 = 67_000;
 const ACKNOWLEDGE_GAS: u128 = 58_000;
 const CLAIM_GAS: u128 = 71_000;
-const APPROVE_GAS: u128 = 101_000;
+const APPROVE_GAS: u128 = 98_000;
 const CONTEST_GAS: u128 = 69_000;
 /// Of answering a contest, the verifier and what every transaction costs left out.
 const ANSWER_GAS: u128 = 117_000;
