@@ -205,8 +205,7 @@ impl Retrieve {
                 (Some(fee), _) => fee,
                 (None, Some(_)) => Amount::ZERO,
                 (None, None) => {
-                    let market = chain.market().await?;
-                    let price = market.base.0.saturating_add(market.tip.0);
+                    let price = chain.market().await?.price().0;
                     let gas = answer_gas(&model.layout);
                     Amount(gas.saturating_mul(2).saturating_mul(price))
                 }

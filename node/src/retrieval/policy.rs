@@ -119,13 +119,7 @@ impl Facts {
             // Of retrievals only the answers: they are added below.
             answers: promised.saturating_sub(seller.promised_retrievals()?),
             balance: chain.balance(chain.account()).await?,
-            gas_price: match seller.gas_price {
-                Some(price) => price,
-                None => {
-                    let market = chain.market().await?;
-                    Amount(market.base.0.saturating_add(market.tip.0))
-                }
-            },
+            gas_price: seller.price_of_gas().await?,
             now,
         };
         for (_, served) in active(seller)? {

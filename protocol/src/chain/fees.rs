@@ -42,9 +42,14 @@ impl Market {
         }
     }
 
+    /// What a unit of gas costs now, base fee and tip together.
+    pub fn price(self) -> Amount {
+        Amount(self.base.0.saturating_add(self.tip.0))
+    }
+
     /// The most that may be offered now. A `multiple` below 2 would forbid the first offer and counts as 2.
     pub fn ceiling(self, multiple: u64) -> Amount {
-        let one = self.base.0.saturating_add(self.tip.0);
+        let one = self.price().0;
         Amount(one.saturating_mul(multiple.max(2).into()))
     }
 

@@ -25,14 +25,16 @@ impl<C: Chain> Seller<C> {
             promised,
             balance: chain.balance(chain.account()).await?,
             now,
-            gas_price: match self.gas_price {
-                Some(price) => price,
-                None => {
-                    let market = chain.market().await?;
-                    Amount(market.base.0.saturating_add(market.tip.0))
-                }
-            },
+            gas_price: self.price_of_gas().await?,
         })
+    }
+
+    /// What gas costs, in the money it is paid in: as the owner says, else as the chain asks now.
+    pub(crate) async fn price_of_gas(&self) -> anyhow::Result<Amount> {
+        match self.gas_price {
+            Some(price) => Ok(price),
+            None => Ok(self.wallet.chain().market().await?.price()),
+        }
     }
 
     /// Proofs that other accepted agreements, and rounds and retrievals at worst, still ask for.
