@@ -16,6 +16,9 @@ const WISH: [&str; 2] = ["--threshold", "9"];
 const SELLER_TRANSACTIONS: u64 = 4 + 6;
 /// Opens, approves, and finds nothing to withdraw.
 const BUYER_TRANSACTIONS: u64 = 2;
+/// Of the ten things a seller tells before the end. A kill may come after the next one was done and before it was told,
+/// and then that one is never told; two in a row are not lost that way.
+const LEAST_TOLD: usize = 5;
 
 async fn ends_right(stage: &Stage, answer: &Value, verdict: Answer) -> anyhow::Result<()> {
     assert_eq!(verdict, Answer::Yes);
@@ -47,9 +50,8 @@ async fn a_seller_killed_after_everything_it_tells() -> anyhow::Result<()> {
         serving.stop().await?;
         (serving, _) = stage.serve().await?;
     }
-    // Offered, accepted, drawn, preview, proceeded, delivered, acknowledged, two proofs, claimed, over: each was told at most
-    // once more.
-    assert!(told.len() >= 10, "{told:?}");
+    // Offered, accepted, drawn, preview, proceeded, delivered, acknowledged, two proofs, claimed.
+    assert!(told.len() >= LEAST_TOLD, "{told:?}");
     let answer: Value = challenge.next().await?;
     ends_right(&stage, &answer, Answer::Yes).await
 }
@@ -76,7 +78,7 @@ async fn both_killed_after_everything_the_seller_tells() -> anyhow::Result<()> {
         challenge = stage.start_resume()?;
     };
     assert_eq!(paid, 1_002_000);
-    assert!(told >= 9, "{told}");
+    assert!(told >= LEAST_TOLD, "{told}");
     let answer: Value = challenge.next().await?;
     // Already over when it was killed last, or seen to its end now.
     if let Some(ended) = answer["challenges"].get(0) {
