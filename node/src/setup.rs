@@ -1,6 +1,12 @@
 //! From an architecture to keys: reference string (cached in the home), layout, proving and verifying key.
 
-use std::{fs, io::BufReader, path::Path, sync::Arc, time::Instant};
+use std::{
+    fs,
+    io::BufReader,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use anyhow::{bail, Context};
 use rand::rngs::OsRng;
@@ -97,8 +103,8 @@ pub fn layout(architecture: &Architecture, options: &LayoutOptions) -> anyhow::R
     Ok(Arc::new(layout))
 }
 
-/// log2 of the rows of the FFTs that are timed for an estimate: a few tenths of a second in all.
-const SAMPLED: u32 = 16;
+/// Most rows, as log2, of the FFTs that are timed for an estimate: a few tenths of a second in all.
+const MOST_SAMPLED: usize = 16;
 /// Runs of them; the fastest counts.
 const RUNS: usize = 5;
 
@@ -110,14 +116,23 @@ pub fn estimated_seconds(cost: &Cost) -> f64 {
 
 /// The same by stage, from the speed of a few FFTs.
 pub fn estimated_stages(cost: &Cost) -> [(Stage, f64); 5] {
-    let ffts = Ffts::new(SAMPLED, OsRng);
+    /// Of each size, once a process.
+    static FASTEST: [OnceLock<f64>; MOST_SAMPLED + 1] =
+        [const { OnceLock::new() }; MOST_SAMPLED + 1];
+    let sampled = MOST_SAMPLED.min(cost.k as usize);
+    let fastest = FASTEST[sampled].get_or_init(|| fastest_fft(sampled as u32));
+    cost.stages(&Speed::guess(cost.k, sampled as u32, *fastest))
+}
+
+/// Seconds of one FFT of `2^k` rows.
+fn fastest_fft(k: u32) -> f64 {
+    let ffts = Ffts::new(k, OsRng);
     let time = |_| {
         let start = Instant::now();
         ffts.run();
         start.elapsed().as_secs_f64() / Ffts::COUNT as f64
     };
-    let fastest = (0..RUNS).map(time).fold(f64::INFINITY, f64::min);
-    cost.stages(&Speed::guess(cost.k, SAMPLED, fastest))
+    (0..RUNS).map(time).fold(f64::INFINITY, f64::min)
 }
 
 /// What a proof of this layout will take, for people, before any key is made.
