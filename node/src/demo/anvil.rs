@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context};
+use rustix::process::{kill_process, Pid, Signal};
 use serde_json::{json, Value};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -33,21 +34,35 @@ const BUNDLED: &str = "contracts/node_modules/@foundry-rs";
 pub struct Anvil {
     url: String,
     ticks: Arc<AtomicBool>,
-    _process: Child,
+    process: Child,
+}
+
+/// Asked to end, not killed: npm's wrapper hands the request on to anvil, and could not hand on a kill.
+impl Drop for Anvil {
+    fn drop(&mut self) {
+        let pid = self.process.id().and_then(|id| Pid::from_raw(id as i32));
+        if let Some(pid) = pid {
+            kill_process(pid, Signal::TERM).ok();
+        }
+    }
 }
 
 impl Anvil {
     /// Starts one and waits until it listens.
     pub async fn start(program: &Path) -> anyhow::Result<Self> {
-        let mut process = Command::new(program)
+        let process = Command::new(program)
             .args(["--host", "127.0.0.1", "--port", "0", "--accounts", "1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
-            .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start anvil, {}", program.display()))?;
-        let output = process.stdout.take().context("anvil has no output")?;
+        let mut anvil = Self {
+            url: String::new(),
+            ticks: Arc::new(AtomicBool::new(false)),
+            process,
+        };
+        let output = anvil.process.stdout.take().context("anvil has no output")?;
         let mut lines = BufReader::new(output).lines();
         let listening = async {
             while let Some(line) = lines.next_line().await? {
@@ -57,7 +72,7 @@ impl Anvil {
             }
             bail!("anvil, {}, ended before it listened", program.display());
         };
-        let url = timeout(START, listening).await.with_context(|| {
+        anvil.url = timeout(START, listening).await.with_context(|| {
             format!(
                 "anvil, {}, did not listen within {START:?}",
                 program.display()
@@ -65,11 +80,7 @@ impl Anvil {
         })??;
         // Read on, or it would block on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self {
-            url,
-            ticks: Arc::new(AtomicBool::new(false)),
-            _process: process,
-        })
+        Ok(anvil)
     }
 
     /// Makes a block every second from now on, as a chain does; anvil by itself waits for transactions.
