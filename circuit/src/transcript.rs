@@ -160,6 +160,27 @@ impl ProofWriter {
         Self::default()
     }
 
+    /// Absorbs a scalar that both sides know.
+    pub fn absorb_scalar(&mut self, scalar: &Fr) {
+        self.sponge.absorb(&encode_scalar(scalar));
+    }
+
+    /// The next challenge.
+    pub fn challenge(&mut self) -> Fr {
+        self.sponge.squeeze().get_scalar()
+    }
+
+    /// Writes and absorbs the next point.
+    pub fn append_point(&mut self, point: &G1Affine) -> Result<(), TranscriptError> {
+        if bool::from(point.is_identity()) {
+            return Err(TranscriptError::IdentityWritten);
+        }
+        let bytes = encode_point(point);
+        self.proof.extend_from_slice(&bytes);
+        self.sponge.absorb(&bytes);
+        Ok(())
+    }
+
     /// The proof written so far.
     pub fn finish(self) -> Vec<u8> {
         self.proof
@@ -184,11 +205,7 @@ impl Transcript<G1Affine, KeccakChallenge> for ProofWriter {
 
 impl TranscriptWrite<G1Affine, KeccakChallenge> for ProofWriter {
     fn write_point(&mut self, point: G1Affine) -> io::Result<()> {
-        if bool::from(point.is_identity()) {
-            return Err(TranscriptError::IdentityWritten.into());
-        }
-        self.proof.extend_from_slice(&encode_point(&point));
-        self.common_point(point)
+        Ok(self.append_point(&point)?)
     }
 
     fn write_scalar(&mut self, scalar: Fr) -> io::Result<()> {

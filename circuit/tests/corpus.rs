@@ -4,12 +4,19 @@
 
 mod support;
 
+use halo2curves::{
+    bn256::G1,
+    group::{Curve, Group},
+};
 use rand::{rngs::StdRng, SeedableRng};
 use std::sync::OnceLock;
 use support::{context, Case};
 use zknode_circuit::{
     commitment::{Commitment, CommittedShard, Seed},
-    corpus::{commit_item, openings, CorpusError, Item, LabelBasis, Selection},
+    corpus::{
+        apart::{self, ApartError, Opening},
+        commit_item, openings, CorpusError, Item, LabelBasis, Selection,
+    },
     network::import::answer,
     verify::Attestation,
 };
@@ -83,6 +90,31 @@ impl Corpus {
             |_| (),
         );
         made.unwrap()
+    }
+
+    /// The items at these places as they are published, and the proof that they stand apart.
+    fn published(&self, places: &[usize]) -> (Vec<(u32, Commitment)>, apart::Proof) {
+        let openings: Vec<_> = (places.iter())
+            .map(|&place| Opening {
+                position: place as u32,
+                commitment: self.items[place].1,
+                pixels: &self.case.images[place],
+                seed: &self.seeds[place],
+            })
+            .collect();
+        let (layout, srs) = (self.case.layout(), self.case.prover.srs());
+        let mut rng = StdRng::seed_from_u64(2);
+        let proof = apart::prove(layout, srs, &openings, &mut rng).unwrap();
+        let items = openings.iter().map(|item| (item.position, item.commitment));
+        (items.collect(), proof)
+    }
+
+    fn stand_apart(
+        &self,
+        items: &[(u32, Commitment)],
+        proof: &apart::Proof,
+    ) -> Result<(), ApartError> {
+        apart::verify(self.case.layout(), self.case.prover.srs(), items, proof)
     }
 
     /// What the requester holds a proof about these places against.
@@ -162,6 +194,77 @@ fn both_statements_are_proven_and_say_exactly_which_items_match() {
     let more = [&corpus.matches[..], &[*other]].concat();
     let statement = corpus.prove(&more).statement;
     assert_eq!((statement.valid, statement.top1), (m as u32 + 1, m as u32));
+}
+
+#[test]
+fn items_stand_apart_in_tiles_too_and_where_places_are_not_taken() {
+    let (whole, cut) = (Corpus::get(), Corpus::of(Case::cut()));
+    let all: Vec<_> = (0..whole.items.len()).collect();
+    for (corpus, places) in [
+        (whole, &all[..]),
+        (whole, &[7]),
+        (whole, &[0, 3, 4, 11]),
+        (&cut, &[0, 1]),
+        (&cut, &[1]),
+    ] {
+        let (items, proof) = corpus.published(places);
+        assert_eq!(corpus.stand_apart(&items, &proof), Ok(()), "{places:?}");
+    }
+    // Two of three tiles wide: each other's rows are between their own.
+    let (mut items, proof) = cut.published(&[0, 1]);
+    (items[0].1, items[1].1) = (items[1].1, items[0].1);
+    let swapped = cut.stand_apart(&items, &proof);
+    assert_eq!(swapped, Err(ApartError::NotShown));
+}
+
+/// Every commitment but the last is honest and opens; the last makes the sum that of another shard. The proof of how many
+/// match is about that other shard, and true. That the items do not stand apart is what gives the owner away.
+#[test]
+fn a_corpus_whose_commitments_cancel_is_refused_whatever_its_count() {
+    let corpus = Corpus::get();
+    let all: Vec<_> = (0..corpus.items.len()).collect();
+    // Items of which none matches, in all places.
+    let miss = all.iter().find(|place| !corpus.matches.contains(place));
+    let (layout, srs) = (corpus.case.layout(), corpus.case.prover.srs());
+    let other: Vec<_> = (all.iter())
+        .map(|&place| Item {
+            place,
+            pixels: &corpus.case.images[*miss.unwrap()],
+            seed: &corpus.seeds[place],
+        })
+        .collect();
+    let selection = Selection::new(layout, srs, &other, corpus.class).unwrap();
+    let scan = corpus.case.prover.prove_selection(
+        (&corpus.case.network, &corpus.case.model),
+        &selection,
+        context(9),
+        StdRng::seed_from_u64(1),
+        |_| (),
+    );
+    let scan = scan.unwrap();
+
+    let sum = |items: &mut dyn Iterator<Item = Commitment>| -> G1 {
+        let points = items.map(|item| G1::from(item.point().unwrap()));
+        points.fold(G1::identity(), |a, b| a + b)
+    };
+    let commit = |item: &Item| commit_item(layout, srs, *item).unwrap();
+    let shard = sum(&mut other.iter().map(commit));
+    let mut items = corpus.items.clone();
+    let (last, honest) = items.split_last_mut().unwrap();
+    let rest = sum(&mut honest.iter().map(|(_, commitment)| *commitment));
+    last.1 = (shard - rest).to_affine().into();
+
+    // The count is none, of the very commitments that are published.
+    let labelled = corpus.basis.labelled(&items, corpus.class).unwrap();
+    assert_eq!(scan.shard, labelled);
+    assert!(corpus.accepts(&scan));
+    assert_eq!(scan.statement.top1, 0);
+    assert!(corpus.matches.len() > 1);
+
+    let (_, proof) = corpus.published(&all);
+    let items: Vec<_> = items.iter().map(|&(at, item)| (at as u32, item)).collect();
+    let judged = corpus.stand_apart(&items, &proof);
+    assert_eq!(judged, Err(ApartError::NotShown));
 }
 
 #[test]

@@ -7,15 +7,17 @@ use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use zknode_circuit::{
     commitment::{Commitment, Seed},
-    corpus::{commit_item, Item, LabelBasis, Selection},
+    corpus::{
+        apart::{self, Opening},
+        commit_item, Item, LabelBasis, Selection,
+    },
     layout::{Layout, LayoutOptions},
     srs::Srs,
 };
 use zknode_protocol::{
     dataset_root::DatasetTree,
-    message::Version,
-    retrieval::corpus::{labelled_tree, Manifest},
-    value::{Hash, ModelId, Point},
+    retrieval::corpus::{labelled_tree, Manifest, ManifestVersion},
+    value::{Bytes, Hash, ModelId, Point},
 };
 
 use crate::{
@@ -26,8 +28,14 @@ use crate::{
 
 /// Longest corpus file: a seed and a commitment for each item.
 const MAX_FILE: u64 = 1 << 30;
-/// Format of [`CorpusFile`].
-const VERSION: u16 = 1;
+/// Format of [`CorpusFile`]. Version 1 held a manifest without a proof.
+const VERSION: u16 = 2;
+
+/// What every version of a corpus file has.
+#[derive(Deserialize)]
+struct Head {
+    version: u16,
+}
 
 /// What the owner keeps. Secret, for its seeds: no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -44,7 +52,7 @@ pub struct CorpusFile {
 }
 
 impl CorpusFile {
-    /// Commits to every item with fresh salt.
+    /// Commits to every item with fresh salt, and proves that the items stand apart.
     pub fn commit(
         source: Source,
         model: ModelId,
@@ -69,10 +77,21 @@ impl CorpusFile {
             seeds.push(seed);
         }
         bar.done();
+        progress.say("proving that the items stand apart");
+        let openings: Vec<_> = (positions(&items).zip(&samples).zip(&seeds))
+            .map(|(((position, commitment), sample), seed)| Opening {
+                position,
+                commitment,
+                pixels: &sample.pixels,
+                seed,
+            })
+            .collect();
+        let proof = apart::prove(layout, srs, &openings, rng)?;
         let manifest = Manifest {
-            version: Version,
+            version: ManifestVersion,
             model,
             shard_size: u32::try_from(shard_size)?,
+            apart: Bytes(*proof.bytes()),
             items,
         };
         manifest.check()?;
@@ -97,16 +116,21 @@ impl CorpusFile {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = read_file(path, MAX_FILE)?;
         // The parser's own message could quote a seed.
-        let file: Self = serde_json::from_slice(&text)
-            .map_err(|_| anyhow::anyhow!("{} is not a corpus file", path.display()))?;
+        let malformed = |_| anyhow::anyhow!("{} is not a corpus file", path.display());
+        let Head { version } = serde_json::from_slice(&text).map_err(malformed)?;
         ensure!(
-            file.version == VERSION,
-            "{} has version {}, this build reads {VERSION}",
-            path.display(),
-            file.version
+            version == VERSION,
+            "{} has version {version}, this build reads {VERSION}: commit the corpus again with `zknode corpus commit`",
+            path.display()
         );
-        Ok(file)
+        serde_json::from_slice(&text).map_err(malformed)
     }
+}
+
+/// The commitments by position in the corpus: every shard but the last is full.
+fn positions(items: &[Point]) -> impl Iterator<Item = (u32, Commitment)> + '_ {
+    let items = items.iter().map(|point| Commitment::new(point.0));
+    (0..).zip(items)
 }
 
 /// A published corpus with what labels it.
@@ -127,15 +151,21 @@ pub struct Labelled {
 }
 
 impl Published {
-    /// Checks a manifest against the layout it must be for.
+    /// Checks a manifest against the layout it must be for, and that its items stand apart: else its owner could hide some.
     pub fn new(manifest: Manifest, layout: &Layout, srs: &Srs) -> anyhow::Result<Self> {
         let (expected, found) = (layout.options().samples, manifest.shard_size);
         ensure!(
             found as usize == expected,
             "the corpus has {found} items in a shard, the model's proofs hold {expected}"
         );
+        let root = manifest.root()?;
+        let items: Vec<_> = positions(&manifest.items).collect();
+        let proof = apart::Proof::new(manifest.apart.0);
+        apart::verify(layout, srs, &items, &proof).context(
+            "the commitments of this corpus may hide items; nothing is to be asked of it",
+        )?;
         Ok(Self {
-            root: manifest.root()?,
+            root,
             basis: LabelBasis::new(layout, srs)?,
             manifest,
         })

@@ -1,13 +1,18 @@
 //! A corpus, a responder that offers it and a requester; and a responder that lies.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
+use axum::{http::header, routing::get, Router};
 use rand::{
     rngs::{OsRng, StdRng},
     Rng, SeedableRng,
 };
 use serde_json::{json, Value};
+use tokio::net::TcpListener;
 use zknode::{
     config::ChainConfig,
     demo::role::Running,
@@ -146,6 +151,34 @@ impl Scene {
         let wants = ["--corpus", &corpus, "--price-per-item", "100"];
         let fees = ["--fee-per-scan", "5", "--least-requester-bond", "1"];
         self.stage.serve_for(&[wants, fees].concat()).await
+    }
+
+    /// The corpus file: its manifest, and the seeds that only the owner knows.
+    pub fn file(&self) -> anyhow::Result<Value> {
+        Ok(serde_json::from_slice(&std::fs::read(&self.corpus)?)?)
+    }
+
+    /// Puts another in its place.
+    pub fn replace_file(&self, file: &Value) -> anyhow::Result<()> {
+        Ok(std::fs::write(&self.corpus, serde_json::to_vec(file)?)?)
+    }
+
+    /// An owner that publishes this as its corpus, and the model of the responder at `real`; gone with the test. Its
+    /// address.
+    pub async fn publish(&self, real: &str, manifest: &Value) -> anyhow::Result<String> {
+        let card = reqwest::get(format!("{real}/v1/model")).await?;
+        let (card, manifest) = (card.bytes().await?, serde_json::to_vec(manifest)?);
+        let says = |text: Vec<u8>| {
+            let json = [(header::CONTENT_TYPE, "application/json")];
+            get(move || async move { (json, text) })
+        };
+        let routes = Router::new()
+            .route("/v1/model", says(card.to_vec()))
+            .route("/v1/corpus", says(manifest));
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Ok(url)
     }
 
     /// Where the requester puts what it found.

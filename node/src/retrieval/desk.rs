@@ -93,15 +93,16 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt;
     use zknode_protocol::{
-        message::Version,
+        retrieval::corpus::ManifestVersion,
         value::{Bytes as Fixed, ModelId},
     };
 
     fn desk() -> Desk {
         let manifest = Manifest {
-            version: Version,
+            version: ManifestVersion,
             model: ModelId(Fixed([1; 32])),
             shard_size: 2,
+            apart: Fixed([3; 192]),
             items: vec![Fixed([2; 64]); 3],
         };
         Desk::new(&manifest).unwrap()

@@ -1,4 +1,5 @@
-//! What a responder publishes of its corpus: a commitment for every item, in order, and one root over them all.
+//! What a responder publishes of its corpus: a commitment for every item, in order, one root over them all, and the proof
+//! that the items stand apart.
 
 use std::collections::HashSet;
 
@@ -7,9 +8,11 @@ use thiserror::Error;
 
 use crate::{
     dataset_root::{DatasetTree, RootError, ShardLeaf, MAX_SHARDS},
-    message::Version,
-    value::{Hash, ModelId, Point},
+    value::{Bytes, Hash, ModelId, Point},
 };
+
+/// The one version of manifests this build speaks. Version 1 had no proof.
+pub const MANIFEST_VERSION: u16 = 2;
 
 /// Most items of a corpus: their commitments are 128 MB of hex.
 pub const MAX_ITEMS: usize = 1 << 20;
@@ -40,22 +43,63 @@ pub enum CorpusError {
     Root(#[from] RootError),
 }
 
+/// A manifest's version: reading any other than [`MANIFEST_VERSION`] fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "u16", try_from = "u16")]
+pub struct ManifestVersion;
+
+/// Another release's manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "expected a corpus manifest of version {MANIFEST_VERSION}, found {found}: {}",
+    if *.found < MANIFEST_VERSION {
+        "its owner commits the corpus again with `zknode corpus commit`"
+    } else {
+        "run the release of the other side"
+    }
+)]
+pub struct OtherManifest {
+    /// The version found.
+    pub found: u16,
+}
+
+impl From<ManifestVersion> for u16 {
+    fn from(_: ManifestVersion) -> u16 {
+        MANIFEST_VERSION
+    }
+}
+
+impl TryFrom<u16> for ManifestVersion {
+    type Error = OtherManifest;
+
+    fn try_from(found: u16) -> Result<Self, OtherManifest> {
+        if found == MANIFEST_VERSION {
+            Ok(Self)
+        } else {
+            Err(OtherManifest { found })
+        }
+    }
+}
+
 /// A published corpus. Item `j` has place `j % shard_size` in shard `j / shard_size`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Version of this message.
-    pub version: Version,
+    pub version: ManifestVersion,
     /// The model it was committed for; another one with the same circuit would do.
     pub model: ModelId,
     /// Items in a shard.
     pub shard_size: u32,
+    /// Shows that every commitment holds its own item and nothing else, so that the items of a shard cannot cancel; opaque
+    /// here, checked by the circuit. Not under the root: one corpus has many such proofs.
+    pub apart: Bytes<192>,
     /// A commitment each.
     pub items: Vec<Point>,
 }
 
 impl Manifest {
-    /// Checks sizes, and that no commitment stands twice. Whether they are points is the circuit's to say.
+    /// Checks sizes, and that no commitment stands twice. Whether they are points that stand apart is the circuit's to say.
     pub fn check(&self) -> Result<(), CorpusError> {
         let found = self.items.len();
         if found == 0 || found > MAX_ITEMS {
@@ -102,13 +146,13 @@ pub fn labelled_tree(shards: &[(u32, Point)]) -> Result<DatasetTree, RootError> 
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::value::Bytes;
 
     fn manifest(items: u8, shard_size: u32) -> Manifest {
         Manifest {
-            version: Version,
+            version: ManifestVersion,
             model: ModelId(Hash::ZERO),
             shard_size,
+            apart: Bytes([3; 192]),
             items: (0..items).map(|n| Bytes([n + 1; 64])).collect(),
         }
     }
@@ -128,6 +172,28 @@ mod tests {
         let mut resized = corpus;
         resized.shard_size = 7;
         assert_ne!(resized.root().unwrap(), root);
+    }
+
+    #[test]
+    fn a_manifest_of_another_release_says_so() {
+        let text = serde_json::to_string(&manifest(2, 8)).unwrap();
+        let read: Manifest = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, manifest(2, 8));
+        let says = |text: &str| {
+            serde_json::from_str::<Manifest>(text)
+                .unwrap_err()
+                .to_string()
+        };
+        let old = r#"{"version":1,"model":"0x00","shard_size":8,"items":[]}"#;
+        let error = says(old);
+        assert!(
+            error.contains("version 2, found 1") && error.contains("corpus commit"),
+            "{error}"
+        );
+        let error = says(&text.replace("\"version\":2", "\"version\":3"));
+        assert!(error.contains("found 3: run the release"), "{error}");
+        // A proof of another length.
+        assert!(says(&text.replace("0303", "03")).contains("384 hex digits"));
     }
 
     #[test]
