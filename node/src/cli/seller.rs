@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use anyhow::{bail, ensure, Context};
 use clap::{Args, Subcommand};
 use rand::rngs::OsRng;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Mutex};
 use zknode_circuit::{layout::Layout, prove::Prover, srs::Srs};
 use zknode_protocol::{
     chain::{ethers::EthersChain, Chain},
@@ -217,6 +217,7 @@ impl Serve {
             progress: session.progress,
             output: session.output(),
             bell: Bell::default(),
+            promising: Mutex::default(),
         };
         serve(seller, listener, async {
             // Without signals there is only kill, which is as good.

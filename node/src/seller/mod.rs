@@ -3,7 +3,7 @@
 //! Three tasks: the interface ([`http`]), the clerk, who takes every agreement as far as it goes without a proof
 //! ([`deal`]), and the prover ([`work`]). They meet in the database and on the chain only.
 
-mod deal;
+pub(crate) mod deal;
 pub mod event;
 mod http;
 mod inspect;
@@ -12,13 +12,18 @@ pub mod policy;
 mod prove;
 mod receive;
 pub mod rounds;
+pub mod schedule;
 pub mod work;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use crypto_box::SecretKey;
-use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, Notify},
+    task::JoinSet,
+};
 use zknode_circuit::prove::Prover;
 use zknode_protocol::{
     chain::{key::Key, retrieval::RetrievalChain, Chain, RoundChain},
@@ -79,6 +84,8 @@ pub struct Seller<C> {
     pub output: Output,
     /// Rung when there is something to do.
     pub bell: Bell,
+    /// Held from the look at what is promised to the transaction that promises more.
+    pub promising: Mutex<()>,
 }
 
 /// Wakes the clerk and the prover.

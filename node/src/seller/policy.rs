@@ -9,6 +9,7 @@ use zknode_protocol::{
     value::{Address, Amount, ModelId},
 };
 
+use super::schedule::{self, Duty, Late};
 use crate::costs::{broken, gas};
 
 /// Openings kept back for each agreement: a proof that is interrupted spends one, and is made again.
@@ -123,14 +124,9 @@ pub enum Refusal {
     /// The terms cannot be judged.
     #[error("the terms cannot be judged: {0}")]
     Malformed(String),
-    /// Too little time.
-    #[error("expected at least {expected} s for the proofs, those promised to others before included, got {got} s")]
-    Time {
-        /// Least time.
-        expected: u64,
-        /// Time agreed, or left.
-        got: u64,
-    },
+    /// Too little time for the proofs, or for those promised to others before.
+    #[error(transparent)]
+    Late(#[from] Late),
     /// No time to answer on chain.
     #[error("expected at least {expected} s to answer what is sent or contested, got {got} s")]
     Answer {
@@ -182,7 +178,7 @@ pub enum Refusal {
 }
 
 /// What the seller knows besides the agreement.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Facts {
     /// The model served.
     pub model: ModelId,
@@ -190,8 +186,10 @@ pub struct Facts {
     pub shard_size: usize,
     /// Openings left of the model commitment, those promised to other agreements taken off.
     pub openings_left: u32,
-    /// Shards promised to other agreements.
+    /// Proofs promised to others.
     pub promised: u32,
+    /// When those are owed that are not made yet.
+    pub duties: Vec<Duty>,
     /// Wei of the account.
     pub balance: Amount,
     /// Block time.
@@ -202,7 +200,7 @@ pub struct Facts {
 
 impl Policy {
     /// Whether the agreement may be accepted.
-    pub fn check(&self, terms: &Terms, facts: Facts) -> Result<(), Refusal> {
+    pub fn check(&self, terms: &Terms, facts: &Facts) -> Result<(), Refusal> {
         if terms.model != facts.model {
             return Err(Refusal::Model {
                 expected: facts.model,
@@ -262,7 +260,7 @@ impl Policy {
                 got: terms.buyer_bond,
             });
         }
-        let received_by = terms.deliver_by.saturating_add(terms.response_time.into());
+        let received_by = received_by(terms);
         let got = received_by.saturating_sub(facts.now);
         if got > self.longest_wait {
             return Err(Refusal::Wait {
@@ -270,8 +268,9 @@ impl Policy {
                 got,
             });
         }
-        let got = terms.claim_by.saturating_sub(received_by);
-        self.check_means(terms, facts, got, terms.wei(terms.bond))?;
+        // Delivered in the last second, which is after this one.
+        let from = received_by.max(facts.now);
+        self.check_means(terms, facts, from, terms.wei(terms.bond))?;
         let needed = terms.shards.saturating_add(SPARE_OPENINGS);
         if facts.openings_left < needed {
             return Err(Refusal::Openings {
@@ -283,7 +282,7 @@ impl Policy {
     }
 
     /// Whether nobody gains by hurting the seller.
-    fn check_reasons(&self, terms: &Terms, facts: Facts) -> Result<(), Refusal> {
+    fn check_reasons(&self, terms: &Terms, facts: &Facts) -> Result<(), Refusal> {
         let Some(economics) = self.economics else {
             return Ok(());
         };
@@ -334,27 +333,21 @@ impl Policy {
     }
 
     /// Whether the delivery may be acknowledged: the bond is at stake from then on.
-    pub fn check_before_receipt(&self, terms: &Terms, facts: Facts) -> Result<(), Refusal> {
-        let got = terms.claim_by.saturating_sub(facts.now);
-        self.check_means(terms, facts, got, Amount::ZERO)
+    pub fn check_before_receipt(&self, terms: &Terms, facts: &Facts) -> Result<(), Refusal> {
+        self.check_means(terms, facts, facts.now, Amount::ZERO)
     }
 
-    /// Time and gas for all proofs, those promised to others included.
+    /// Time for the proofs, owed from the second `from` on, and gas for all of them, those promised to others included.
     fn check_means(
         &self,
         terms: &Terms,
-        facts: Facts,
-        seconds: u64,
+        facts: &Facts,
+        from: u64,
         bond: Amount,
     ) -> Result<(), Refusal> {
+        let own = Duty::by("this agreement", terms.shards, from, terms.claim_by);
+        schedule::check(&own, &facts.duties, self.seconds_per_shard, facts.now)?;
         let proofs = facts.promised.saturating_add(terms.shards);
-        let expected = self.seconds_per_shard.saturating_mul(proofs.into());
-        if seconds < expected {
-            return Err(Refusal::Time {
-                expected,
-                got: seconds,
-            });
-        }
         let gas = self.gas_per_shard.0.saturating_mul(proofs.into());
         let expected = Amount(gas.saturating_add(bond.0));
         if facts.balance < expected {
@@ -365,6 +358,11 @@ impl Policy {
         }
         Ok(())
     }
+}
+
+/// The last second in which a delivery may be acknowledged.
+pub(super) fn received_by(terms: &Terms) -> u64 {
+    terms.deliver_by.saturating_add(terms.response_time.into())
 }
 
 #[cfg(test)]
@@ -393,7 +391,7 @@ mod tests {
             accept_by: 100,
             preview_by: 150,
             deliver_by: 190,
-            claim_by: 350,
+            claim_by: 300,
             metric: Metric::Top1,
             mode: Mode::Optimistic,
             preview_shards: 1,
@@ -423,6 +421,7 @@ mod tests {
         shard_size: 10,
         openings_left: 10,
         promised: 1,
+        duties: Vec::new(),
         balance: Amount(3 * 7 + 50),
         now: 10,
         gas_price: Amount(1),
@@ -430,11 +429,11 @@ mod tests {
 
     #[test]
     fn each_limit_of_the_terms_is_inclusive_and_refuses_one_beyond() {
-        POLICY.check(&terms(), FACTS).unwrap();
+        POLICY.check(&terms(), &FACTS).unwrap();
         let refused = |change: fn(&mut Terms)| {
             let mut changed = terms();
             change(&mut changed);
-            POLICY.check(&changed, FACTS).unwrap_err()
+            POLICY.check(&changed, &FACTS).unwrap_err()
         };
         let other = refused(|terms| terms.model = ModelId(Bytes([9; 32])));
         assert!(matches!(other, Refusal::Model { .. }));
@@ -450,7 +449,7 @@ mod tests {
         });
         assert!(matches!(samples, Refusal::Samples { .. }));
         for shards in [1, 3] {
-            let refusal = POLICY.check(&Terms { shards, ..terms() }, FACTS);
+            let refusal = POLICY.check(&Terms { shards, ..terms() }, &FACTS);
             assert!(matches!(refusal, Err(Refusal::Shards { expected: 2, .. })));
         }
         for late in [
@@ -466,22 +465,18 @@ mod tests {
             mode: Mode::Eager,
             ..terms
         };
-        POLICY.check(&eager(terms()), FACTS).unwrap();
+        POLICY.check(&eager(terms()), &FACTS).unwrap();
         let cheap = refused(|terms| terms.buyer_bond = Amount(3));
         assert!(matches!(cheap, Refusal::BuyerBond { .. }));
         let wait = refused(|terms| {
             terms.deliver_by = 191;
-            terms.claim_by = 351;
+            terms.claim_by = 301;
         });
         assert!(matches!(wait, Refusal::Wait { got: 191, .. }));
-        let time = refused(|terms| terms.claim_by = 349);
-        assert!(matches!(
-            time,
-            Refusal::Time {
-                expected: 150,
-                got: 149
-            }
-        ));
+        let Refusal::Late(late) = refused(|terms| terms.claim_by = 299) else {
+            unreachable!()
+        };
+        assert_eq!((late.deadline, late.needed, late.left), (299, 100, 99));
     }
 
     #[test]
@@ -489,7 +484,7 @@ mod tests {
         let refused = |change: fn(&mut Facts)| {
             let mut changed = FACTS;
             change(&mut changed);
-            POLICY.check(&terms(), changed).unwrap_err()
+            POLICY.check(&terms(), &changed).unwrap_err()
         };
         let openings = refused(|facts| facts.openings_left = 9);
         assert_eq!(
@@ -499,8 +494,19 @@ mod tests {
                 needed: 10
             }
         );
-        let busy = refused(|facts| facts.promised = 2);
-        assert!(matches!(busy, Refusal::Time { expected: 200, .. }));
+        // One of another's proofs that is due later may be in the way.
+        let mut busy = FACTS;
+        busy.duties = vec![Duty::by("another", 1, 10, 5_000)];
+        let refusal = POLICY.check(&terms(), &busy).unwrap_err();
+        assert!(matches!(refusal, Refusal::Late(Late { needed: 150, .. })));
+        busy.duties = vec![Duty::by("another", 1, 10, 200)];
+        POLICY.check(&terms(), &busy).unwrap();
+        let Refusal::Late(hurt) = refused(|facts| {
+            facts.duties = vec![Duty::by("another", 1, 200, 290)];
+        }) else {
+            unreachable!()
+        };
+        assert_eq!((&hurt.whose[..], hurt.deadline), ("another", 290));
         let poor = refused(|facts| facts.balance = Amount(70));
         assert_eq!(
             poor,
@@ -521,7 +527,7 @@ mod tests {
         policy
             .check(
                 &terms,
-                Facts {
+                &Facts {
                     balance: Amount(21),
                     ..FACTS
                 },
@@ -553,9 +559,10 @@ mod tests {
             preview_fee: Amount(400_000),
             buyer_bond: Amount(600_000),
             prove_time: 100,
+            claim_by: 350,
             ..terms()
         };
-        policy.check(&fair, facts).unwrap();
+        policy.check(&fair, &facts).unwrap();
         type Spoil = fn(&mut Terms);
         let cases: [(&str, Spoil); 4] = [
             // 400,000, and 67,000 of gas.
@@ -574,7 +581,7 @@ mod tests {
         for (rule, spoil) in cases {
             let mut spoilt = fair.clone();
             spoil(&mut spoilt);
-            let refusal = policy.check(&spoilt, facts).unwrap_err();
+            let refusal = policy.check(&spoilt, &facts).unwrap_err();
             let words = refusal.to_string();
             assert!(words.contains(rule), "{rule}: {words}");
             assert!(words.contains(">="), "{words}");
@@ -583,14 +590,14 @@ mod tests {
                 economics: None,
                 ..policy
             };
-            risking.check(&spoilt, facts).unwrap();
+            risking.check(&spoilt, &facts).unwrap();
         }
         // A test set too large for its labels: the buyer's own business.
         let harvested = Terms {
             preview_fee: Amount(0),
             ..fair
         };
-        policy.check(&harvested, facts).unwrap();
+        policy.check(&harvested, &facts).unwrap();
     }
 
     #[test]
@@ -618,7 +625,7 @@ mod tests {
             let balance = Amount(balance);
             POLICY.check_before_receipt(
                 &terms(),
-                Facts {
+                &Facts {
                     now,
                     balance,
                     ..FACTS
@@ -628,7 +635,7 @@ mod tests {
         check(200, 21).unwrap();
         assert!(matches!(
             check(201, 21),
-            Err(Refusal::Time { got: 149, .. })
+            Err(Refusal::Late(Late { left: 99, .. }))
         ));
         // The bond lies in the escrow already.
         assert!(matches!(check(200, 20), Err(Refusal::Funds { .. })));

@@ -251,7 +251,8 @@ async fn next_shard<C: Chain>(
 }
 
 impl<C: Chain> Seller<C> {
-    fn has_proof(&self, id: AgreementId, index: u32) -> anyhow::Result<bool> {
+    /// Whether a shard's proof is stored.
+    pub(super) fn has_proof(&self, id: AgreementId, index: u32) -> anyhow::Result<bool> {
         let stored: Option<Attestation> =
             self.store.get(Table::Proofs, &format!("{id}/{index}"))?;
         Ok(stored.is_some())

@@ -6,6 +6,8 @@ use zknode_protocol::{
     value::{Address, Amount, ModelId},
 };
 
+use crate::seller::schedule::{self, Duty, Late};
+
 /// Openings kept back for each round: a proof that is interrupted spends one, and is made again.
 const SPARE_OPENINGS: u32 = 8;
 
@@ -33,7 +35,7 @@ pub struct RoundPolicy {
 }
 
 /// What the seller knows besides the terms.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RoundFacts {
     /// The model served.
     pub model: ModelId,
@@ -41,6 +43,8 @@ pub struct RoundFacts {
     pub openings_left: u32,
     /// Proofs promised to others.
     pub promised: u32,
+    /// When those are owed that are not made yet.
+    pub duties: Vec<Duty>,
     /// Wei of the account.
     pub balance: Amount,
     /// Seconds before the end at which the seller closes.
@@ -119,8 +123,11 @@ pub enum RoundRefusal {
         /// The terms' last second, from now.
         got: u64,
     },
-    /// All batches could be contested at once, and not be proven in time.
-    #[error("expected at least {expected} s to answer contests of all batches, proofs promised to others included, got {got} s")]
+    /// All batches could be contested at once, and not be proven in time, or something promised to others.
+    #[error(transparent)]
+    Late(#[from] Late),
+    /// No time to answer on chain.
+    #[error("expected at least {expected} s to answer contests, got {got} s")]
     Answer {
         /// Least time.
         expected: u64,
@@ -155,7 +162,7 @@ fn require(holds: bool, otherwise: RoundRefusal) -> Result<(), RoundRefusal> {
 
 impl RoundPolicy {
     /// Whether the round may be accepted. Every limit is inclusive.
-    pub fn check(&self, terms: &RoundTerms, facts: RoundFacts) -> Result<(), RoundRefusal> {
+    pub fn check(&self, terms: &RoundTerms, facts: &RoundFacts) -> Result<(), RoundRefusal> {
         let (expected, got) = (facts.model, terms.model);
         require(expected == got, RoundRefusal::Model { expected, got })?;
         let (expected, got) = (self.token, terms.token);
@@ -174,13 +181,19 @@ impl RoundPolicy {
         let lock = terms.last_second().saturating_sub(facts.now);
         let (expected, got) = (self.longest_lock, lock);
         require(got <= expected, RoundRefusal::Lock { expected, got })?;
-        let proofs = facts.promised.saturating_add(terms.batches);
-        let all = self.seconds_per_proof.saturating_mul(proofs.into());
-        let (expected, got) = (all.max(self.shortest_answer), terms.prove_time);
+        let (expected, got) = (self.shortest_answer, terms.prove_time);
         require(
             u64::from(got) >= expected,
             RoundRefusal::Answer { expected, got },
         )?;
+        // Closed by this node at the earliest; contested at any moment of the window, all batches at once.
+        let contests = (
+            terms.serve_by.saturating_sub(facts.close_before),
+            terms.serve_by.saturating_add(terms.window.into()),
+        );
+        let own = Duty::on_demand("this round", terms.batches, contests, got.into());
+        schedule::check(&own, &facts.duties, self.seconds_per_proof, facts.now)?;
+        let proofs = facts.promised.saturating_add(terms.batches);
         let gas = self.gas_per_proof.0.saturating_mul(proofs.into());
         let expected = Amount(gas.saturating_add(terms.wei(terms.bond).0));
         let got = facts.balance;
@@ -202,7 +215,7 @@ mod tests {
         price_per_batch: Amount(10),
         max_bond: Amount(50),
         max_batches: 4,
-        seconds_per_proof: 20,
+        seconds_per_proof: 25,
         gas_per_proof: Amount(7),
         longest_lock: 500,
         shortest_answer: 90,
@@ -213,6 +226,7 @@ mod tests {
         model: MODEL,
         openings_left: 12,
         promised: 1,
+        duties: Vec::new(),
         balance: Amount(5 * 7 + 50),
         close_before: 99,
         now: 100,
@@ -235,9 +249,9 @@ mod tests {
 
     #[test]
     fn each_limit_is_inclusive_and_refuses_one_beyond() {
-        assert_eq!(POLICY.check(&terms(), FACTS), Ok(()));
+        assert_eq!(POLICY.check(&terms(), &FACTS), Ok(()));
         type Change = (fn(&mut RoundTerms, &mut RoundFacts), &'static str);
-        let changes: [Change; 11] = [
+        let changes: [Change; 13] = [
             (|t, _| t.model = ModelId(Bytes([9; 32])), "sells model"),
             (|t, _| t.token = Bytes([9; 20]), "paid in the token"),
             (|t, _| t.price = Amount(9), "a price of at least 10"),
@@ -246,14 +260,22 @@ mod tests {
             (|t, _| t.contest_fee = Amount(2), "fee of at least 3"),
             (|_, f| f.close_before = 100, "more than 100 s until the end"),
             (|t, _| t.window = 301, "at most 500 s, got 501"),
-            (|t, _| t.prove_time = 99, "at least 100 s to answer"),
+            (|t, _| t.prove_time = 99, "by 1 s: 4 proofs"),
+            (
+                |_, f| f.duties = vec![Duty::by("another", 1, 150, 900)],
+                "by 25 s",
+            ),
+            (
+                |_, f| f.duties = vec![Duty::by("another", 1, 150, 190)],
+                "another would miss its deadline 190",
+            ),
             (|_, f| f.balance = Amount(84), "needs 85 wei"),
             (|_, f| f.openings_left = 11, "11 more times"),
         ];
         for (change, words) in changes {
             let (mut terms, mut facts) = (terms(), FACTS);
             change(&mut terms, &mut facts);
-            let refusal = POLICY.check(&terms, facts).err();
+            let refusal = POLICY.check(&terms, &facts).err();
             let said = refusal
                 .map(|refusal| refusal.to_string())
                 .unwrap_or_default();
@@ -265,7 +287,7 @@ mod tests {
             prove_time: 89,
             ..terms()
         };
-        let refusal = POLICY.check(&few, FACTS);
+        let refusal = POLICY.check(&few, &FACTS);
         assert!(matches!(
             refusal,
             Err(RoundRefusal::Answer { expected: 90, .. })
