@@ -25,6 +25,7 @@ use crate::{
     retrieval::{desk::Desk, policy::RetrievalPolicy, responder::Responder, tries::Tries},
     seller::{
         event::Event,
+        look::Looks,
         model::{registered, OwnModel},
         policy::{Economics, Policy},
         rounds::{policy::RoundPolicy, Gate, Rounds},
@@ -217,6 +218,7 @@ impl Serve {
             progress: session.progress,
             output: session.output(),
             bell: Bell::default(),
+            looks: Looks::default(),
             promising: Mutex::default(),
         };
         serve(seller, listener, async {

@@ -114,6 +114,7 @@ pub async fn advance<C: RoundChain>(
                 .withdraw(agreement.terms.token, &id.to_string())
                 .await?;
             seller.change(id, |deal| deal.over = true)?;
+            seller.looks.forget(id);
             seller.forget_delivery(&deal);
             seller.tell(Event::Over {
                 agreement: id,
@@ -218,8 +219,11 @@ async fn drawn<C: Chain>(
     let ciphertext = preview.ciphertext_hash;
     if deal.preview_receipt.is_none() {
         let (this, terms, preview) = (seller.clone(), agreement.terms.clone(), preview.clone());
-        let finding = tokio::task::spawn_blocking(move || this.inspect_preview(&terms, &preview));
-        if let Some(next) = seller.weigh(id, "the preview", finding.await??)? {
+        let look = move || this.inspect_preview(&terms, &preview);
+        let Some(finding) = seller.look(id, ciphertext, look)? else {
+            return Ok(Next::Wait);
+        };
+        if let Some(next) = seller.weigh(id, "the preview", finding)? {
             return Ok(next);
         }
         let receipt = seller.receipt(id, ciphertext, Domain::preview_digest)?;
@@ -253,14 +257,17 @@ async fn previewed<C: RoundChain>(
     let ciphertext = manifest.ciphertext_hash;
     if deal.receipt.is_none() {
         // From the receipt on the bond is at stake: a last look at the delivery, and at what it takes to prove it.
+        let (this, terms, delivery) = (seller.clone(), agreement.terms.clone(), manifest.clone());
+        let look = move || this.inspect(&terms, &delivery);
+        let Some(finding) = seller.look(id, ciphertext, look)? else {
+            return Ok(Next::Wait);
+        };
+        if let Some(next) = seller.weigh(id, "the delivery", finding)? {
+            return Ok(next);
+        }
         let facts = seller.facts(id, now).await?;
         if let Err(refusal) = seller.policy.check_before_receipt(&agreement.terms, &facts) {
             return seller.refuse(id, refusal.to_string(), false);
-        }
-        let (this, terms, delivery) = (seller.clone(), agreement.terms.clone(), manifest.clone());
-        let finding = tokio::task::spawn_blocking(move || this.inspect(&terms, &delivery));
-        if let Some(next) = seller.weigh(id, "the delivery", finding.await??)? {
-            return Ok(next);
         }
         let receipt = seller.receipt(id, ciphertext, Domain::receipt_digest)?;
         seller.change(id, |deal| deal.receipt = Some(receipt))?;

@@ -1,12 +1,14 @@
 //! The seller's node: offers one registered model over HTTP, and sees every agreement through to its end.
 //!
 //! Three tasks: the interface ([`http`]), the clerk, who takes every agreement as far as it goes without a proof
-//! ([`deal`]), and the prover ([`work`]). They meet in the database and on the chain only.
+//! ([`deal`]), and the prover ([`work`]). They meet in the database and on the chain only. The clerk's turn is short: what
+//! takes long, a look at a delivery, goes on beside it ([`look`]).
 
 pub(crate) mod deal;
 pub mod event;
 mod http;
 mod inspect;
+pub mod look;
 pub mod model;
 pub mod policy;
 mod prove;
@@ -33,6 +35,7 @@ use zknode_protocol::{
 use self::{
     deal::{advance, Next},
     event::Event,
+    look::Looks,
     model::OwnModel,
     policy::Policy,
     rounds::Rounds,
@@ -84,6 +87,8 @@ pub struct Seller<C> {
     pub output: Output,
     /// Rung when there is something to do.
     pub bell: Bell,
+    /// The deliveries that are looked at.
+    pub looks: Looks,
     /// Held from the look at what is promised to the transaction that promises more.
     pub promising: Mutex<()>,
 }
@@ -194,3 +199,6 @@ async fn clerk_round<C: RetrievalChain + RoundChain>(
     }
     failed.map_or(Ok(false), Err)
 }
+
+#[cfg(test)]
+mod tests;
