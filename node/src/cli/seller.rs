@@ -24,6 +24,7 @@ use crate::{
     proving_keys,
     retrieval::{desk::Desk, policy::RetrievalPolicy, responder::Responder, tries::Tries},
     seller::{
+        door::Places,
         event::Event,
         look::Looks,
         model::{registered, OwnModel},
@@ -47,6 +48,13 @@ pub struct Serve {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7711")]
     listen: SocketAddr,
+    /// Most connections at once; others wait. One that is silent for two minutes is closed.
+    #[arg(long, default_value_t = 256, value_parser = value::count)]
+    max_connections: usize,
+    /// Most requests for proofs that are looked up at once, and most deliveries that are received at once; who waits too long
+    /// for a place is told to come back (503).
+    #[arg(long, default_value_t = 8, value_parser = value::count)]
+    max_requests: usize,
     /// Which registered model [default: the only one].
     #[arg(long)]
     model: Option<Hash>,
@@ -218,6 +226,8 @@ impl Serve {
             progress: session.progress,
             output: session.output(),
             bell: Bell::default(),
+            places: Places::new(self.max_requests),
+            max_connections: self.max_connections,
             looks: Looks::default(),
             promising: Mutex::default(),
         };

@@ -5,8 +5,9 @@
 //! takes long, a look at a delivery, goes on beside it ([`look`]).
 
 pub(crate) mod deal;
+pub mod door;
 pub mod event;
-mod http;
+pub(crate) mod http;
 mod inspect;
 pub mod look;
 pub mod model;
@@ -34,6 +35,7 @@ use zknode_protocol::{
 
 use self::{
     deal::{advance, Next},
+    door::{Door, Places},
     event::Event,
     look::Looks,
     model::OwnModel,
@@ -87,6 +89,10 @@ pub struct Seller<C> {
     pub output: Output,
     /// Rung when there is something to do.
     pub bell: Bell,
+    /// How much is answered at once.
+    pub places: Places,
+    /// Most connections at once.
+    pub max_connections: usize,
     /// The deliveries that are looked at.
     pub looks: Looks,
     /// Held from the look at what is promised to the transaction that promises more.
@@ -119,7 +125,8 @@ pub async fn serve<C: RetrievalChain + RoundChain>(
     let routes = http::routes(seller.clone())
         .merge(retrieval::http::routes(seller.clone()))
         .merge(rounds::http::routes(seller.clone()));
-    let server = axum::serve(listener, routes);
+    let door = Door::new(listener, seller.max_connections);
+    let server = axum::serve(door, routes);
     tasks.spawn(async move { server.await.context("the HTTP interface stopped") });
     let clerk = seller.clone();
     tasks.spawn(async move { clerk.keep_on(&clerk.bell.clerk, clerk_round).await });

@@ -19,7 +19,7 @@ use zknode_protocol::{
     dataset_root::{DatasetTree, ShardLeaf},
     digest::keccak,
     message::{DeliveryManifest, Domain, ManifestShard, Offer, SellerCard, Version},
-    value::{Address, AgreementId, Bytes, Data},
+    value::{Address, AgreementId, Bytes, Data, Hash},
 };
 
 use super::*;
@@ -161,6 +161,8 @@ impl Scene {
             zknode_protocol::chain::Chain::with_contracts(&chain, wallet.chain().contracts());
         let books = Arc::new(Store::open(folder.path().join("buyer")).unwrap());
         let prover = Prover::new(srs.clone(), layout).unwrap();
+        let mut places = Places::new(1);
+        places.patience = Duration::from_millis(100);
         Self {
             _folder: folder,
             fake,
@@ -182,6 +184,8 @@ impl Scene {
                 progress: Progress::new(),
                 output: Output { json: false },
                 bell: Bell::default(),
+                places,
+                max_connections: 1,
                 looks: Looks::default(),
                 promising: Mutex::default(),
             }),
@@ -189,7 +193,7 @@ impl Scene {
     }
 
     /// Terms about so many samples of one shard under a root: accepted within 100 s, delivered by `deliver_by`.
-    fn terms(&self, dataset_root: zknode_protocol::value::Hash, deliver_by: u64) -> Terms {
+    fn terms(&self, dataset_root: Hash, deliver_by: u64) -> Terms {
         Terms {
             model: self.seller.card.model,
             dataset_root,
@@ -244,6 +248,18 @@ impl Scene {
         self.buyer.agreement(id).await.unwrap().unwrap().state
     }
 
+    /// Turn after turn until the agreement is in this state.
+    async fn until(&self, id: AgreementId, wanted: State) {
+        let turns = async {
+            while self.state(id).await != wanted {
+                self.turn().await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let limit = Duration::from_secs(60);
+        tokio::time::timeout(limit, turns).await.unwrap();
+    }
+
     /// One turn of the clerk, which is short.
     async fn turn(&self) {
         let turn = clerk_round(&self.seller);
@@ -252,50 +268,71 @@ impl Scene {
     }
 }
 
+/// One sample, committed.
+struct TestSet {
+    opening: ShardOpening,
+    shard: ManifestShard,
+    root: Hash,
+}
+
+impl TestSet {
+    fn new(scene: &Scene) -> Self {
+        let opening = ShardOpening {
+            seed: Seed::new([5; 32]),
+            samples: vec![Sample {
+                pixels: vec![200, 100],
+                label: 0,
+            }],
+        };
+        let layout = &scene.seller.model.layout;
+        let shard = CommittedShard::new(layout, &opening.samples(), &opening.seed, &scene.srs);
+        let points = shard_points(&shard.unwrap().column().commitment());
+        let tree = DatasetTree::new(vec![ShardLeaf::new(0, 1, &points)]).unwrap();
+        Self {
+            opening,
+            shard: ManifestShard { valid: 1, points },
+            root: tree.root(),
+        }
+    }
+
+    /// Seals it: the ciphertext, and what comes with it.
+    fn seal(
+        self,
+        seller: &Seller<FakeChain>,
+        agreement: AgreementId,
+    ) -> (Vec<u8>, DeliveryManifest) {
+        let mut rng = StdRng::seed_from_u64(2);
+        let key = seller.reading_key.public_key();
+        let sealed = seal(&[self.opening], key.as_bytes(), &mut rng).unwrap();
+        let manifest = DeliveryManifest {
+            version: Version,
+            agreement,
+            ciphertext_hash: keccak(&sealed),
+            ciphertext_bytes: sealed.len() as u64,
+            shards: vec![self.shard],
+        };
+        (sealed, manifest)
+    }
+}
+
 /// The file of a delivery is a pipe here, so that the look at it lasts for as long as the test likes.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_delivery_does_not_delay_anothers_deadline() {
     let scene = Scene::new().await;
-    let seller = &scene.seller;
-    let opening = ShardOpening {
-        seed: Seed::new([5; 32]),
-        samples: vec![Sample {
-            pixels: vec![200, 100],
-            label: 0,
-        }],
-    };
-    let layout = &seller.model.layout;
-    let shard = CommittedShard::new(layout, &opening.samples(), &opening.seed, &scene.srs).unwrap();
-    let points = shard_points(&shard.column().commitment());
-    let tree = DatasetTree::new(vec![ShardLeaf::new(0, 1, &points)]).unwrap();
-    let slow = scene.open(scene.terms(tree.root(), NOW + 2_000)).await;
+    let (seller, set) = (&scene.seller, TestSet::new(&scene));
+    let slow = scene.open(scene.terms(set.root, NOW + 2_000)).await;
     let missed = scene.open(scene.terms(Bytes([9; 32]), NOW + 500)).await;
     scene.turn().await;
     for id in [slow, missed] {
         assert_eq!(scene.state(id).await, State::Previewed);
     }
-
-    let mut rng = StdRng::seed_from_u64(2);
-    let sealed = seal(
-        &[opening],
-        seller.reading_key.public_key().as_bytes(),
-        &mut rng,
-    )
-    .unwrap();
-    let manifest = DeliveryManifest {
-        version: Version,
-        agreement: slow,
-        ciphertext_hash: keccak(&sealed),
-        ciphertext_bytes: sealed.len() as u64,
-        shards: vec![ManifestShard { valid: 1, points }],
-    };
+    let (sealed, manifest) = set.seal(seller, slow);
     let pipe = seller.home.delivery(&manifest.ciphertext_hash.to_string());
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
-    seller
-        .change(slow, |deal| deal.manifest = Some(manifest))
-        .unwrap();
+    let noted = seller.change(slow, |deal| deal.manifest = Some(manifest));
+    noted.unwrap();
 
     // The delivery is on its way through the pipe when the other one's buyer misses its deadline.
     scene.turn().await;
@@ -304,19 +341,58 @@ async fn a_slow_delivery_does_not_delay_anothers_deadline() {
     assert_eq!(scene.state(missed).await, State::Forfeited);
     assert_eq!(scene.state(slow).await, State::Previewed);
 
-    // Any number of turns later it has arrived, and is acknowledged.
     let written = tokio::task::spawn_blocking(move || std::fs::write(pipe, sealed));
-    let limit = Duration::from_secs(60);
-    let acknowledged = tokio::time::timeout(limit, async {
-        while scene.state(slow).await != State::Delivered {
-            scene.turn().await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    acknowledged.await.unwrap();
+    scene.until(slow, State::Delivered).await;
     written.await.unwrap().unwrap();
     let deal = seller.deal(slow).unwrap().unwrap();
     assert!(deal.receipt.is_some() && deal.refused.is_none());
+}
+
+/// With all places taken, who asks for a proof is told to come back, and when.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_seller_says_when_to_come_back() {
+    let scene = Scene::new().await;
+    let (seller, set) = (&scene.seller, TestSet::new(&scene));
+    let id = scene.open(scene.terms(set.root, NOW + 2_000)).await;
+    scene.turn().await;
+    let (sealed, manifest) = set.seal(seller, id);
+    let path = seller.home.delivery(&manifest.ciphertext_hash.to_string());
+    std::fs::write(path, sealed).unwrap();
+    let noted = seller.change(id, |deal| deal.manifest = Some(manifest));
+    noted.unwrap();
+    scene.until(id, State::Delivered).await;
+    let claim = Call::Claim {
+        id,
+        node: Bytes([1; 32]),
+        top1: 1,
+        topk: 1,
+    };
+    seller.wallet.execute("claim", &claim).await.unwrap();
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let routes = http::routes(seller.clone());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let ask = async || {
+        let shard = format!("{url}/v1/agreements/{id}/shards/7");
+        let answer = reqwest::get(shard).await.unwrap();
+        let retry = answer.headers().get("retry-after");
+        let retry = retry.map(|seconds| seconds.to_str().unwrap().to_owned());
+        let status = answer.status().as_u16();
+        (status, retry, answer.text().await.unwrap())
+    };
+    let place = seller.places.proof().await.unwrap();
+    let (status, retry, words) = ask().await;
+    assert_eq!((status, retry.as_deref()), (503, Some("5")), "{words}");
+    assert!(words.contains("ask again"), "{words}");
+    // Others are served meanwhile.
+    let status = reqwest::get(format!("{url}/v1/agreements/{id}")).await;
+    assert_eq!(status.unwrap().status().as_u16(), 200);
+    drop(place);
+    // The claim was made up: there are no proofs here, which is this node's trouble.
+    let (status, retry, words) = ask().await;
+    assert_eq!((status, retry.as_deref()), (503, Some("5")), "{words}");
+    assert!(words.contains("cannot answer now"), "{words}");
 }
 
 /// What totals do not show: there is time for the proofs of both after their deliveries, but once the second's is begun, the
