@@ -55,6 +55,18 @@ impl<C: RoundChain> Buyer<C> {
         Ok(order)
     }
 
+    /// The stored rounds that are not over.
+    pub fn unfinished_rounds(&self) -> anyhow::Result<Vec<(RoundId, Order)>> {
+        let mut open = vec![];
+        for (_, order) in self.store.all::<Order>(Table::Orders)? {
+            order.check_version()?;
+            if order.outcome.is_none() && order.not_opened.is_none() {
+                open.push((order.id(), order));
+            }
+        }
+        Ok(open)
+    }
+
     /// Sees a round through to its end, for as long as that takes. The wallet's escrow is the predictions contract.
     pub async fn see_round_through(
         &self,
@@ -62,6 +74,16 @@ impl<C: RoundChain> Buyer<C> {
         model: &CheckedModel,
     ) -> anyhow::Result<Order> {
         let order = self.order(id)?;
+        let chain = self.wallet.chain();
+        let (expected, here) = (order.offer.domain, chain.contracts().escrow);
+        // Elsewhere it would be opened once more.
+        ensure!(
+            (expected.chain_id, expected.contract) == (chain.chain_id(), here),
+            "round {id} is of contract {} on chain {}, expected {here} on chain {}: see `zknode contract predictions`",
+            expected.contract,
+            expected.chain_id,
+            chain.chain_id()
+        );
         let inputs = tokio::task::block_in_place(|| order.source.read(&model.layout))?;
         let wanted: u64 = order
             .batches

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{bail, ensure, Context};
 use clap::Args;
 use rand::{rngs::OsRng, RngCore};
-use serde_json::json;
+use serde_json::{json, Value};
 use zknode_circuit::commitment::Seed;
 use zknode_protocol::{
     chain::{ethers::EthersChain, Chain},
@@ -26,6 +26,10 @@ use crate::{
     },
     output::Answer,
 };
+
+/// Why no round can be begun or gone on with.
+pub(super) const NO_CONTRACT: &str =
+    "no predictions contract is known: run `zknode contract predictions ADDRESS` first";
 
 /// What is said when a round is begun, and holds to its end.
 const BEGINS: [&str; 15] = [
@@ -104,9 +108,7 @@ pub struct PredictArgs {
 impl PredictArgs {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
         let party = session.party().await?;
-        let contract = party.predictions.context(
-            "no predictions contract is known: run `zknode contract predictions ADDRESS` first",
-        )?;
+        let contract = party.predictions.context(NO_CONTRACT)?;
         let base = party.wallet;
         let buyer = Buyer {
             home: party.home,
@@ -204,8 +206,14 @@ impl PredictArgs {
     }
 }
 
-/// The predictions, what was audited, and what it cost.
 fn report(session: &Session, order: &Order) -> anyhow::Result<Answer> {
+    let (good, json, words) = summary(order)?;
+    session.output().print(&json, words)?;
+    Ok(good.into())
+}
+
+/// The predictions, what was audited, and what it cost: whether all went well, for programs, and in words.
+pub(super) fn summary(order: &Order) -> anyhow::Result<(bool, Value, String)> {
     let outcome = order.outcome.context("the round is not over")?;
     let batch = |batch: &OrderedBatch| {
         let labels = batch.answer.as_ref().map(|answer| &answer.labels);
@@ -234,17 +242,14 @@ fn report(session: &Session, order: &Order) -> anyhow::Result<Answer> {
             None => String::new(),
         }
     );
-    session.output().print(
-        &json!({
-            "round": order.id(),
-            "outcome": outcome,
-            "batches": batches,
-            "stopped": order.stopped,
-            "good": order.is_good(),
-        }),
-        words,
-    )?;
-    Ok(order.is_good().into())
+    let json = json!({
+        "round": order.id(),
+        "outcome": outcome,
+        "batches": batches,
+        "stopped": order.stopped,
+        "good": order.is_good(),
+    });
+    Ok((order.is_good(), json, words))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{bail, ensure, Context};
 use clap::Args;
 use rand::{rngs::OsRng, RngCore};
-use serde_json::json;
+use serde_json::{json, Value};
 use zknode_protocol::{
     chain::{
         ethers::EthersChain,
@@ -28,6 +28,10 @@ use crate::{
     retrieval::requester::{Asked, Outcome, Requester},
     wallet::Wallet,
 };
+
+/// Why no retrieval can be begun or gone on with.
+pub(super) const NO_CONTRACT: &str =
+    "no retrieval contract is configured; run `zknode contract retrieval` first";
 
 /// Arguments that say how a new retrieval is opened: one that is open already has them in its terms.
 const OF_A_NEW_ONE: [&str; 17] = [
@@ -148,10 +152,9 @@ impl Retrieve {
                     .await?
             }
         };
-        report(session, id, &outcome)?;
-        let settled = outcome.state == State::Settled;
-        let due = outcome.matches.min(requester.load(id)?.terms.max_items);
-        Ok((settled && outcome.items == due).into())
+        let (good, json, words) = summary(id, &requester.load(id)?.terms, &outcome);
+        session.output().print(&json, words)?;
+        Ok(good.into())
     }
 
     async fn ask(
@@ -275,16 +278,23 @@ async fn end(
     Ok(Answer::Yes)
 }
 
-fn report(session: &Session, id: RetrievalId, outcome: &Outcome) -> anyhow::Result<()> {
+/// How a retrieval ended: whether all that is due is here, for programs, and in words.
+pub(super) fn summary(
+    id: RetrievalId,
+    terms: &Terms,
+    outcome: &Outcome,
+) -> (bool, Value, String) {
     let Outcome {
         state,
         matches,
         items,
         withdrawn,
     } = outcome;
-    let text = format!("{state:?}: {matches} items match, {items} are here; {withdrawn} came back");
+    let words =
+        format!("{state:?}: {matches} items match, {items} are here; {withdrawn} came back");
     let json = json!({ "retrieval": id, "outcome": outcome });
-    session.output().print(&json, text)
+    let good = *state == State::Settled && *items == (*matches).min(terms.max_items);
+    (good, json, words)
 }
 
 #[cfg(test)]
