@@ -24,6 +24,7 @@ use crate::{
         order::{Order, OrderedBatch, RoundTimes, RoundWish, Verdict},
         reopen, CheckedModel, Client,
     },
+    costs::contest_fee,
     output::Answer,
 };
 
@@ -79,9 +80,9 @@ pub struct PredictArgs {
     /// What the seller puts at stake. A false answer pays where its gain is above audit rate times bond and price.
     #[arg(long, value_parser = value::amount, required_unless_present = "resume")]
     bond: Option<Amount>,
-    /// What a contested proof earns the seller, paid by the buyer.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    contest_fee: Amount,
+    /// What a contested proof earns the seller, paid by the buyer [default: in ether, twice the gas it costs now; in tokens, 0].
+    #[arg(long, value_parser = value::amount)]
+    contest_fee: Option<Amount>,
     /// Pay in this ERC-20 token, amounts in its least unit [default: ether].
     #[arg(long, value_name = "ADDRESS")]
     token: Option<Address>,
@@ -162,7 +163,10 @@ impl PredictArgs {
             token: self.token.unwrap_or(Address::ZERO),
             price: self.price.context(missing)?,
             bond: self.bond.context(missing)?,
-            contest_fee: self.contest_fee,
+            contest_fee: match self.contest_fee {
+                Some(fee) => fee,
+                None => contest_fee(&model.layout, self.token, chain).await?,
+            },
             times: RoundTimes {
                 accept: self.accept_within,
                 serve: self.serve_within,

@@ -79,7 +79,9 @@ pub async fn resume(session: &Session) -> anyhow::Result<Answer> {
     }
     session.output().print(
         &answer,
-        format!("{count} challenges, rounds and retrievals were unfinished, {failed} of them failed"),
+        format!(
+            "{count} challenges, rounds and retrievals were unfinished, {failed} of them failed"
+        ),
     )?;
     ensure!(
         failed == 0,

@@ -21,7 +21,7 @@ use crate::{
     buyer::{check, reopen, Client},
     config::ChainConfig,
     corpus::Published,
-    costs::answer_gas,
+    costs::contest_fee,
     home::Home,
     keys,
     output::Answer,
@@ -204,14 +204,9 @@ impl Retrieve {
             scan_fee: self.scan_fee,
             requester_bond: Amount::ZERO,
             bond: Amount::ZERO,
-            contest_fee: match (self.contest_fee, self.token) {
-                (Some(fee), _) => fee,
-                (None, Some(_)) => Amount::ZERO,
-                (None, None) => {
-                    let price = chain.market().await?.price().0;
-                    let gas = answer_gas(&model.layout);
-                    Amount(gas.saturating_mul(2).saturating_mul(price))
-                }
+            contest_fee: match self.contest_fee {
+                Some(fee) => fee,
+                None => contest_fee(&model.layout, self.token, chain).await?,
             },
             accept_by,
             claim_by: accept_by.saturating_add(self.claim_within.as_secs()),
@@ -279,11 +274,7 @@ async fn end(
 }
 
 /// How a retrieval ended: whether all that is due is here, for programs, and in words.
-pub(super) fn summary(
-    id: RetrievalId,
-    terms: &Terms,
-    outcome: &Outcome,
-) -> (bool, Value, String) {
+pub(super) fn summary(id: RetrievalId, terms: &Terms, outcome: &Outcome) -> (bool, Value, String) {
     let Outcome {
         state,
         matches,

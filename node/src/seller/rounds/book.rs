@@ -57,6 +57,7 @@ impl<C: RoundChain> Seller<C> {
             duties: promised.duties,
             balance: chain.balance(chain.account()).await?,
             close_before: rounds.close_before,
+            gas_price: self.price_of_gas().await?,
             now,
         })
     }

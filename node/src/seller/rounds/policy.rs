@@ -31,7 +31,39 @@ pub struct RoundPolicy {
     /// Least time, in seconds, to answer a contest.
     pub shortest_answer: u64,
     /// Least fee for bringing a contested proof to the chain.
-    pub least_contest_fee: Amount,
+    pub least_contest_fee: LeastFee,
+}
+
+/// The least fee for bringing a contested proof to the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeastFee {
+    /// As the owner says.
+    Named(Amount),
+    /// What the proof costs: with less, a buyer makes the seller lose more by contesting than it pays.
+    Cost {
+        /// Of bringing it.
+        gas: u128,
+    },
+}
+
+impl LeastFee {
+    /// The fee while gas costs `price`.
+    pub fn at(self, price: Amount) -> Amount {
+        match self {
+            Self::Named(fee) => fee,
+            Self::Cost { gas } => Amount(price.0.saturating_mul(gas)),
+        }
+    }
+
+    /// How it comes about.
+    pub fn rule(self) -> String {
+        match self {
+            Self::Named(fee) => format!("{fee}, as --least-contest-fee says"),
+            Self::Cost { gas } => {
+                format!("what a proof on chain costs, {gas} gas at the price of gas")
+            }
+        }
+    }
 }
 
 /// What the seller knows besides the terms.
@@ -49,6 +81,8 @@ pub struct RoundFacts {
     pub balance: Amount,
     /// Seconds before the end at which the seller closes.
     pub close_before: u64,
+    /// What gas costs, in the money of the round.
+    pub gas_price: Amount,
     /// Block time.
     pub now: u64,
 }
@@ -100,10 +134,12 @@ pub enum RoundRefusal {
         got: u32,
     },
     /// Contests would cost the seller more than the buyer.
-    #[error("expected a contest fee of at least {expected}, got {got}")]
+    #[error("expected a contest fee of at least {expected} ({rule}), got {got}")]
     ContestFee {
         /// The least.
         expected: Amount,
+        /// How it comes about.
+        rule: String,
         /// The round's.
         got: Amount,
     },
@@ -173,8 +209,15 @@ impl RoundPolicy {
         require(got <= expected, RoundRefusal::Bond { expected, got })?;
         let (expected, got) = (self.max_batches, terms.batches);
         require(got <= expected, RoundRefusal::Batches { expected, got })?;
-        let (expected, got) = (self.least_contest_fee, terms.contest_fee);
-        require(got >= expected, RoundRefusal::ContestFee { expected, got })?;
+        let least = self.least_contest_fee;
+        let (expected, got) = (least.at(facts.gas_price), terms.contest_fee);
+        let rule = least.rule();
+        let too_low = RoundRefusal::ContestFee {
+            expected,
+            rule,
+            got,
+        };
+        require(got >= expected, too_low)?;
         let left = terms.serve_by.saturating_sub(facts.now);
         let (expected, got) = (facts.close_before, left);
         require(got > expected, RoundRefusal::Service { expected, got })?;
@@ -219,7 +262,7 @@ mod tests {
         gas_per_proof: Amount(7),
         longest_lock: 500,
         shortest_answer: 90,
-        least_contest_fee: Amount(3),
+        least_contest_fee: LeastFee::Named(Amount(3)),
     };
     /// Exactly what [`terms`] need.
     const FACTS: RoundFacts = RoundFacts {
@@ -229,6 +272,7 @@ mod tests {
         duties: Vec::new(),
         balance: Amount(5 * 7 + 50),
         close_before: 99,
+        gas_price: Amount(2),
         now: 100,
     };
 
@@ -281,6 +325,17 @@ mod tests {
                 .unwrap_or_default();
             assert!(said.contains(words), "{said:?} says nothing of {words:?}");
         }
+        // Unless it is named, the fee is what a proof costs.
+        let mut policy = POLICY;
+        for (gas, enough) in [(1, true), (2, false)] {
+            policy.least_contest_fee = LeastFee::Cost { gas };
+            let judged = policy.check(&terms(), &FACTS);
+            assert_eq!(judged.is_ok(), enough, "{judged:?}");
+        }
+        let refusal = policy.check(&terms(), &FACTS).err();
+        let words = refusal.map(|refusal| refusal.to_string());
+        let expected = "expected a contest fee of at least 4 (what a proof on chain costs, 2 gas at the price of gas), got 3";
+        assert_eq!(words.as_deref(), Some(expected));
         // Few batches still leave the seller its least time.
         let few = RoundTerms {
             batches: 1,
