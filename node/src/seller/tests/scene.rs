@@ -1,4 +1,4 @@
-//! The clerk on a chain in memory.
+//! A seller and a buyer's account on a chain in memory.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ use zknode_protocol::{
     value::{Address, AgreementId, Bytes, Data, Hash},
 };
 
-use super::*;
+use super::super::*;
 use crate::{
     delivery::{seal, Sample, ShardOpening},
     store::Table,
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The chain's clock at the start.
-const NOW: u64 = 1_000_000;
+pub(super) const NOW: u64 = 1_000_000;
 const BUYER: Address = Bytes([2; 20]);
 const PATIENCE: Patience = Patience {
     poll: Duration::from_millis(5),
@@ -68,16 +68,16 @@ fn network() -> Network {
 }
 
 /// A seller whose model is registered, and a buyer's account.
-struct Scene {
+pub(super) struct Scene {
     _folder: tempfile::TempDir,
-    fake: FakeChain,
-    seller: Arc<Seller<FakeChain>>,
+    pub(super) fake: FakeChain,
+    pub(super) seller: Arc<Seller<FakeChain>>,
     buyer: Wallet<FakeChain>,
     srs: Arc<Srs>,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(&folder.path().join("seller")).unwrap();
         let store = Arc::new(Store::open(home.database()).unwrap());
@@ -193,7 +193,7 @@ impl Scene {
     }
 
     /// Terms about so many samples of one shard under a root: accepted within 100 s, delivered by `deliver_by`.
-    fn terms(&self, dataset_root: Hash, deliver_by: u64) -> Terms {
+    pub(super) fn terms(&self, dataset_root: Hash, deliver_by: u64) -> Terms {
         Terms {
             model: self.seller.card.model,
             dataset_root,
@@ -221,7 +221,7 @@ impl Scene {
     }
 
     /// Opens an agreement and tells the seller of it.
-    async fn open(&self, terms: Terms) -> AgreementId {
+    pub(super) async fn open(&self, terms: Terms) -> AgreementId {
         let purpose = format!("open {}", terms.dataset_root);
         let call = Call::Open(terms.clone());
         let receipt = self.buyer.execute(&purpose, &call).await.unwrap();
@@ -244,12 +244,12 @@ impl Scene {
         agreement
     }
 
-    async fn state(&self, id: AgreementId) -> State {
+    pub(super) async fn state(&self, id: AgreementId) -> State {
         self.buyer.agreement(id).await.unwrap().unwrap().state
     }
 
     /// Turn after turn until the agreement is in this state.
-    async fn until(&self, id: AgreementId, wanted: State) {
+    pub(super) async fn until(&self, id: AgreementId, wanted: State) {
         let turns = async {
             while self.state(id).await != wanted {
                 self.turn().await;
@@ -261,7 +261,7 @@ impl Scene {
     }
 
     /// One turn of the clerk, which is short.
-    async fn turn(&self) {
+    pub(super) async fn turn(&self) {
         let turn = clerk_round(&self.seller);
         let turn = tokio::time::timeout(Duration::from_secs(20), turn).await;
         turn.expect("the clerk's turn is short").unwrap();
@@ -269,14 +269,14 @@ impl Scene {
 }
 
 /// One sample, committed.
-struct TestSet {
+pub(super) struct TestSet {
     opening: ShardOpening,
     shard: ManifestShard,
-    root: Hash,
+    pub(super) root: Hash,
 }
 
 impl TestSet {
-    fn new(scene: &Scene) -> Self {
+    pub(super) fn new(scene: &Scene) -> Self {
         let opening = ShardOpening {
             seed: Seed::new([5; 32]),
             samples: vec![Sample {
@@ -296,7 +296,7 @@ impl TestSet {
     }
 
     /// Seals it: the ciphertext, and what comes with it.
-    fn seal(
+    pub(super) fn seal(
         self,
         seller: &Seller<FakeChain>,
         agreement: AgreementId,
@@ -313,104 +313,4 @@ impl TestSet {
         };
         (sealed, manifest)
     }
-}
-
-/// The file of a delivery is a pipe here, so that the look at it lasts for as long as the test likes.
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slow_delivery_does_not_delay_anothers_deadline() {
-    let scene = Scene::new().await;
-    let (seller, set) = (&scene.seller, TestSet::new(&scene));
-    let slow = scene.open(scene.terms(set.root, NOW + 2_000)).await;
-    let missed = scene.open(scene.terms(Bytes([9; 32]), NOW + 500)).await;
-    scene.turn().await;
-    for id in [slow, missed] {
-        assert_eq!(scene.state(id).await, State::Previewed);
-    }
-    let (sealed, manifest) = set.seal(seller, slow);
-    let pipe = seller.home.delivery(&manifest.ciphertext_hash.to_string());
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
-    let noted = seller.change(slow, |deal| deal.manifest = Some(manifest));
-    noted.unwrap();
-
-    // The delivery is on its way through the pipe when the other one's buyer misses its deadline.
-    scene.turn().await;
-    scene.fake.advance(600);
-    scene.turn().await;
-    assert_eq!(scene.state(missed).await, State::Forfeited);
-    assert_eq!(scene.state(slow).await, State::Previewed);
-
-    let written = tokio::task::spawn_blocking(move || std::fs::write(pipe, sealed));
-    scene.until(slow, State::Delivered).await;
-    written.await.unwrap().unwrap();
-    let deal = seller.deal(slow).unwrap().unwrap();
-    assert!(deal.receipt.is_some() && deal.refused.is_none());
-}
-
-/// With all places taken, who asks for a proof is told to come back, and when.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_busy_seller_says_when_to_come_back() {
-    let scene = Scene::new().await;
-    let (seller, set) = (&scene.seller, TestSet::new(&scene));
-    let id = scene.open(scene.terms(set.root, NOW + 2_000)).await;
-    scene.turn().await;
-    let (sealed, manifest) = set.seal(seller, id);
-    let path = seller.home.delivery(&manifest.ciphertext_hash.to_string());
-    std::fs::write(path, sealed).unwrap();
-    let noted = seller.change(id, |deal| deal.manifest = Some(manifest));
-    noted.unwrap();
-    scene.until(id, State::Delivered).await;
-    let claim = Call::Claim {
-        id,
-        node: Bytes([1; 32]),
-        top1: 1,
-        topk: 1,
-    };
-    seller.wallet.execute("claim", &claim).await.unwrap();
-
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let routes = http::routes(seller.clone());
-    tokio::spawn(async move { axum::serve(listener, routes).await });
-    let ask = async || {
-        let shard = format!("{url}/v1/agreements/{id}/shards/7");
-        let answer = reqwest::get(shard).await.unwrap();
-        let retry = answer.headers().get("retry-after");
-        let retry = retry.map(|seconds| seconds.to_str().unwrap().to_owned());
-        let status = answer.status().as_u16();
-        (status, retry, answer.text().await.unwrap())
-    };
-    let place = seller.places.proof().await.unwrap();
-    let (status, retry, words) = ask().await;
-    assert_eq!((status, retry.as_deref()), (503, Some("5")), "{words}");
-    assert!(words.contains("ask again"), "{words}");
-    // Others are served meanwhile.
-    let status = reqwest::get(format!("{url}/v1/agreements/{id}")).await;
-    assert_eq!(status.unwrap().status().as_u16(), 200);
-    drop(place);
-    // The claim was made up: there are no proofs here, which is this node's trouble.
-    let (status, retry, words) = ask().await;
-    assert_eq!((status, retry.as_deref()), (503, Some("5")), "{words}");
-    assert!(words.contains("cannot answer now"), "{words}");
-}
-
-/// What totals do not show: there is time for the proofs of both after their deliveries, but once the second's is begun, the
-/// first's misses its nearer deadline.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agreement_that_would_make_another_late_is_refused() {
-    let scene = Scene::new().await;
-    let terms = |root: u8, claim_by| Terms {
-        claim_by: NOW + claim_by,
-        ..scene.terms(Bytes([root; 32]), NOW + 2_000)
-    };
-    let first = scene.open(terms(8, 2_020)).await;
-    scene.turn().await;
-    assert_eq!(scene.state(first).await, State::Previewed);
-    let second = scene.open(terms(9, 2_030)).await;
-    scene.turn().await;
-    assert_eq!(scene.state(second).await, State::Open);
-    let words = scene.seller.deal(second).unwrap().unwrap().refused.unwrap();
-    let expected = format!("agreement {first} would miss its deadline 1002020 by 10 s");
-    assert!(words.contains(&expected), "{words}");
 }
