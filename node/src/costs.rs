@@ -3,10 +3,11 @@
 use zknode_circuit::{cost::Cost, layout::Layout};
 use zknode_protocol::{
     agreement,
+    chain::{Chain, ChainError},
     economics::{
         inequalities_of, Costs, EconomicsError, Fix, Gas, Inequality, Rule, Setting, Terms,
     },
-    value::Amount,
+    value::{Address, Amount},
 };
 
 use crate::cli::value::ether;
@@ -26,6 +27,21 @@ pub const ANSWER_WITH_PROOF_GAS: u128 = 880_000;
 /// Gas of bringing a contested proof of this layout: the estimate is within 3 %.
 pub fn answer_gas(layout: &Layout) -> u128 {
     u128::from(Cost::of(layout).gas) * 103 / 100 + ANSWER_GAS
+}
+
+/// The fee for each proof that is contested, where the one who contests names none: in ether, twice what its gas costs now,
+/// as the other side asks for what it costs then; in tokens, whose price only the parties know, none.
+pub async fn contest_fee(
+    layout: &Layout,
+    token: Option<Address>,
+    chain: &impl Chain,
+) -> Result<Amount, ChainError> {
+    if token.is_some() {
+        return Ok(Amount::ZERO);
+    }
+    let price = chain.market().await?.price().0;
+    let gas = answer_gas(layout).saturating_mul(2);
+    Ok(Amount(gas.saturating_mul(price)))
 }
 
 /// What each transaction costs at a price of gas.

@@ -1,43 +1,184 @@
-//! Ends agreements past their deadline, anybody's: the rules of the money need somebody who calls them, and it may be
-//! anybody. Watches what it is told of and what the chain tells, block by block, by their hashes.
+//! Ends what is past its deadline, anybody's: the rules of the money need somebody who calls them, and it may be anybody.
+//! Watches what it is told of and what the chain tells, block by block, by their hashes. Agreements, rounds of predictions
+//! and retrievals are watched alike, each at its contract.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt::{Debug, Display},
+    future::Future,
+    time::Duration,
+};
 
+use serde::Serialize;
 use zknode_protocol::{
     agreement::State,
-    chain::{Call, Chain, ChainError, ChainEvent, RoundCall, RoundChain},
+    chain::{
+        retrieval::{RetrievalCall, RetrievalChain},
+        Block, Call, Chain, ChainError, ChainEvent, RoundCall, RoundChain,
+    },
+    retrieval::{self, RetrievalId},
     round::{RoundId, RoundState},
-    value::AgreementId,
+    value::{AgreementId, Hash},
 };
 
 use crate::wallet::Wallet;
 
-/// An agreement that was ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// Which.
-    pub agreement: AgreementId,
-    /// How.
-    pub state: State,
+/// Pause between two looks.
+pub const POLL: Duration = Duration::from_secs(2);
+
+/// Names something with a deadline, on a chain whose escrow is the contract that keeps its money.
+pub trait Watched<C>: Copy + Ord + Display + Send {
+    /// What it is called.
+    const NAME: &'static str;
+    /// How far it can come.
+    type State: Debug + Serialize + Send;
+
+    /// The one of this name.
+    fn named(id: Hash) -> Self;
+    /// The one that was opened, if that is what happened.
+    fn opened(event: &ChainEvent) -> Option<Self>;
+    /// Where it stands as of the block `depth` below the newest; `None` when it is unknown there.
+    fn stands(
+        self,
+        chain: &C,
+        depth: u64,
+    ) -> impl Future<Output = Result<Option<Standing<Self::State>>, ChainError>> + Send;
+    /// What ends it after its deadline.
+    fn expire(self) -> Call;
 }
 
-/// What is watched, and up to which block the chain was searched.
-pub struct Watcher<'a, W = ()> {
-    wallet: &'a W,
-    watched: BTreeSet<AgreementId>,
+/// Where something stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<S> {
+    /// How far it came.
+    pub state: S,
+    /// Nothing changes it any more.
+    pub is_over: bool,
+    /// Last second of what may be done in this state.
+    pub deadline: u64,
+    /// Last block for it, where there is one.
+    pub last_block: Option<u64>,
+}
+
+impl<S> Standing<S> {
+    /// Whether anyone may end this state in the block after `head`.
+    fn is_overdue(&self, head: &Block) -> bool {
+        let next = head.number.saturating_add(1);
+        let missed = self.last_block.is_some_and(|last| next > last);
+        !self.is_over && (head.time > self.deadline || missed)
+    }
+}
+
+impl<C: Chain> Watched<C> for AgreementId {
+    const NAME: &'static str = "agreement";
+    type State = State;
+
+    fn named(id: Hash) -> Self {
+        Self(id)
+    }
+
+    fn opened(event: &ChainEvent) -> Option<Self> {
+        match event {
+            ChainEvent::Opened { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    async fn stands(self, chain: &C, depth: u64) -> Result<Option<Standing<State>>, ChainError> {
+        let found = chain.agreement_at_depth(self, depth).await?;
+        Ok(found.map(|agreement| Standing {
+            state: agreement.state,
+            is_over: agreement.state.is_terminal(),
+            deadline: agreement.deadline,
+            last_block: agreement.last_block(),
+        }))
+    }
+
+    fn expire(self) -> Call {
+        Call::Expire(self)
+    }
+}
+
+impl<C: RoundChain> Watched<C> for RoundId {
+    const NAME: &'static str = "round";
+    type State = RoundState;
+
+    fn named(id: Hash) -> Self {
+        Self(id)
+    }
+
+    fn opened(event: &ChainEvent) -> Option<Self> {
+        match event {
+            ChainEvent::RoundOpened(id) => Some(*id),
+            _ => None,
+        }
+    }
+
+    async fn stands(
+        self,
+        chain: &C,
+        depth: u64,
+    ) -> Result<Option<Standing<RoundState>>, ChainError> {
+        let found = chain.round_at_depth(self, depth).await?;
+        Ok(found.map(|round| Standing {
+            state: round.state,
+            is_over: round.state.is_terminal(),
+            deadline: round.deadline,
+            last_block: None,
+        }))
+    }
+
+    fn expire(self) -> Call {
+        Call::Round(Box::new(RoundCall::Expire(self)))
+    }
+}
+
+impl<C: RetrievalChain> Watched<C> for RetrievalId {
+    const NAME: &'static str = "retrieval";
+    type State = retrieval::State;
+
+    fn named(id: Hash) -> Self {
+        Self(id)
+    }
+
+    fn opened(event: &ChainEvent) -> Option<Self> {
+        match event {
+            ChainEvent::RetrievalOpened(id) => Some(*id),
+            _ => None,
+        }
+    }
+
+    async fn stands(
+        self,
+        chain: &C,
+        depth: u64,
+    ) -> Result<Option<Standing<retrieval::State>>, ChainError> {
+        let found = chain.retrieval_at_depth(self, depth).await?;
+        Ok(found.map(|retrieval| Standing {
+            state: retrieval.state,
+            is_over: retrieval.state.is_terminal(),
+            deadline: retrieval.deadline,
+            last_block: None,
+        }))
+    }
+
+    fn expire(self) -> Call {
+        Call::Retrieval(Box::new(RetrievalCall::Expire(self)))
+    }
+}
+
+/// What is watched at one contract, and up to which block the chain was searched.
+pub struct Watcher<C, I> {
+    wallet: Wallet<C>,
+    watched: BTreeSet<I>,
     next: u64,
 }
 
-impl Watcher<'_, ()> {
-    /// Pause between two looks.
-    pub const POLL: Duration = Duration::from_secs(2);
-}
-
-impl<'a, C: Chain> Watcher<'a, Wallet<C>> {
+impl<C: Chain, I: Watched<C>> Watcher<C, I> {
     /// Watches `named`, and what is opened from block `from` on; `None`: from the newest.
     pub async fn new(
-        wallet: &'a Wallet<C>,
-        named: impl IntoIterator<Item = AgreementId>,
+        wallet: Wallet<C>,
+        named: &[Hash],
         from: Option<u64>,
     ) -> Result<Self, ChainError> {
         let next = match from {
@@ -46,132 +187,55 @@ impl<'a, C: Chain> Watcher<'a, Wallet<C>> {
         };
         Ok(Self {
             wallet,
-            watched: named.into_iter().collect(),
+            watched: named.iter().map(|id| I::named(*id)).collect(),
             next,
         })
     }
 
-    /// Searches the new blocks, then ends whatever may be ended.
-    pub async fn round(&mut self) -> Result<Vec<Ended>, ChainError> {
+    /// Searches the new blocks, then ends whatever may be ended: which, and how far they came by that.
+    pub async fn round(&mut self) -> Result<Vec<(I, I::State)>, ChainError> {
         let chain = self.wallet.chain();
         let head = chain.head().await?;
         while self.next <= head.number {
             let Some(block) = chain.block_at(self.next).await? else {
                 break;
             };
-            for event in chain.events(block.hash).await? {
-                if let ChainEvent::Opened { id, .. } = event {
-                    self.watched.insert(id);
-                }
-            }
+            let events = chain.events(block.hash).await?;
+            self.watched.extend(events.iter().filter_map(I::opened));
             self.next += 1;
         }
         let mut ended = vec![];
         for id in self.watched.clone() {
-            if let Some(state) = self
-                .look(id, head.time, head.number.saturating_add(1))
-                .await?
-            {
-                ended.push(Ended {
-                    agreement: id,
-                    state,
-                });
-            }
+            ended.extend(self.look(id, &head).await?.map(|state| (id, state)));
         }
         Ok(ended)
     }
 
-    /// Ends one agreement if its deadline is over; forgets it once its end is deep enough.
-    async fn look(
-        &mut self,
-        id: AgreementId,
-        now: u64,
-        block: u64,
-    ) -> Result<Option<State>, ChainError> {
-        if self.wallet.ended(id).await?.is_some() {
+    /// Ends one if its deadline is over; forgets it once its end is deep enough.
+    async fn look(&mut self, id: I, head: &Block) -> Result<Option<I::State>, ChainError> {
+        let chain = self.wallet.chain();
+        let deep = id.stands(chain, self.wallet.depth()).await?;
+        if deep.is_some_and(|standing| standing.is_over) {
             self.watched.remove(&id);
             return Ok(None);
         }
         // Unknown ones may be younger than the newest block, or reorganized away for now.
-        let Some(agreement) = self.wallet.agreement(id).await? else {
+        let newest = id.stands(chain, 0).await?;
+        let Some(standing) = newest.filter(|standing| standing.is_overdue(head)) else {
             return Ok(None);
         };
-        if !agreement.is_overdue(now, block) {
-            return Ok(None);
-        }
-        let (state, deadline) = (agreement.state, agreement.deadline);
-        let purpose = format!("watch {id} {state:?} {deadline}");
-        match self.wallet.execute(&purpose, &Call::Expire(id)).await {
+        let Standing {
+            state, deadline, ..
+        } = standing;
+        let purpose = format!("watch {} {id} {state:?} {deadline}", I::NAME);
+        match self.wallet.execute(&purpose, &id.expire()).await {
             Ok(_) => {
-                let after = self.wallet.agreement(id).await?;
+                let after = id.stands(self.wallet.chain(), 0).await?;
                 Ok(after.map(|after| after.state))
             }
             // Somebody was faster.
             Err(ChainError::Revert { .. } | ChainError::Failed { .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-}
-
-/// The same for rounds of predictions; the wallet's escrow is the predictions contract.
-pub struct RoundWatcher<C> {
-    wallet: Wallet<C>,
-    watched: BTreeSet<RoundId>,
-    next: u64,
-}
-
-impl<C: RoundChain> RoundWatcher<C> {
-    /// Watches what is opened from block `from` on; `None`: from the newest.
-    pub async fn new(wallet: Wallet<C>, from: Option<u64>) -> Result<Self, ChainError> {
-        let next = match from {
-            Some(block) => block,
-            None => wallet.chain().head().await?.number,
-        };
-        Ok(Self {
-            wallet,
-            watched: BTreeSet::new(),
-            next,
-        })
-    }
-
-    /// Searches the new blocks, then ends whatever may be ended: which rounds, and how far they came by that.
-    pub async fn round(&mut self) -> Result<Vec<(RoundId, RoundState)>, ChainError> {
-        let chain = self.wallet.chain();
-        let head = chain.head().await?;
-        while self.next <= head.number {
-            let Some(block) = chain.block_at(self.next).await? else {
-                break;
-            };
-            for event in chain.events(block.hash).await? {
-                if let ChainEvent::RoundOpened(id) = event {
-                    self.watched.insert(id);
-                }
-            }
-            self.next += 1;
-        }
-        let mut ended = vec![];
-        for id in self.watched.clone() {
-            let deep = chain.round_at_depth(id, self.wallet.depth()).await?;
-            if deep.is_some_and(|round| round.state.is_terminal()) {
-                self.watched.remove(&id);
-                continue;
-            }
-            let newest = chain.round_at_depth(id, 0).await?;
-            let Some(round) = newest.filter(|round| round.is_overdue(head.time)) else {
-                continue;
-            };
-            let purpose = format!("watch round {id} {:?} {}", round.state, round.deadline);
-            let call = Call::Round(Box::new(RoundCall::Expire(id)));
-            match self.wallet.execute(&purpose, &call).await {
-                Ok(_) => {
-                    let after = chain.round_at_depth(id, 0).await?;
-                    ended.extend(after.map(|after| (id, after.state)));
-                }
-                // Somebody was faster.
-                Err(ChainError::Revert { .. } | ChainError::Failed { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(ended)
     }
 }

@@ -82,6 +82,13 @@ impl Predictions {
         Ok((arguments, labels))
     }
 
+    /// Goes on with the one round the buyer left unfinished.
+    pub async fn resume(&self) -> anyhow::Result<Value> {
+        let resume = ["buyer", "resume"];
+        let (mut answer, _): (Value, _) = self.stage.buyer.run(resume).await?;
+        Ok(answer["rounds"][0].take())
+    }
+
     /// The seller's key, as a thief or a liar would use it.
     pub fn seller_key(&self) -> anyhow::Result<Key> {
         let password = self.stage.folder.path().join("seller.password");

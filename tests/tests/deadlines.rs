@@ -45,14 +45,41 @@ fn is_acknowledged(event: &Event) -> Option<()> {
     matches!(event, Event::Acknowledged { .. }).then_some(())
 }
 
-/// The price, and what else is due, come back to the buyer after `seconds`.
+/// A buyer that goes on finds it ended in `state`, and what is due comes back; nothing stays in the escrow.
 async fn comes_back(stage: &Stage, state: &str, withdrawn: &str) -> anyhow::Result<()> {
     let (answer, verdict) = stage.resume().await?;
-    assert_eq!(verdict, Answer::No);
-    assert_eq!(answer["outcome"]["state"], state, "{answer}");
-    assert_eq!(answer["outcome"]["withdrawn"], withdrawn, "{answer}");
+    assert_eq!(verdict, Answer::from(state == "Settled"), "{answer}");
+    assert_eq!(ended(&answer), (state, withdrawn), "{answer}");
     assert_eq!(stage.held().await?.0, 0);
     Ok(())
+}
+
+/// The seller, who is there, sees it end and takes `took`; a buyer that comes back later finds the rest.
+async fn both_take(
+    stage: &Stage,
+    mut serving: Running,
+    took: u128,
+    (state, withdrawn): (&str, &str),
+) -> anyhow::Result<()> {
+    assert_eq!(until(&mut serving, over).await?, took);
+    serving.stop().await?;
+    comes_back(stage, state, withdrawn).await
+}
+
+/// The buyer, who is there, ends it after `seconds` and has the preview fee; a seller that comes back later finds the rest.
+async fn pays_the_preview_fee(
+    stage: &Stage,
+    mut challenge: Running,
+    seconds: u64,
+) -> anyhow::Result<()> {
+    challenge.until_it_says("the chain was told").await?;
+    stage.pass(seconds).await?;
+    let answer: serde_json::Value = challenge.next().await?;
+    assert_eq!(ended(&answer), ("Declined", "1000120"), "{answer}");
+    let (mut serving, _) = stage.serve().await?;
+    assert_eq!(until(&mut serving, over).await?, 1_950);
+    assert_eq!(stage.held().await?.0, 0);
+    serving.stop().await
 }
 
 /// A seller that serves and a buyer that challenges it.
@@ -146,9 +173,7 @@ async fn a_buyer_that_never_delivers_loses_its_bond() -> anyhow::Result<()> {
     until(&mut serving, is_drawn).await?;
     challenge.stop().await?;
     stage.pass(301).await?;
-    assert_eq!(until(&mut serving, over).await?, 2_070);
-    serving.stop().await?;
-    comes_back(&stage, "Forfeited", "1000000").await
+    both_take(&stage, serving, 2_070, ("Forfeited", "1000000")).await
 }
 
 fn is_claimed(event: &Event) -> Option<()> {
@@ -169,21 +194,14 @@ fn ended(answer: &serde_json::Value) -> (&str, &str) {
 /// Before it answers the preview: the buyer draws, says on chain that it sent, and earns the preview fee.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_silent_after_acceptance_pays_the_preview_fee() -> anyhow::Result<()> {
-    let Some((stage, mut serving, mut challenge)) = opened().await? else {
+    let Some((stage, mut serving, challenge)) = opened().await? else {
         return Ok(());
     };
     until(&mut serving, is_accepted).await?;
     serving.stop().await?;
     stage.blocks(60).await?;
     stage.pass(200).await?;
-    challenge.until_it_says("the chain was told").await?;
-    stage.pass(300).await?;
-    let answer: serde_json::Value = challenge.next().await?;
-    assert_eq!(ended(&answer), ("Declined", "1000120"), "{answer}");
-    let (mut serving, _) = stage.serve().await?;
-    assert_eq!(until(&mut serving, over).await?, 1_950);
-    assert_eq!(stage.held().await?.0, 0);
-    serving.stop().await
+    pays_the_preview_fee(&stage, challenge, 300).await
 }
 
 /// After the preview.
@@ -201,15 +219,13 @@ async fn a_buyer_silent_after_the_preview_loses_its_bond() -> anyhow::Result<()>
     challenge.stop().await?;
     until(&mut serving, is_proceeded).await?;
     stage.pass(1_401).await?;
-    assert_eq!(until(&mut serving, over).await?, 2_070);
-    serving.stop().await?;
-    comes_back(&stage, "Forfeited", "1000000").await
+    both_take(&stage, serving, 2_070, ("Forfeited", "1000000")).await
 }
 
 /// Before its receipt: the buyer says on chain that it sent the rest, and earns the same fee.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_silent_before_its_receipt_pays_the_preview_fee() -> anyhow::Result<()> {
-    let Some((stage, mut serving, mut challenge)) = opened().await? else {
+    let Some((stage, mut serving, challenge)) = opened().await? else {
         return Ok(());
     };
     until(&mut serving, is_drawn).await?;
@@ -219,14 +235,7 @@ async fn a_seller_silent_before_its_receipt_pays_the_preview_fee() -> anyhow::Re
     serving.stop().await?;
     stage.mine().await?;
     stage.pass(1_360).await?;
-    challenge.until_it_says("the chain was told").await?;
-    stage.pass(200).await?;
-    let answer: serde_json::Value = challenge.next().await?;
-    assert_eq!(ended(&answer), ("Declined", "1000120"), "{answer}");
-    let (mut serving, _) = stage.serve().await?;
-    assert_eq!(until(&mut serving, over).await?, 1_950);
-    assert_eq!(stage.held().await?.0, 0);
-    serving.stop().await
+    pays_the_preview_fee(&stage, challenge, 200).await
 }
 
 /// It contested a shard and went away: the seller answers, is paid for it, and for the count once the window is over.
@@ -245,13 +254,7 @@ async fn a_buyer_silent_after_its_contest_pays_for_it_all_the_same() -> anyhow::
     })
     .await?;
     stage.pass(1_001).await?;
-    assert_eq!(until(&mut serving, over).await?, 1_002_040);
-    serving.stop().await?;
-    let (answer, verdict) = stage.resume().await?;
-    assert_eq!(verdict, Answer::Yes);
-    assert_eq!(ended(&answer), ("Settled", "70"), "{answer}");
-    assert_eq!(stage.held().await?.0, 0);
-    Ok(())
+    both_take(&stage, serving, 1_002_040, ("Settled", "70")).await
 }
 
 /// After its receipt the buyer is not needed: the seller claims, the window passes, the count pays.
@@ -264,13 +267,7 @@ async fn a_buyer_silent_about_the_claim_pays_all_the_same() -> anyhow::Result<()
     challenge.stop().await?;
     until(&mut serving, is_claimed).await?;
     stage.pass(1_001).await?;
-    assert_eq!(until(&mut serving, over).await?, 1_002_000);
-    serving.stop().await?;
-    let (answer, verdict) = stage.resume().await?;
-    assert_eq!(verdict, Answer::Yes);
-    assert_eq!(ended(&answer), ("Settled", "70"), "{answer}");
-    assert_eq!(stage.held().await?.0, 0);
-    Ok(())
+    both_take(&stage, serving, 1_002_000, ("Settled", "70")).await
 }
 
 /// A claim without evidence: after half the window every shard is contested, and the bond is lost.

@@ -72,6 +72,25 @@ async fn what_is_predicted_is_paid() -> anyhow::Result<()> {
     assert_eq!(labels(&answer), expected[..1]);
     assert_eq!(round_over(&mut serving).await?, PRICE + BOND);
     assert_eq!(scene.held().await?.0, 0);
+    serving.stop().await?;
+
+    // A seller that takes no risk wants what a proof on chain costs for a contest, and a buyer that names no fee offers it.
+    let price = PRICE.to_string();
+    let policy = ["--price-per-batch", &price];
+    let (serving, url) = scene.stage.serve_rationally(&policy).await?;
+    let (order, _) = scene.order(&url, 13, &single)?;
+    let cheap = scene.stage.buyer.run::<Value>(order.clone());
+    let (answer, _) = cheap.await?;
+    assert_eq!(outcome(&answer), json!(["Cancelled", 0, price]), "{answer}");
+    let stopped = answer["stopped"].as_str().unwrap_or_default();
+    assert!(stopped.contains("what a proof on chain costs"), "{answer}");
+    let fee = order
+        .iter()
+        .position(|word| word.as_os_str() == "--contest-fee");
+    let mut unnamed = order;
+    unnamed.drain(fee.unwrap()..fee.unwrap() + 2);
+    let (answer, verdict): (Value, _) = scene.stage.buyer.run(unnamed).await?;
+    assert_eq!(verdict, Answer::Yes, "{answer}");
     serving.stop().await
 }
 
@@ -250,14 +269,45 @@ async fn a_buyer_that_vanishes_owes_one_batch_at_most() -> anyhow::Result<()> {
     scene.stage.pass(1001).await?;
     assert_eq!(round_over(&mut serving).await?, 2 * PRICE + BOND);
     // Back again, it finds its predictions, and the price of what it did not pay for.
-    let round = round.to_string();
-    let resume = ["buyer", "predict", "--resume", &round];
-    let (answer, _): (Value, _) = scene.stage.buyer.run(resume).await?;
+    let answer = scene.resume().await?;
+    assert_eq!(answer["round"], round.to_string(), "{answer}");
     assert_eq!(labels(&answer), expected);
     let rest = PRICE.to_string();
     assert_eq!(outcome(&answer), json!(["Settled", 2, rest]), "{answer}");
     assert_eq!(scene.held().await?.0, 0);
     serving.stop().await
+}
+
+/// Nobody is there any more: anybody ends what is served, and then what is closed, each not before its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_ends_a_round_both_forgot() -> anyhow::Result<()> {
+    let Some(scene) = Predictions::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = scene.serve().await?;
+    let wish = [&TIMES[..], &["--audit-rate", "0", "--batch-size", "3"]].concat();
+    let (order, expected) = scene.order(&url, 9, &wish)?;
+    let buyer = scene.stage.buyer.start(order)?;
+    let round = accepted(&mut serving).await?.to_string();
+    predicted(&mut serving, 0).await?;
+    serving.stop().await?;
+    buyer.stop().await?;
+    let stranger = scene.stage.stranger().await?;
+    let watch = ["watch", "--once", "--from", "0"];
+    let looked = stranger.command().args(watch).output().await?;
+    assert!(looked.status.success() && looked.stdout.is_empty());
+    for (seconds, state) in [(700, "Closed"), (1_000, "Settled")] {
+        scene.stage.pass(seconds).await?;
+        let (answer, _): (Value, _) = stranger.run(watch).await?;
+        assert_eq!(answer, json!({ "round": round, "state": state }));
+    }
+    // The voucher was of no use to a seller that did not close.
+    let answer = scene.resume().await?;
+    assert_eq!(answer["round"], round, "{answer}");
+    assert!(expected.starts_with(&labels(&answer)), "{answer}");
+    let all = (3 * PRICE).to_string();
+    assert_eq!(outcome(&answer), json!(["Settled", 0, all]), "{answer}");
+    Ok(())
 }
 
 /// Kill -9 of either, after an answer and while a proof is made: the round ends as it would have, and nobody signs twice.

@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{json, Value};
 use zknode::{output::Answer, retrieval::event::RetrievalEvent, seller::event::Event};
+use zknode_protocol::retrieval::RetrievalId;
 use zknode_tests::{
     corpus::{proofs, Lie, Scene},
     stage::until,
@@ -29,6 +30,13 @@ fn over(event: &Event) -> Option<u128> {
 
 fn claimed(event: &Event) -> Option<()> {
     matches!(event, Event::Retrieval(RetrievalEvent::Claimed { .. })).then_some(())
+}
+
+fn accepted(event: &Event) -> Option<RetrievalId> {
+    match event {
+        Event::Retrieval(RetrievalEvent::Accepted { retrieval, .. }) => Some(*retrieval),
+        _ => None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +185,7 @@ async fn an_item_left_out_is_rejected() -> anyhow::Result<()> {
     .await
 }
 
-/// After its acceptance.
+/// After its acceptance; and the requester is gone too. Whoever watches the chain ends it, not before its time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_responder_loses_its_bond() -> anyhow::Result<()> {
     let Some(scene) = Scene::new().await? else {
@@ -185,15 +193,22 @@ async fn a_silent_responder_loses_its_bond() -> anyhow::Result<()> {
     };
     let (mut serving, url) = scene.serve().await?;
     let (class, _) = scene.wanted();
-    let mut challenge = scene.stage.buyer.start(scene.ask(&url, class, &[]))?;
-    let accepted = |event: &Event| match event {
-        Event::Retrieval(RetrievalEvent::Accepted { .. }) => Some(()),
-        _ => None,
-    };
-    until(&mut serving, accepted).await?;
+    let challenge = scene.stage.buyer.start(scene.ask(&url, class, &[]))?;
+    let id = until(&mut serving, accepted).await?.to_string();
     serving.stop().await?;
+    challenge.stop().await?;
+    let stranger = scene.stage.stranger().await?;
+    // Found on the chain, or named.
+    let (search, named) = (["watch", "--once", "--from", "0"], ["watch", "--once", &id]);
+    let looked = stranger.command().args(search).output().await?;
+    assert!(looked.status.success() && looked.stdout.is_empty());
     scene.stage.pass(10_200).await?;
-    let answer: Value = challenge.next().await?;
+    let (ended_by, _): (Value, _) = stranger.run(named).await?;
+    assert_eq!(ended_by, json!({ "retrieval": id, "state": "Slashed" }));
+    let resume = ["buyer", "resume"];
+    let (mut answer, verdict): (Value, _) = scene.stage.buyer.run(resume).await?;
+    assert_eq!(verdict, Answer::No, "{answer}");
+    let answer = answer["retrievals"][0].take();
     assert_eq!(ended(&answer), ("Slashed", 0, "1570"), "{answer}");
     assert_eq!(scene.held().await?, 0);
     Ok(())
@@ -208,10 +223,6 @@ async fn a_stranger_ends_what_both_forgot() -> anyhow::Result<()> {
     let (mut serving, url) = scene.serve().await?;
     let (class, _) = scene.wanted();
     let challenge = scene.stage.buyer.start(scene.ask(&url, class, &[]))?;
-    let accepted = |event: &Event| match event {
-        Event::Retrieval(RetrievalEvent::Accepted { retrieval, .. }) => Some(*retrieval),
-        _ => None,
-    };
     let id = until(&mut serving, accepted).await?.to_string();
     serving.stop().await?;
     challenge.stop().await?;
@@ -238,19 +249,17 @@ async fn a_silent_requester_pays_all_the_same() -> anyhow::Result<()> {
     let (mut serving, url) = scene.serve().await?;
     let (class, places) = scene.wanted();
     let challenge = scene.stage.buyer.start(scene.ask(&url, class, &[]))?;
-    let accepted = |event: &Event| match event {
-        Event::Retrieval(RetrievalEvent::Accepted { retrieval, .. }) => Some(*retrieval),
-        _ => None,
-    };
     let id = until(&mut serving, accepted).await?;
     challenge.stop().await?;
     until(&mut serving, claimed).await?;
     scene.stage.pass(1_001).await?;
     let paid = places.len().min(5) as u128;
     assert_eq!(until(&mut serving, over).await?, 100 * paid + 820);
-    let resume = ["retrieve".to_owned(), "--resume".into(), id.to_string()];
-    let (answer, verdict): (Value, _) = scene.stage.buyer.run(&resume).await?;
+    let resume = ["buyer", "resume"];
+    let (mut answer, verdict): (Value, _) = scene.stage.buyer.run(resume).await?;
     assert_eq!(verdict, Answer::No, "{answer}");
+    let answer = answer["retrievals"][0].take();
+    assert_eq!(answer["retrieval"], id.to_string(), "{answer}");
     let back = (750 - 100 * paid).to_string();
     assert_eq!(ended(&answer), ("Settled", 0, &back[..]), "{answer}");
     assert_eq!(scene.held().await?, 0);

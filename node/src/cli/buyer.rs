@@ -1,12 +1,11 @@
 //! `zknode buyer`
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use anyhow::{bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use rand::rngs::OsRng;
-use serde_json::json;
-use tokio::task::JoinSet;
+use serde_json::{json, Value};
 use zknode_circuit::layout::Layout;
 use zknode_protocol::{
     agreement::{Metric, Mode, Terms},
@@ -15,15 +14,15 @@ use zknode_protocol::{
     value::{Address, Amount, Hash},
 };
 
-use super::{costs::CostArgs, predict::PredictArgs, value, DatasetArgs, Party, Session};
+use super::{costs::CostArgs, predict::PredictArgs, resume, value, DatasetArgs, Party, Session};
 use crate::{
     buyer::{
         challenge::{Buyer, Challenge, Outcome},
-        check, reopen, share_out, CheckedModel, Client, Deadlines, Threshold, Wanted, Wish,
+        check, share_out, CheckedModel, Client, Deadlines, Threshold, Wanted, Wish,
     },
     card::ModelCard,
     costs::{answer_gas, broken},
-    output::{explain, Answer},
+    output::Answer,
     progress::Progress,
     testset::CommittedSet,
 };
@@ -32,7 +31,7 @@ use crate::{
 pub enum BuyerCommand {
     /// Checks a seller's model, opens an agreement about a test set and sees it through.
     Challenge(Box<ChallengeArgs>),
-    /// Goes on with everything that was interrupted.
+    /// Goes on with everything that was interrupted: challenges, rounds of predictions, retrievals.
     Resume,
     /// Checks a seller's model, buys its predictions of images, and audits a random share of them.
     Predict(Box<PredictArgs>),
@@ -128,51 +127,10 @@ impl BuyerCommand {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
         match self {
             Self::Challenge(arguments) => arguments.run(session).await,
-            Self::Resume => resume(session).await,
+            Self::Resume => resume::resume(session).await,
             Self::Predict(arguments) => arguments.run(session).await,
         }
     }
-}
-
-/// Goes on with all challenges side by side: one that hangs or fails does not hold up the others.
-async fn resume(session: &Session) -> anyhow::Result<Answer> {
-    let buyer = Arc::new(buyer(session, session.party().await?));
-    let mut tasks = JoinSet::new();
-    for (root, challenge) in buyer.unfinished()? {
-        let (buyer, progress) = (buyer.clone(), session.progress);
-        tasks.spawn(async move {
-            let ended = async {
-                let chain_id = buyer.wallet.chain().chain_id();
-                let model = reopen(challenge.card, chain_id, &buyer.home, &progress)?;
-                buyer.see_through(root, &model).await
-            };
-            (root, ended.await)
-        });
-    }
-    let (mut passed, mut failed, mut all) = (true, 0, vec![]);
-    while let Some(ended) = tasks.join_next().await {
-        let (root, ended) = ended?;
-        match ended {
-            Ok(outcome) => {
-                passed &= outcome.passed;
-                session.progress.say(words(&outcome));
-                all.push(json!({ "dataset_root": root, "outcome": outcome }));
-            }
-            Err(error) => {
-                failed += 1;
-                let error = explain(&error);
-                session.progress.say(format!("challenge {root}: {error}"));
-                all.push(json!({ "dataset_root": root, "error": error }));
-            }
-        }
-    }
-    let count = all.len();
-    session.output().print(
-        &json!({ "challenges": all }),
-        format!("{count} challenges were unfinished, {failed} of them failed"),
-    )?;
-    ensure!(failed == 0, "{failed} of {count} challenges failed");
-    Ok(passed.into())
 }
 
 impl ChallengeArgs {
@@ -357,11 +315,15 @@ async fn checked<C: Chain>(
 }
 
 fn report(session: &Session, root: Hash, outcome: Outcome) -> anyhow::Result<bool> {
-    session.output().print(
-        &json!({ "dataset_root": root, "outcome": outcome }),
-        words(&outcome),
-    )?;
-    Ok(outcome.passed)
+    let (passed, json, words) = summary(root, outcome);
+    session.output().print(&json, words)?;
+    Ok(passed)
+}
+
+/// How a challenge ended: whether the threshold was reached, for programs, and in words.
+pub(super) fn summary(root: Hash, outcome: Outcome) -> (bool, Value, String) {
+    let json = json!({ "dataset_root": root, "outcome": outcome });
+    (outcome.passed, json, words(&outcome))
 }
 
 fn words(outcome: &Outcome) -> String {

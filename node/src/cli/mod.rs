@@ -13,6 +13,7 @@ mod import;
 mod model;
 mod predict;
 mod prove;
+mod resume;
 mod retrieve;
 mod sample_size;
 mod seller;
@@ -105,7 +106,7 @@ enum Command {
     /// Terms of an agreement: what a rational party would make of them.
     #[command(subcommand)]
     Terms(Box<terms::Command>),
-    /// Ends agreements past their deadline, anybody's.
+    /// Ends agreements, rounds and retrievals past their deadline, anybody's.
     Watch(watch::Watch),
     /// The whole protocol on this machine: a real chain, a seller and a buyer, the bundled model and images.
     Demo(demo::Demo),

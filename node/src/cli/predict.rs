@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{bail, ensure, Context};
 use clap::Args;
 use rand::{rngs::OsRng, RngCore};
-use serde_json::json;
+use serde_json::{json, Value};
 use zknode_circuit::commitment::Seed;
 use zknode_protocol::{
     chain::{ethers::EthersChain, Chain},
@@ -24,8 +24,13 @@ use crate::{
         order::{Order, OrderedBatch, RoundTimes, RoundWish, Verdict},
         reopen, CheckedModel, Client,
     },
+    costs::contest_fee,
     output::Answer,
 };
+
+/// Why no round can be begun or gone on with.
+pub(super) const NO_CONTRACT: &str =
+    "no predictions contract is known: run `zknode contract predictions ADDRESS` first";
 
 /// What is said when a round is begun, and holds to its end.
 const BEGINS: [&str; 15] = [
@@ -75,9 +80,9 @@ pub struct PredictArgs {
     /// What the seller puts at stake. A false answer pays where its gain is above audit rate times bond and price.
     #[arg(long, value_parser = value::amount, required_unless_present = "resume")]
     bond: Option<Amount>,
-    /// What a contested proof earns the seller, paid by the buyer.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    contest_fee: Amount,
+    /// What a contested proof earns the seller, paid by the buyer [default: in ether, twice the gas it costs now; in tokens, 0].
+    #[arg(long, value_parser = value::amount)]
+    contest_fee: Option<Amount>,
     /// Pay in this ERC-20 token, amounts in its least unit [default: ether].
     #[arg(long, value_name = "ADDRESS")]
     token: Option<Address>,
@@ -104,9 +109,7 @@ pub struct PredictArgs {
 impl PredictArgs {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
         let party = session.party().await?;
-        let contract = party.predictions.context(
-            "no predictions contract is known: run `zknode contract predictions ADDRESS` first",
-        )?;
+        let contract = party.predictions.context(NO_CONTRACT)?;
         let base = party.wallet;
         let buyer = Buyer {
             home: party.home,
@@ -160,7 +163,10 @@ impl PredictArgs {
             token: self.token.unwrap_or(Address::ZERO),
             price: self.price.context(missing)?,
             bond: self.bond.context(missing)?,
-            contest_fee: self.contest_fee,
+            contest_fee: match self.contest_fee {
+                Some(fee) => fee,
+                None => contest_fee(&model.layout, self.token, chain).await?,
+            },
             times: RoundTimes {
                 accept: self.accept_within,
                 serve: self.serve_within,
@@ -204,8 +210,14 @@ impl PredictArgs {
     }
 }
 
-/// The predictions, what was audited, and what it cost.
 fn report(session: &Session, order: &Order) -> anyhow::Result<Answer> {
+    let (good, json, words) = summary(order)?;
+    session.output().print(&json, words)?;
+    Ok(good.into())
+}
+
+/// The predictions, what was audited, and what it cost: whether all went well, for programs, and in words.
+pub(super) fn summary(order: &Order) -> anyhow::Result<(bool, Value, String)> {
     let outcome = order.outcome.context("the round is not over")?;
     let batch = |batch: &OrderedBatch| {
         let labels = batch.answer.as_ref().map(|answer| &answer.labels);
@@ -234,17 +246,14 @@ fn report(session: &Session, order: &Order) -> anyhow::Result<Answer> {
             None => String::new(),
         }
     );
-    session.output().print(
-        &json!({
-            "round": order.id(),
-            "outcome": outcome,
-            "batches": batches,
-            "stopped": order.stopped,
-            "good": order.is_good(),
-        }),
-        words,
-    )?;
-    Ok(order.is_good().into())
+    let json = json!({
+        "round": order.id(),
+        "outcome": outcome,
+        "batches": batches,
+        "stopped": order.stopped,
+        "good": order.is_good(),
+    });
+    Ok((order.is_good(), json, words))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{bail, ensure, Context};
 use clap::Args;
 use rand::{rngs::OsRng, RngCore};
-use serde_json::json;
+use serde_json::{json, Value};
 use zknode_protocol::{
     chain::{
         ethers::EthersChain,
@@ -21,13 +21,17 @@ use crate::{
     buyer::{check, reopen, Client},
     config::ChainConfig,
     corpus::Published,
-    costs::answer_gas,
+    costs::contest_fee,
     home::Home,
     keys,
     output::Answer,
     retrieval::requester::{Asked, Outcome, Requester},
     wallet::Wallet,
 };
+
+/// Why no retrieval can be begun or gone on with.
+pub(super) const NO_CONTRACT: &str =
+    "no retrieval contract is configured; run `zknode contract retrieval` first";
 
 /// Arguments that say how a new retrieval is opened: one that is open already has them in its terms.
 const OF_A_NEW_ONE: [&str; 17] = [
@@ -148,10 +152,9 @@ impl Retrieve {
                     .await?
             }
         };
-        report(session, id, &outcome)?;
-        let settled = outcome.state == State::Settled;
-        let due = outcome.matches.min(requester.load(id)?.terms.max_items);
-        Ok((settled && outcome.items == due).into())
+        let (good, json, words) = summary(id, &requester.load(id)?.terms, &outcome);
+        session.output().print(&json, words)?;
+        Ok(good.into())
     }
 
     async fn ask(
@@ -201,14 +204,9 @@ impl Retrieve {
             scan_fee: self.scan_fee,
             requester_bond: Amount::ZERO,
             bond: Amount::ZERO,
-            contest_fee: match (self.contest_fee, self.token) {
-                (Some(fee), _) => fee,
-                (None, Some(_)) => Amount::ZERO,
-                (None, None) => {
-                    let price = chain.market().await?.price().0;
-                    let gas = answer_gas(&model.layout);
-                    Amount(gas.saturating_mul(2).saturating_mul(price))
-                }
+            contest_fee: match self.contest_fee {
+                Some(fee) => fee,
+                None => contest_fee(&model.layout, self.token, chain).await?,
             },
             accept_by,
             claim_by: accept_by.saturating_add(self.claim_within.as_secs()),
@@ -275,16 +273,19 @@ async fn end(
     Ok(Answer::Yes)
 }
 
-fn report(session: &Session, id: RetrievalId, outcome: &Outcome) -> anyhow::Result<()> {
+/// How a retrieval ended: whether all that is due is here, for programs, and in words.
+pub(super) fn summary(id: RetrievalId, terms: &Terms, outcome: &Outcome) -> (bool, Value, String) {
     let Outcome {
         state,
         matches,
         items,
         withdrawn,
     } = outcome;
-    let text = format!("{state:?}: {matches} items match, {items} are here; {withdrawn} came back");
+    let words =
+        format!("{state:?}: {matches} items match, {items} are here; {withdrawn} came back");
     let json = json!({ "retrieval": id, "outcome": outcome });
-    session.output().print(&json, text)
+    let good = *state == State::Settled && *items == (*matches).min(terms.max_items);
+    (good, json, words)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use anyhow::{bail, ensure, Context};
 use clap::{Args, Subcommand};
 use rand::rngs::OsRng;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Mutex};
 use zknode_circuit::{layout::Layout, prove::Prover, srs::Srs};
 use zknode_protocol::{
     chain::{ethers::EthersChain, Chain},
@@ -24,10 +24,15 @@ use crate::{
     proving_keys,
     retrieval::{desk::Desk, policy::RetrievalPolicy, responder::Responder, tries::Tries},
     seller::{
+        door::Places,
         event::Event,
+        look::Looks,
         model::{registered, OwnModel},
         policy::{Economics, Policy},
-        rounds::{policy::RoundPolicy, Gate, Rounds},
+        rounds::{
+            policy::{LeastFee, RoundPolicy},
+            Gate, Rounds,
+        },
         serve, Bell, Seller,
     },
     setup,
@@ -46,6 +51,13 @@ pub struct Serve {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7711")]
     listen: SocketAddr,
+    /// Most connections at once; others wait. One that is silent for two minutes is closed.
+    #[arg(long, default_value_t = 256, value_parser = value::count)]
+    max_connections: usize,
+    /// Most requests for proofs that are looked up at once, and most deliveries that are received at once; who waits too long
+    /// for a place is told to come back (503).
+    #[arg(long, default_value_t = 8, value_parser = value::count)]
+    max_requests: usize,
     /// Which registered model [default: the only one].
     #[arg(long)]
     model: Option<Hash>,
@@ -97,9 +109,10 @@ pub struct Serve {
     /// Time before the end of a round at which to stop serving and close it.
     #[arg(long, default_value = "5m", value_parser = value::at_least(30))]
     close_before: std::time::Duration,
-    /// Least fee for bringing a contested proof to the chain, about 900,000 gas.
-    #[arg(long, default_value = "0", value_parser = value::amount)]
-    least_contest_fee: Amount,
+    /// Least fee for bringing a contested proof to the chain [default: what its gas costs, about 900,000 units, or 0 with
+    /// --accept-risk].
+    #[arg(long, value_parser = value::amount)]
+    least_contest_fee: Option<Amount>,
     /// How accurate the model is. A test set on which it does worse than it would once in a thousand is denied: the buyer
     /// loses its bond [default: the fault is taken for the model's].
     #[arg(long, value_parser = value::share)]
@@ -179,7 +192,15 @@ impl Serve {
             predictions,
         } = party;
         let rounds = match predictions {
-            Some(contract) => Some(self.rounds(wallet.over(contract)).await?),
+            Some(contract) => {
+                let rounds = self.rounds(wallet.over(contract), answer_gas).await?;
+                if let Some(policy) = &rounds.policy {
+                    let rule = policy.least_contest_fee.rule();
+                    let words = format!("rounds of predictions: the least contest fee is {rule}");
+                    session.progress.say(words);
+                }
+                Some(rounds)
+            }
             None if self.price_per_batch.is_some() => {
                 bail!("no predictions contract is known: run `zknode contract predictions` first")
             }
@@ -203,7 +224,8 @@ impl Serve {
                 gas_per_shard: self.gas_per_shard,
                 longest_wait: self.longest_wait.as_secs(),
                 shortest_answer: self.shortest_answer.as_secs(),
-                least_contest_fee: self.least_contest_fee,
+                // What the gas costs is among the reasons that are judged.
+                least_contest_fee: self.least_contest_fee.unwrap_or_default(),
                 economics: (!self.accept_risk).then_some(Economics {
                     proof: self.proof_cost,
                     inference: self.inference_cost,
@@ -217,6 +239,10 @@ impl Serve {
             progress: session.progress,
             output: session.output(),
             bell: Bell::default(),
+            places: Places::new(self.max_requests),
+            max_connections: self.max_connections,
+            looks: Looks::default(),
+            promising: Mutex::default(),
         };
         serve(seller, listener, async {
             // Without signals there is only kill, which is as good.
@@ -256,8 +282,17 @@ impl Serve {
     }
 
     /// The predictions side, over a contract that was looked at.
-    async fn rounds<C: Chain>(&self, wallet: Wallet<C>) -> anyhow::Result<Rounds<C>> {
+    async fn rounds<C: Chain>(
+        &self,
+        wallet: Wallet<C>,
+        answer_gas: u128,
+    ) -> anyhow::Result<Rounds<C>> {
         wallet.chain().check_contracts().await?;
+        let least_contest_fee = match self.least_contest_fee {
+            Some(fee) => LeastFee::Named(fee),
+            None if self.accept_risk => LeastFee::Named(Amount::ZERO),
+            None => LeastFee::Cost { gas: answer_gas },
+        };
         let policy = self.price_per_batch.map(|price_per_batch| RoundPolicy {
             token: self.token.unwrap_or(Address::ZERO),
             price_per_batch,
@@ -267,7 +302,7 @@ impl Serve {
             gas_per_proof: self.gas_per_shard,
             longest_lock: self.longest_lock.as_secs(),
             shortest_answer: self.shortest_answer.as_secs(),
-            least_contest_fee: self.least_contest_fee,
+            least_contest_fee,
         });
         Ok(Rounds {
             wallet,

@@ -49,6 +49,13 @@ pub fn at_least(least: u64) -> impl Fn(&str) -> anyhow::Result<Duration> + Clone
     }
 }
 
+/// A number of things, at least one.
+pub fn count(text: &str) -> anyhow::Result<usize> {
+    let count: usize = text.parse()?;
+    anyhow::ensure!(count > 0, "expected at least 1");
+    Ok(count)
+}
+
 /// `from..to`, `from..` or `..to`, samples counted from 0.
 pub fn range(text: &str) -> anyhow::Result<(usize, Option<usize>)> {
     let refuse = || format!("expected a range such as 0..200, got {text:?}");

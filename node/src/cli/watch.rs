@@ -1,21 +1,28 @@
 //! `zknode watch`
 
 use clap::Args;
-use serde_json::json;
-use zknode_protocol::value::{AgreementId, Hash};
+use serde_json::{json, Map};
+use zknode_protocol::{
+    chain::{ethers::EthersChain, ChainError},
+    retrieval::RetrievalId,
+    round::RoundId,
+    value::{AgreementId, Hash},
+};
 
 use super::Session;
 use crate::{
-    output::Answer,
-    watch::{RoundWatcher, Watcher},
+    config::ChainConfig,
+    output::{explain, Answer},
+    wallet::Wallet,
+    watch::{Watched, Watcher, POLL},
 };
 
 #[derive(Args)]
 pub struct Watch {
-    /// Agreements to watch besides those found on the chain.
+    /// Agreements, rounds of predictions and retrievals to watch besides those found on the chain.
     #[arg(value_name = "ID")]
-    agreements: Vec<Hash>,
-    /// Block from which on the chain is searched for agreements [default: the newest].
+    named: Vec<Hash>,
+    /// Block from which on the chain is searched for more of them [default: the newest].
     #[arg(long, value_name = "BLOCK")]
     from: Option<u64>,
     /// Look once instead of for ever.
@@ -26,33 +33,59 @@ pub struct Watch {
 impl Watch {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Answer> {
         let party = session.party().await?;
-        let named = self.agreements.iter().map(|id| AgreementId(*id));
-        let mut watcher = Watcher::new(&party.wallet, named, self.from).await?;
-        let mut rounds = match party.predictions {
-            Some(contract) => {
-                Some(RoundWatcher::new(party.wallet.over(contract), self.from).await?)
-            }
-            None => None,
-        };
-        let output = session.output();
+        let config = ChainConfig::load(&party.home)?;
+        let at = |contract| party.wallet.over(contract);
+        let predictions = config.contracts.predictions.map(at);
+        let retrieval = config.retrieval.map(at);
+        let mut agreements = self.watcher::<AgreementId>(Some(party.wallet)).await?;
+        let mut rounds = self.watcher::<RoundId>(predictions).await?;
+        let mut retrievals = self.watcher::<RetrievalId>(retrieval).await?;
         loop {
-            for ended in watcher.round().await? {
-                let words = format!("agreement {}: ended, {:?}", ended.agreement, ended.state);
-                output.print(
-                    &json!({ "agreement": ended.agreement, "state": ended.state }),
-                    words,
-                )?;
-            }
-            if let Some(rounds) = &mut rounds {
-                for (id, state) in rounds.round().await? {
-                    let words = format!("round {id}: ended, {state:?}");
-                    output.print(&json!({ "round": id, "state": state }), words)?;
-                }
-            }
+            self.look(session, &mut agreements).await?;
+            self.look(session, &mut rounds).await?;
+            self.look(session, &mut retrievals).await?;
             if self.once {
                 return Ok(Answer::Yes);
             }
-            tokio::time::sleep(Watcher::<()>::POLL).await;
+            tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Of one contract, where it is known.
+    async fn watcher<I: Watched<EthersChain>>(
+        &self,
+        wallet: Option<Wallet<EthersChain>>,
+    ) -> Result<Option<Watcher<EthersChain, I>>, ChainError> {
+        match wallet {
+            Some(wallet) => Watcher::new(wallet, &self.named, self.from).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Says what was ended. Who watches for ever outlasts a chain that does not answer.
+    async fn look<I: Watched<EthersChain>>(
+        &self,
+        session: &Session,
+        watcher: &mut Option<Watcher<EthersChain, I>>,
+    ) -> anyhow::Result<()> {
+        let Some(watcher) = watcher else {
+            return Ok(());
+        };
+        let ended = match watcher.round().await {
+            Err(error) if !self.once => {
+                let words = explain(&error.into());
+                session.progress.say(format!("{words}; trying again"));
+                return Ok(());
+            }
+            ended => ended?,
+        };
+        for (id, state) in ended {
+            let words = format!("{} {id}: ended, {state:?}", I::NAME);
+            let mut json = Map::new();
+            json.insert(I::NAME.into(), json!(id.to_string()));
+            json.insert("state".into(), json!(state));
+            session.output().print(&json, words)?;
+        }
+        Ok(())
     }
 }

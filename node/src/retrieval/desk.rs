@@ -8,21 +8,17 @@ use std::{
 
 use axum::body::{Body, Bytes};
 use http_body_util::channel::Channel;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zknode_protocol::{
     claim_tree::ClaimTree,
     retrieval::{corpus::Manifest, RetrievalId},
 };
 
-/// Answers that are looked up in the store at once.
-const LOOKUPS: usize = 2;
 /// Bytes of a file that are held for each that reads it.
 const PIECE: usize = 1 << 16;
 
 /// What is made once and shown often.
 pub struct Desk {
     manifest: Bytes,
-    lookups: Arc<Semaphore>,
     tree: Mutex<Option<(RetrievalId, Arc<ClaimTree>)>>,
 }
 
@@ -31,7 +27,6 @@ impl Desk {
     pub fn new(manifest: &Manifest) -> anyhow::Result<Self> {
         Ok(Self {
             manifest: serde_json::to_vec(manifest)?.into(),
-            lookups: Arc::new(Semaphore::new(LOOKUPS)),
             tree: Mutex::default(),
         })
     }
@@ -39,11 +34,6 @@ impl Desk {
     /// The manifest as JSON; all that ask share it.
     pub(super) fn manifest(&self) -> Bytes {
         self.manifest.clone()
-    }
-
-    /// Waits until the store may be looked at, for as long as the permit is held.
-    pub(super) async fn lookup(&self) -> anyhow::Result<OwnedSemaphorePermit> {
-        Ok(self.lookups.clone().acquire_owned().await?)
     }
 
     /// The tree of a claim; that of the last one is kept. No proof changes once it is claimed.
@@ -115,16 +105,6 @@ mod tests {
         assert_eq!(one.as_ptr(), other.as_ptr());
         let read: Manifest = serde_json::from_slice(&one).unwrap();
         assert_eq!(read.items.len(), 3);
-    }
-
-    #[tokio::test]
-    async fn no_third_lookup_before_one_of_two_ends() {
-        let desk = desk();
-        let one = desk.lookup().await.unwrap();
-        let _other = desk.lookup().await.unwrap();
-        assert!(desk.lookups.clone().try_acquire_owned().is_err());
-        drop(one);
-        drop(desk.lookup().await.unwrap());
     }
 
     #[test]

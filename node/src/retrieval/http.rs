@@ -38,14 +38,13 @@ use super::{
     responder::{on_chain, Responder, Served},
 };
 use crate::{
-    card::{ErrorBody, ShardEvidence},
-    output::explain,
-    seller::Seller,
+    card::ShardEvidence,
+    seller::{
+        http::{refuse, unavailable, Refused, MAX_OFFER},
+        Seller,
+    },
     store::Table,
 };
-
-/// Longest offer.
-const MAX_OFFER: usize = 1 << 14;
 
 type Sellers<C> = Shared<Arc<Seller<C>>>;
 
@@ -61,28 +60,7 @@ pub fn routes<C: RetrievalChain>(seller: Arc<Seller<C>>) -> Router {
         .with_state(seller)
 }
 
-/// An answer other than yes.
-struct Refused(StatusCode, String);
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        (self.0, Json(ErrorBody { error: self.1 })).into_response()
-    }
-}
-
-fn refuse(status: StatusCode, error: impl ToString) -> Refused {
-    Refused(status, error.to_string())
-}
-
-/// Trouble of this node, or of its chain. What it is, is not the caller's business.
-fn unavailable<C>(seller: &Seller<C>, error: impl Into<anyhow::Error>) -> Refused {
-    let error = explain(&error.into());
-    seller.progress.say(format!("a request failed: {error}"));
-    let says = "this node cannot answer now; try again later";
-    refuse(StatusCode::SERVICE_UNAVAILABLE, says)
-}
-
-fn responder<C>(seller: &Seller<C>) -> Result<&Responder<C>, Refused> {
+fn responder<C: RetrievalChain>(seller: &Seller<C>) -> Result<&Responder<C>, Refused> {
     let none = || refuse(StatusCode::NOT_FOUND, "this seller has no corpus");
     seller.responder.as_ref().ok_or_else(none)
 }
@@ -148,12 +126,11 @@ async fn evidence<C: RetrievalChain>(
 ) -> Result<Json<ShardEvidence>, Refused> {
     let (id, _, retrieval) = known(&seller, &id).await?;
     claimed(id, &retrieval)?;
-    let lookup = responder(&seller)?.desk.lookup().await;
-    let lookup = lookup.map_err(|error| unavailable(&seller, error))?;
+    let place = seller.places.proof().await?;
     let asked = seller.clone();
     let found = tokio::task::spawn_blocking(move || {
         // Kept by the work itself, which goes on when the caller is gone.
-        let _lookup = lookup;
+        let _place = place;
         let responder = asked.responder.as_ref();
         let responder = responder.context("there is no corpus")?;
         prove::evidence(&asked, responder, id, retrieval.terms.shards, index)

@@ -3,6 +3,7 @@
 //! The [`responder`] is a seller with a corpus; the [`requester`] asks, checks and pays. What travels sealed between them
 //! is a [`Package`]: for each shard the matching items, opened, and the proof that each of these matches.
 
+mod book;
 mod claim;
 mod client;
 mod clock;

@@ -3,14 +3,19 @@
 use thiserror::Error;
 use zknode_circuit::{commitment::OpeningBudget, corpus::openings};
 use zknode_protocol::{
-    chain::{Chain, ChainError},
+    chain::{Chain, ChainError, RoundChain},
     retrieval::{RetrievalError, Terms},
     value::{Amount, Hash},
 };
 
 use super::responder::{active, Responder};
 use crate::{
-    seller::{model::openings_left, policy::Policy, Seller},
+    seller::{
+        model::openings_left,
+        policy::Policy,
+        schedule::{self, Duty, Late},
+        Seller,
+    },
     store::Table,
 };
 
@@ -56,6 +61,9 @@ pub enum Refusal {
         /// As it is in the terms.
         found: u128,
     },
+    /// Too little time for the proofs, or for those promised to others before.
+    #[error(transparent)]
+    Late(#[from] Late),
     /// Too much at stake.
     #[error("expected a bond of at most {expected}, the terms say {found}")]
     Bond {
@@ -96,10 +104,12 @@ pub enum Refusal {
 }
 
 /// What the responder knows besides the terms.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Facts {
     /// Proofs promised to agreements, rounds of predictions and other retrievals.
     promised: u32,
+    /// When those are owed that are not made yet.
+    duties: Vec<Duty>,
     /// Proofs that those may ask for on chain.
     answers: u32,
     /// Wei of the account.
@@ -111,13 +121,16 @@ struct Facts {
 }
 
 impl Facts {
-    async fn of<C: Chain>(seller: &Seller<C>, now: u64) -> anyhow::Result<Self> {
-        let promised = seller.promised_to_all().await?;
+    async fn of<C: RoundChain>(seller: &Seller<C>, now: u64) -> anyhow::Result<Self> {
+        let promised = seller.promised(None, now).await?;
         let chain = seller.wallet.chain();
         let mut facts = Self {
-            promised,
+            promised: promised.proofs,
+            duties: promised.duties,
             // Of retrievals only the answers: they are added below.
-            answers: promised.saturating_sub(seller.promised_retrievals()?),
+            answers: promised
+                .proofs
+                .saturating_sub(seller.promised_retrievals()?),
             balance: chain.balance(chain.account()).await?,
             gas_price: seller.price_of_gas().await?,
             now,
@@ -133,7 +146,7 @@ impl Facts {
 
 /// Everything the responder is bound by once it accepts a retrieval that it has not promised yet. A [`Refusal`], or the
 /// store's or the chain's trouble.
-pub(super) async fn check<C: Chain>(
+pub(super) async fn check<C: RoundChain>(
     seller: &Seller<C>,
     responder: &Responder<C>,
     terms: &Terms,
@@ -226,11 +239,10 @@ impl RetrievalPolicy {
             own.least_contest_fee.0.max(answer),
             terms.contest_fee.0,
         )?;
-        // Two proofs a shard, after those that are promised already.
-        let proofs = 2 * u128::from(terms.shards) + u128::from(facts.promised);
-        let needed = u128::from(own.seconds_per_shard).saturating_mul(proofs);
-        let left = terms.claim_by.saturating_sub(facts.now);
-        at_least("seconds to claim", needed, left.into())?;
+        // Two proofs a shard, from now on.
+        let proofs = terms.shards.saturating_mul(2);
+        let new = Duty::by("this retrieval", proofs, facts.now, terms.claim_by);
+        schedule::check(&new, &facts.duties, own.seconds_per_shard, facts.now)?;
         // Every shard may be contested, and those promised to others with it. Their proofs lie ready, but another may just be
         // on the way.
         let answers = u128::from(terms.shards) + u128::from(facts.answers);
@@ -334,6 +346,7 @@ pub(super) mod tests {
     /// Exactly what [`terms`] need.
     const FACTS: Facts = Facts {
         promised: 3,
+        duties: Vec::new(),
         answers: 1,
         balance: Amount(750 + 3 * 7),
         gas_price: Amount(2),
@@ -357,7 +370,7 @@ pub(super) mod tests {
             bond: Amount(750),
             contest_fee: Amount(40),
             accept_by: 100,
-            claim_by: 10 + 7 * 50,
+            claim_by: 10 + 4 * 50,
             window: 100,
             prove_time: 3 * 30 + 50,
             receipt_time: 60,
@@ -388,13 +401,22 @@ pub(super) mod tests {
         assert_eq!(little(|terms, _, _| terms.scan_fee.0 -= 1), "a scan fee");
         let fee = "a contest fee";
         assert_eq!(little(|terms, _, _| terms.contest_fee.0 -= 1), fee);
-        let claim = "seconds to claim";
-        assert_eq!(little(|terms, _, _| terms.claim_by -= 1), claim);
+        let late = |change| match check(change) {
+            Err(Refusal::Late(late)) => (late.whose, late.needed - late.left),
+            other => unreachable!("{other:?}"),
+        };
+        let more = |change| assert!(check(change).is_err());
+        let this = || "this retrieval".to_owned();
+        assert_eq!(late(|terms, _, _| terms.claim_by -= 1), (this(), 1));
+        more(|_, facts, _| facts.duties = vec![Duty::by("another", 1, 10, 300)]);
+        let with_another = check(|terms, facts, _| {
+            facts.duties = vec![Duty::by("another", 1, 10, 300)];
+            terms.claim_by += 50;
+        });
+        with_another.unwrap();
         let answer = "seconds to answer contests of all shards";
         assert_eq!(little(|terms, _, _| terms.prove_time -= 1), answer);
         // What is promised to others takes time and gas too.
-        let more = |change| assert!(check(change).is_err());
-        more(|_, facts, _| facts.promised += 1);
         more(|_, facts, _| facts.gas_price.0 += 1);
         more(|terms, facts, _| {
             facts.answers += 1;

@@ -132,7 +132,7 @@ pub(super) fn evidence<C: Chain>(
     }))
 }
 
-fn key(id: RetrievalId, shard: u32, what: &str) -> String {
+pub(super) fn key(id: RetrievalId, shard: u32, what: &str) -> String {
     format!("retrieval {id}/{shard}/{what}")
 }
 

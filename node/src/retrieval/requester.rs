@@ -152,8 +152,8 @@ impl<C: RetrievalChain> Requester<C> {
     }
 
     /// The stored retrievals that are not over.
-    pub fn unfinished(&self) -> anyhow::Result<Vec<(RetrievalId, Asked)>> {
-        let all = self.store.all::<Asked>(Table::Requests)?;
+    pub fn unfinished(store: &Store) -> anyhow::Result<Vec<(RetrievalId, Asked)>> {
+        let all = store.all::<Asked>(Table::Requests)?;
         let mut open = vec![];
         for (key, asked) in all {
             if asked.outcome.is_none() && asked.not_opened.is_none() {
@@ -181,7 +181,15 @@ impl<C: RetrievalChain> Requester<C> {
         id: RetrievalId,
         model: &CheckedModel,
     ) -> anyhow::Result<Outcome> {
-        let terms = self.load(id)?.terms;
+        let Asked { terms, nonce, .. } = self.load(id)?;
+        // Elsewhere it would be opened once more.
+        let Domain { chain_id, contract } = self.domain();
+        let here = terms.id(chain_id, contract, self.wallet.chain().account(), nonce);
+        ensure!(
+            here == id,
+            "retrieval {id} is of another contract, chain or account than {contract} on chain {chain_id}: \
+             see `zknode contract retrieval`"
+        );
         let root = terms.corpus_root;
         let manifest = self.store.get(Table::Corpora, &root.to_string())?;
         let manifest: Manifest =

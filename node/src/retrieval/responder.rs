@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use zknode_protocol::{
     chain::{
         retrieval::{RetrievalCall, RetrievalChain},
-        Call, Chain, ChainError,
+        Call, Chain, ChainError, RoundChain,
     },
     retrieval::{
         message::{Domain, Offer},
@@ -101,7 +101,7 @@ impl<C: Chain> Seller<C> {
 }
 
 /// Takes every retrieval as far as it goes without a proof. One that fails does not hold up the others.
-pub async fn round<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<()> {
+pub async fn round<C: RetrievalChain + RoundChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<()> {
     let Some(responder) = &seller.responder else {
         return Ok(());
     };
@@ -159,7 +159,7 @@ pub(super) fn change<C: Chain>(
         })?
 }
 
-async fn advance<C: RetrievalChain>(
+async fn advance<C: RetrievalChain + RoundChain>(
     seller: &Arc<Seller<C>>,
     responder: &Responder<C>,
     id: RetrievalId,
@@ -241,7 +241,7 @@ async fn overdue<C: RetrievalChain>(
 }
 
 /// Accepts an open retrieval, or says why not.
-async fn accept<C: RetrievalChain>(
+async fn accept<C: RetrievalChain + RoundChain>(
     seller: &Seller<C>,
     responder: &Responder<C>,
     id: RetrievalId,
@@ -249,6 +249,8 @@ async fn accept<C: RetrievalChain>(
     now: u64,
 ) -> anyhow::Result<()> {
     let (wallet, purpose) = (&responder.wallet, format!("accept retrieval {id}"));
+    // From the look at what is promised to the acceptance, nothing else is accepted.
+    let _promising = seller.promising.lock().await;
     // What was signed once is seen through.
     if !wallet.was_sent(&purpose)? {
         change(seller, id, |served| served.accepted = false)?;
@@ -320,12 +322,12 @@ impl<C: Chain> Responder<C> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{super::policy::tests::terms, *};
     use zknode_protocol::{message::Version, value::Bytes};
 
-    fn served() -> Served {
+    pub fn served() -> Served {
         Served::new(Offer {
             version: Version,
             domain: Domain {

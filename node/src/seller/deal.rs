@@ -4,7 +4,7 @@
 //! that a crash at any point is the same as a pause: whatever is sent goes under a fixed purpose, an opening is counted
 //! before its proof is made, and a finished proof is stored before it is sent.
 
-mod book;
+pub(crate) mod book;
 mod refusal;
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zknode_protocol::{
     agreement::State,
-    chain::{AgreementSummary, Call, Chain},
+    chain::{AgreementSummary, Call, Chain, RoundChain},
     message::{DeliveryManifest, Domain, Offer, PreviewManifest, Receipt},
     value::AgreementId,
 };
@@ -74,7 +74,10 @@ pub enum Next {
 }
 
 /// Takes the next step of an agreement.
-pub async fn advance<C: Chain>(seller: &Arc<Seller<C>>, id: AgreementId) -> anyhow::Result<Next> {
+pub async fn advance<C: RoundChain>(
+    seller: &Arc<Seller<C>>,
+    id: AgreementId,
+) -> anyhow::Result<Next> {
     let Some(deal) = seller.deal(id)? else {
         return Ok(Next::Over);
     };
@@ -111,6 +114,7 @@ pub async fn advance<C: Chain>(seller: &Arc<Seller<C>>, id: AgreementId) -> anyh
                 .withdraw(agreement.terms.token, &id.to_string())
                 .await?;
             seller.change(id, |deal| deal.over = true)?;
+            seller.looks.forget(id);
             seller.forget_delivery(&deal);
             seller.tell(Event::Over {
                 agreement: id,
@@ -123,7 +127,7 @@ pub async fn advance<C: Chain>(seller: &Arc<Seller<C>>, id: AgreementId) -> anyh
     }
 }
 
-async fn open<C: Chain>(
+async fn open<C: RoundChain>(
     seller: &Seller<C>,
     id: AgreementId,
     deal: &Deal,
@@ -136,18 +140,21 @@ async fn open<C: Chain>(
     if now > agreement.terms.accept_by {
         return seller.refuse(id, "the time to accept is over".into(), false);
     }
-    let facts = seller.facts(id, now).await?;
-    if let Err(refusal) = seller.policy.check(&agreement.terms, facts) {
-        return seller.refuse(id, refusal.to_string(), false);
+    // From the look at what is promised to the acceptance, nothing else is accepted.
+    let _promising = seller.promising.lock().await;
+    let purpose = book::accept_purpose(id);
+    // What was signed once is seen through.
+    if !seller.wallet.was_sent(&purpose)? {
+        let facts = seller.facts(id, now).await?;
+        if let Err(refusal) = seller.policy.check(&agreement.terms, &facts) {
+            return seller.refuse(id, refusal.to_string(), false);
+        }
     }
     let (token, bond) = (agreement.terms.token, agreement.terms.bond);
     seller.wallet.allow(token, bond, &id.to_string()).await?;
     let value = agreement.terms.wei(bond);
     let call = Call::Accept { id, value };
-    seller
-        .wallet
-        .execute(&format!("accept {id}"), &call)
-        .await?;
+    seller.wallet.execute(&purpose, &call).await?;
     seller.tell(Event::Accepted { agreement: id });
     Ok(Next::Again)
 }
@@ -212,8 +219,11 @@ async fn drawn<C: Chain>(
     let ciphertext = preview.ciphertext_hash;
     if deal.preview_receipt.is_none() {
         let (this, terms, preview) = (seller.clone(), agreement.terms.clone(), preview.clone());
-        let finding = tokio::task::spawn_blocking(move || this.inspect_preview(&terms, &preview));
-        if let Some(next) = seller.weigh(id, "the preview", finding.await??)? {
+        let look = move || this.inspect_preview(&terms, &preview);
+        let Some(finding) = seller.look(id, ciphertext, look)? else {
+            return Ok(Next::Wait);
+        };
+        if let Some(next) = seller.weigh(id, "the preview", finding)? {
             return Ok(next);
         }
         let receipt = seller.receipt(id, ciphertext, Domain::preview_digest)?;
@@ -234,7 +244,7 @@ async fn drawn<C: Chain>(
     Ok(Next::Again)
 }
 
-async fn previewed<C: Chain>(
+async fn previewed<C: RoundChain>(
     seller: &Arc<Seller<C>>,
     id: AgreementId,
     deal: &Deal,
@@ -247,14 +257,17 @@ async fn previewed<C: Chain>(
     let ciphertext = manifest.ciphertext_hash;
     if deal.receipt.is_none() {
         // From the receipt on the bond is at stake: a last look at the delivery, and at what it takes to prove it.
-        let facts = seller.facts(id, now).await?;
-        if let Err(refusal) = seller.policy.check_before_receipt(&agreement.terms, facts) {
-            return seller.refuse(id, refusal.to_string(), false);
-        }
         let (this, terms, delivery) = (seller.clone(), agreement.terms.clone(), manifest.clone());
-        let finding = tokio::task::spawn_blocking(move || this.inspect(&terms, &delivery));
-        if let Some(next) = seller.weigh(id, "the delivery", finding.await??)? {
+        let look = move || this.inspect(&terms, &delivery);
+        let Some(finding) = seller.look(id, ciphertext, look)? else {
+            return Ok(Next::Wait);
+        };
+        if let Some(next) = seller.weigh(id, "the delivery", finding)? {
             return Ok(next);
+        }
+        let facts = seller.facts(id, now).await?;
+        if let Err(refusal) = seller.policy.check_before_receipt(&agreement.terms, &facts) {
+            return seller.refuse(id, refusal.to_string(), false);
         }
         let receipt = seller.receipt(id, ciphertext, Domain::receipt_digest)?;
         seller.change(id, |deal| deal.receipt = Some(receipt))?;

@@ -10,14 +10,15 @@
 //! | `GET /v1/agreements/{id}` | a [`DealStatus`] |
 //!
 //! Anybody may call; nothing is believed that the chain or a commitment does not confirm, and nothing is read that is
-//! longer than the agreement allows.
+//! longer than the agreement allows. What costs much is answered to so many at once ([`super::door`]); the answer 503 says
+//! when to come back (`retry-after`).
 
 use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes as Piece},
     extract::{DefaultBodyLimit, Path, State as Shared},
-    http::StatusCode,
+    http::{header, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post, put},
     Json, Router,
@@ -31,6 +32,7 @@ use zknode_protocol::{
 
 use super::{
     deal::Deal,
+    door::Busy,
     event::Event,
     receive::{Incoming, ReceiveError},
     Seller,
@@ -43,7 +45,9 @@ use crate::{
 };
 
 /// Longest offer.
-pub(super) const MAX_OFFER: usize = 1 << 14;
+pub(crate) const MAX_OFFER: usize = 1 << 14;
+/// Seconds after which who finds this node busy, or in trouble, may ask again.
+const RETRY_AFTER: u32 = 5;
 
 type Sellers<C> = Shared<Arc<Seller<C>>>;
 
@@ -61,20 +65,32 @@ pub fn routes<C: Chain>(seller: Arc<Seller<C>>) -> Router {
 }
 
 /// An answer other than yes.
-pub(super) struct Refused(StatusCode, String);
+pub(crate) struct Refused(StatusCode, String);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        (self.0, Json(ErrorBody { error: self.1 })).into_response()
+        let Self(status, error) = self;
+        let mut response = (status, Json(ErrorBody { error })).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let seconds = HeaderValue::from(RETRY_AFTER);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 }
 
-pub(super) fn refuse(status: StatusCode, error: impl ToString) -> Refused {
+impl From<Busy> for Refused {
+    fn from(busy: Busy) -> Self {
+        refuse(StatusCode::SERVICE_UNAVAILABLE, busy)
+    }
+}
+
+pub(crate) fn refuse(status: StatusCode, error: impl ToString) -> Refused {
     Refused(status, error.to_string())
 }
 
 /// Trouble of this node, or of its chain: the caller may try again. What it is, is not the caller's business.
-pub(super) fn unavailable<C: Chain>(
+pub(crate) fn unavailable<C: Chain>(
     seller: &Seller<C>,
     error: impl Into<anyhow::Error>,
 ) -> Refused {
@@ -178,6 +194,7 @@ async fn preview<C: Chain>(
         Some(_) => return Err(other()),
         None => {}
     }
+    let _place = seller.places.delivery().await?;
     let (hash, bytes) = (manifest.ciphertext_hash, manifest.ciphertext_bytes);
     let path = seller.home.delivery(&hash.to_string());
     let received = incoming.ciphertext(hash, bytes, &path).await;
@@ -230,6 +247,7 @@ async fn delivery<C: Chain>(
         Some(_) => return Err(other()),
         None => {}
     }
+    let _place = seller.places.delivery().await?;
     let ciphertext = manifest.ciphertext_hash;
     let path = seller.home.delivery(&ciphertext.to_string());
     let bytes = manifest.ciphertext_bytes;
@@ -260,7 +278,15 @@ async fn evidence<C: Chain>(
     let agreement = on_chain(&seller, id).await?;
     let shown = [State::Claimed, State::Contested, State::Settled];
     expect_state(id, &agreement, &shown)?;
-    let found = seller.evidence(id, &agreement, index);
+    let place = seller.places.proof().await?;
+    let this = seller.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        // Kept by the work itself, which goes on when the caller is gone.
+        let _place = place;
+        this.evidence(id, &agreement, index)
+    });
+    let found = found.await.map_err(anyhow::Error::from);
+    let found = found.flatten();
     let found = found.map_err(|error| unavailable(&seller, error))?;
     found.map(Json).ok_or_else(|| {
         refuse(

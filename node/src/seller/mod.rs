@@ -1,24 +1,32 @@
 //! The seller's node: offers one registered model over HTTP, and sees every agreement through to its end.
 //!
 //! Three tasks: the interface ([`http`]), the clerk, who takes every agreement as far as it goes without a proof
-//! ([`deal`]), and the prover ([`work`]). They meet in the database and on the chain only.
+//! ([`deal`]), and the prover ([`work`]). They meet in the database and on the chain only. The clerk's turn is short: what
+//! takes long, a look at a delivery, goes on beside it ([`look`]).
 
-mod deal;
+pub(crate) mod deal;
+pub mod door;
 pub mod event;
-mod http;
+pub(crate) mod http;
 mod inspect;
+pub mod look;
 pub mod model;
 pub mod policy;
 mod prove;
 mod receive;
 pub mod rounds;
+pub mod schedule;
 pub mod work;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use crypto_box::SecretKey;
-use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, Notify},
+    task::JoinSet,
+};
 use zknode_circuit::prove::Prover;
 use zknode_protocol::{
     chain::{key::Key, retrieval::RetrievalChain, Chain, RoundChain},
@@ -27,7 +35,9 @@ use zknode_protocol::{
 
 use self::{
     deal::{advance, Next},
+    door::{Door, Places},
     event::Event,
+    look::Looks,
     model::OwnModel,
     policy::Policy,
     rounds::Rounds,
@@ -79,6 +89,14 @@ pub struct Seller<C> {
     pub output: Output,
     /// Rung when there is something to do.
     pub bell: Bell,
+    /// How much is answered at once.
+    pub places: Places,
+    /// Most connections at once.
+    pub max_connections: usize,
+    /// The deliveries that are looked at.
+    pub looks: Looks,
+    /// Held from the look at what is promised to the transaction that promises more.
+    pub promising: Mutex<()>,
 }
 
 /// Wakes the clerk and the prover.
@@ -107,7 +125,8 @@ pub async fn serve<C: RetrievalChain + RoundChain>(
     let routes = http::routes(seller.clone())
         .merge(retrieval::http::routes(seller.clone()))
         .merge(rounds::http::routes(seller.clone()));
-    let server = axum::serve(listener, routes);
+    let door = Door::new(listener, seller.max_connections);
+    let server = axum::serve(door, routes);
     tasks.spawn(async move { server.await.context("the HTTP interface stopped") });
     let clerk = seller.clone();
     tasks.spawn(async move { clerk.keep_on(&clerk.bell.clerk, clerk_round).await });
@@ -187,3 +206,6 @@ async fn clerk_round<C: RetrievalChain + RoundChain>(
     }
     failed.map_or(Ok(false), Err)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,10 +14,9 @@ use zknode_circuit::{
 use zknode_protocol::{
     chain::{created_contract, Call, Chain, ChainEvent, Registration},
     digest::keccak,
-    value::{Address, AgreementId, Amount, Bytes, Data, Hash, ModelId},
+    value::{Address, Amount, Bytes, Data, Hash, ModelId},
 };
 
-use super::Seller;
 use crate::{
     home::{read_file, write_file, Home},
     store::{Store, Table},
@@ -235,12 +234,4 @@ pub fn spend_opening(store: &Store, key: &str, fresh: OpeningBudget) -> anyhow::
 pub fn openings_left(store: &Store, model: &ModelRecord) -> anyhow::Result<u32> {
     let budget: Option<OpeningBudget> = store.get(Table::Openings, &model.key())?;
     Ok(budget.map_or(0, |budget| budget.left()))
-}
-
-impl<C: Chain> Seller<C> {
-    /// Proofs that agreements, rounds and retrievals still ask for, at worst.
-    pub(crate) async fn promised_to_all(&self) -> anyhow::Result<u32> {
-        // No agreement has this id.
-        self.promised(AgreementId(Hash::ZERO)).await
-    }
 }

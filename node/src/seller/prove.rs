@@ -191,7 +191,10 @@ impl Delivery {
             .manifest
             .as_ref()
             .context("it is delivered on chain, but no delivery is stored here")?;
-        let (openings, tree) = seller.open_delivery(&agreement.terms, manifest)?;
+        // Whatever waits in this thread's queue goes on in another.
+        let opened =
+            tokio::task::block_in_place(|| seller.open_delivery(&agreement.terms, manifest));
+        let (openings, tree) = opened?;
         Ok(Self {
             openings,
             shards: manifest.shards.clone(),
@@ -251,7 +254,8 @@ async fn next_shard<C: Chain>(
 }
 
 impl<C: Chain> Seller<C> {
-    fn has_proof(&self, id: AgreementId, index: u32) -> anyhow::Result<bool> {
+    /// Whether a shard's proof is stored.
+    pub(super) fn has_proof(&self, id: AgreementId, index: u32) -> anyhow::Result<bool> {
         let stored: Option<Attestation> =
             self.store.get(Table::Proofs, &format!("{id}/{index}"))?;
         Ok(stored.is_some())
@@ -342,7 +346,7 @@ impl<C: Chain> Seller<C> {
                 "{whose}: the stored proof of {what} is of no use, making it anew"
             ));
         }
-        let shard = self.commit(opening)?;
+        let shard = tokio::task::block_in_place(|| self.commit(opening))?;
         // The shard's first: the model's openings are worth more.
         let shard_key = shard.column().commitment().to_string();
         let budgets = [

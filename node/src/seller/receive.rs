@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{timeout, Instant};
 use zknode_protocol::{
     agreement::Terms,
     message::{DeliveryManifest, PreviewManifest},
@@ -22,6 +22,8 @@ use crate::{
 
 /// Longest wait for the next piece.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time for a whole delivery; as long as a buyer tries.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// A delivery that is not taken.
 #[derive(Debug, Error)]
@@ -41,6 +43,7 @@ pub enum ReceiveError {
 pub struct Incoming {
     body: Body,
     rest: Piece,
+    begun: Instant,
 }
 
 impl Incoming {
@@ -49,6 +52,7 @@ impl Incoming {
         Self {
             body,
             rest: Piece::new(),
+            begun: Instant::now(),
         }
     }
 
@@ -58,6 +62,11 @@ impl Incoming {
             return Ok(Some(std::mem::take(&mut self.rest)));
         }
         loop {
+            let left = LONGEST.saturating_sub(self.begun.elapsed());
+            if left.is_zero() {
+                let words = format!("it has not arrived after {LONGEST:?}");
+                return Err(ReceiveError::Broken(words));
+            }
             let frame = timeout(PATIENCE, self.body.frame()).await;
             let frame = frame
                 .map_err(|_| ReceiveError::Broken(format!("nothing came for {PATIENCE:?}")))?;

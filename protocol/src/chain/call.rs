@@ -7,6 +7,7 @@ use super::RoundCall;
 use crate::{
     agreement::{ShardCount, Terms},
     claim_tree::SumNode,
+    retrieval::RetrievalId,
     round::RoundId,
     value::{Address, AgreementId, Amount, Data, Hash, ModelId, Point, Signature},
 };
@@ -234,6 +235,8 @@ pub enum ChainEvent {
     Slashed(AgreementId),
     /// A buyer opened a round of predictions.
     RoundOpened(RoundId),
+    /// A requester opened a retrieval.
+    RetrievalOpened(RetrievalId),
     /// Money may be withdrawn.
     Credited {
         account: Address,

@@ -3,6 +3,7 @@
 //! Every broadcast makes a block at once unless the pool is held. Fees decide what the pool and a block take, and are
 //! not charged.
 
+mod absent;
 mod weather;
 mod world;
 

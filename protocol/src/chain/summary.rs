@@ -51,10 +51,15 @@ impl AgreementSummary {
         self.correct >= u64::from(self.terms.threshold)
     }
 
+    /// The last block in which what this state waits for can be done, where blocks count beside the deadline.
+    pub fn last_block(&self) -> Option<u64> {
+        let is_drawing = self.state == State::Accepted;
+        is_drawing.then(|| self.draw_block.saturating_add(KNOWN_BLOCKS))
+    }
+
     /// Whether anyone may end this state at `time`, in a transaction of block `block`.
     pub fn is_overdue(&self, time: u64, block: u64) -> bool {
-        let missed =
-            self.state == State::Accepted && block > self.draw_block.saturating_add(KNOWN_BLOCKS);
+        let missed = self.last_block().is_some_and(|last| block > last);
         !self.state.is_terminal() && (time > self.deadline || missed)
     }
 

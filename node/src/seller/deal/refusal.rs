@@ -1,5 +1,7 @@
 //! Receipts, and what the seller does instead of giving one.
 
+use std::sync::Arc;
+
 use zknode_protocol::{
     agreement::State,
     chain::{AgreementSummary, Call, Chain, ChainError},
@@ -34,6 +36,20 @@ impl<C: Chain> Seller<C> {
             return self.attempt(&format!("deny {id}"), &Call::Deny(id)).await;
         }
         Ok(Next::Wait)
+    }
+
+    /// What a look at a delivery came to; `None` while it goes on, and the bell is rung at its end.
+    pub(super) fn look(
+        self: &Arc<Self>,
+        id: AgreementId,
+        ciphertext: Hash,
+        look: impl FnOnce() -> anyhow::Result<Finding> + Send + 'static,
+    ) -> anyhow::Result<Option<Finding>> {
+        let this = self.clone();
+        let found = self
+            .looks
+            .ask((id, ciphertext), look, move || this.bell.ring());
+        found.transpose()
     }
 
     /// What a look at a delivery leads to; `None`: on with it.

@@ -2,6 +2,7 @@
 //! ([`prove`]) and closes with the newest voucher. As with agreements, every step follows from the chain and what is stored.
 
 mod batch;
+mod book;
 mod gate;
 pub(super) mod http;
 pub mod policy;
@@ -16,13 +17,13 @@ use zknode_protocol::{
         message::{Domain, RoundOffer},
         Round, RoundId, RoundState,
     },
-    value::{AgreementId, Signature},
+    value::Signature,
 };
 
 pub use self::gate::Gate;
-use self::policy::{RoundFacts, RoundPolicy};
+use self::policy::RoundPolicy;
 pub(super) use self::prove::{nearest, prove_next};
-use super::{deal::Next, event::Event, model::openings_left, Seller};
+use super::{deal::Next, event::Event, Seller};
 use crate::{store::Table, wallet::Wallet};
 
 /// The predictions side of a seller's node.
@@ -189,11 +190,13 @@ async fn open<C: RoundChain>(
         return Ok(Next::Wait);
     }
     let terms = &round.terms;
+    // From the look at what is promised to the acceptance, nothing else is accepted.
+    let _promising = seller.promising.lock().await;
     // Once it may have been sent, it is seen through.
     if !service.accepted {
-        let facts = seller.round_facts(rounds, id, now).await?;
+        let facts = seller.round_facts(rounds, now).await?;
         let judged = match &rounds.policy {
-            Some(policy) => policy.check(terms, facts),
+            Some(policy) => policy.check(terms, &facts),
             None => Err(policy::RoundRefusal::NotOffered),
         };
         if let Err(refusal) = judged {
@@ -321,15 +324,6 @@ impl<C: zknode_protocol::chain::Chain> Seller<C> {
             .collect())
     }
 
-    /// Proofs that accepted rounds may still ask for, at worst.
-    pub(super) fn promised_batches(&self) -> anyhow::Result<u32> {
-        let accepted = self.services()?.into_iter();
-        let batches = accepted
-            .filter(|(_, service)| service.accepted)
-            .map(|(_, service)| service.offer.terms.batches);
-        Ok(batches.fold(0, u32::saturating_add))
-    }
-
     /// A stored round.
     pub fn service(&self, id: RoundId) -> anyhow::Result<Option<Service>> {
         let service: Option<Service> = self.store.get(Table::Rounds, &id.to_string())?;
@@ -360,36 +354,17 @@ impl<C: zknode_protocol::chain::Chain> Seller<C> {
             },
         )?
     }
-
-    /// What the policy must know at `now`.
-    async fn round_facts(
-        &self,
-        rounds: &Rounds<C>,
-        id: RoundId,
-        now: u64,
-    ) -> anyhow::Result<RoundFacts> {
-        let promised = self.promised(AgreementId(id.0)).await?;
-        let chain = rounds.wallet.chain();
-        Ok(RoundFacts {
-            model: self.card.model,
-            openings_left: openings_left(&self.store, &self.model.record)?.saturating_sub(promised),
-            promised,
-            balance: chain.balance(chain.account()).await?,
-            close_before: rounds.close_before,
-            now,
-        })
-    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use zknode_protocol::{
         round::RoundTerms,
         value::{Address, Amount, Bytes, ModelId},
     };
 
-    fn service() -> Service {
+    pub(super) fn service() -> Service {
         let terms = RoundTerms {
             model: ModelId(Bytes([1; 32])),
             token: Address::ZERO,

@@ -6,6 +6,8 @@ use zknode_protocol::{
     value::{Address, Amount, ModelId},
 };
 
+use crate::seller::schedule::{self, Duty, Late};
+
 /// Openings kept back for each round: a proof that is interrupted spends one, and is made again.
 const SPARE_OPENINGS: u32 = 8;
 
@@ -29,11 +31,43 @@ pub struct RoundPolicy {
     /// Least time, in seconds, to answer a contest.
     pub shortest_answer: u64,
     /// Least fee for bringing a contested proof to the chain.
-    pub least_contest_fee: Amount,
+    pub least_contest_fee: LeastFee,
+}
+
+/// The least fee for bringing a contested proof to the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeastFee {
+    /// As the owner says.
+    Named(Amount),
+    /// What the proof costs: with less, a buyer makes the seller lose more by contesting than it pays.
+    Cost {
+        /// Of bringing it.
+        gas: u128,
+    },
+}
+
+impl LeastFee {
+    /// The fee while gas costs `price`.
+    pub fn at(self, price: Amount) -> Amount {
+        match self {
+            Self::Named(fee) => fee,
+            Self::Cost { gas } => Amount(price.0.saturating_mul(gas)),
+        }
+    }
+
+    /// How it comes about.
+    pub fn rule(self) -> String {
+        match self {
+            Self::Named(fee) => format!("{fee}, as --least-contest-fee says"),
+            Self::Cost { gas } => {
+                format!("what a proof on chain costs, {gas} gas at the price of gas")
+            }
+        }
+    }
 }
 
 /// What the seller knows besides the terms.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RoundFacts {
     /// The model served.
     pub model: ModelId,
@@ -41,10 +75,14 @@ pub struct RoundFacts {
     pub openings_left: u32,
     /// Proofs promised to others.
     pub promised: u32,
+    /// When those are owed that are not made yet.
+    pub duties: Vec<Duty>,
     /// Wei of the account.
     pub balance: Amount,
     /// Seconds before the end at which the seller closes.
     pub close_before: u64,
+    /// What gas costs, in the money of the round.
+    pub gas_price: Amount,
     /// Block time.
     pub now: u64,
 }
@@ -96,10 +134,12 @@ pub enum RoundRefusal {
         got: u32,
     },
     /// Contests would cost the seller more than the buyer.
-    #[error("expected a contest fee of at least {expected}, got {got}")]
+    #[error("expected a contest fee of at least {expected} ({rule}), got {got}")]
     ContestFee {
         /// The least.
         expected: Amount,
+        /// How it comes about.
+        rule: String,
         /// The round's.
         got: Amount,
     },
@@ -119,8 +159,11 @@ pub enum RoundRefusal {
         /// The terms' last second, from now.
         got: u64,
     },
-    /// All batches could be contested at once, and not be proven in time.
-    #[error("expected at least {expected} s to answer contests of all batches, proofs promised to others included, got {got} s")]
+    /// All batches could be contested at once, and not be proven in time, or something promised to others.
+    #[error(transparent)]
+    Late(#[from] Late),
+    /// No time to answer on chain.
+    #[error("expected at least {expected} s to answer contests, got {got} s")]
     Answer {
         /// Least time.
         expected: u64,
@@ -155,7 +198,7 @@ fn require(holds: bool, otherwise: RoundRefusal) -> Result<(), RoundRefusal> {
 
 impl RoundPolicy {
     /// Whether the round may be accepted. Every limit is inclusive.
-    pub fn check(&self, terms: &RoundTerms, facts: RoundFacts) -> Result<(), RoundRefusal> {
+    pub fn check(&self, terms: &RoundTerms, facts: &RoundFacts) -> Result<(), RoundRefusal> {
         let (expected, got) = (facts.model, terms.model);
         require(expected == got, RoundRefusal::Model { expected, got })?;
         let (expected, got) = (self.token, terms.token);
@@ -166,21 +209,34 @@ impl RoundPolicy {
         require(got <= expected, RoundRefusal::Bond { expected, got })?;
         let (expected, got) = (self.max_batches, terms.batches);
         require(got <= expected, RoundRefusal::Batches { expected, got })?;
-        let (expected, got) = (self.least_contest_fee, terms.contest_fee);
-        require(got >= expected, RoundRefusal::ContestFee { expected, got })?;
+        let least = self.least_contest_fee;
+        let (expected, got) = (least.at(facts.gas_price), terms.contest_fee);
+        let rule = least.rule();
+        let too_low = RoundRefusal::ContestFee {
+            expected,
+            rule,
+            got,
+        };
+        require(got >= expected, too_low)?;
         let left = terms.serve_by.saturating_sub(facts.now);
         let (expected, got) = (facts.close_before, left);
         require(got > expected, RoundRefusal::Service { expected, got })?;
         let lock = terms.last_second().saturating_sub(facts.now);
         let (expected, got) = (self.longest_lock, lock);
         require(got <= expected, RoundRefusal::Lock { expected, got })?;
-        let proofs = facts.promised.saturating_add(terms.batches);
-        let all = self.seconds_per_proof.saturating_mul(proofs.into());
-        let (expected, got) = (all.max(self.shortest_answer), terms.prove_time);
+        let (expected, got) = (self.shortest_answer, terms.prove_time);
         require(
             u64::from(got) >= expected,
             RoundRefusal::Answer { expected, got },
         )?;
+        // Closed by this node at the earliest; contested at any moment of the window, all batches at once.
+        let contests = (
+            terms.serve_by.saturating_sub(facts.close_before),
+            terms.serve_by.saturating_add(terms.window.into()),
+        );
+        let own = Duty::on_demand("this round", terms.batches, contests, got.into());
+        schedule::check(&own, &facts.duties, self.seconds_per_proof, facts.now)?;
+        let proofs = facts.promised.saturating_add(terms.batches);
         let gas = self.gas_per_proof.0.saturating_mul(proofs.into());
         let expected = Amount(gas.saturating_add(terms.wei(terms.bond).0));
         let got = facts.balance;
@@ -202,19 +258,21 @@ mod tests {
         price_per_batch: Amount(10),
         max_bond: Amount(50),
         max_batches: 4,
-        seconds_per_proof: 20,
+        seconds_per_proof: 25,
         gas_per_proof: Amount(7),
         longest_lock: 500,
         shortest_answer: 90,
-        least_contest_fee: Amount(3),
+        least_contest_fee: LeastFee::Named(Amount(3)),
     };
     /// Exactly what [`terms`] need.
     const FACTS: RoundFacts = RoundFacts {
         model: MODEL,
         openings_left: 12,
         promised: 1,
+        duties: Vec::new(),
         balance: Amount(5 * 7 + 50),
         close_before: 99,
+        gas_price: Amount(2),
         now: 100,
     };
 
@@ -235,9 +293,9 @@ mod tests {
 
     #[test]
     fn each_limit_is_inclusive_and_refuses_one_beyond() {
-        assert_eq!(POLICY.check(&terms(), FACTS), Ok(()));
+        assert_eq!(POLICY.check(&terms(), &FACTS), Ok(()));
         type Change = (fn(&mut RoundTerms, &mut RoundFacts), &'static str);
-        let changes: [Change; 11] = [
+        let changes: [Change; 13] = [
             (|t, _| t.model = ModelId(Bytes([9; 32])), "sells model"),
             (|t, _| t.token = Bytes([9; 20]), "paid in the token"),
             (|t, _| t.price = Amount(9), "a price of at least 10"),
@@ -246,26 +304,45 @@ mod tests {
             (|t, _| t.contest_fee = Amount(2), "fee of at least 3"),
             (|_, f| f.close_before = 100, "more than 100 s until the end"),
             (|t, _| t.window = 301, "at most 500 s, got 501"),
-            (|t, _| t.prove_time = 99, "at least 100 s to answer"),
+            (|t, _| t.prove_time = 99, "by 1 s: 4 proofs"),
+            (
+                |_, f| f.duties = vec![Duty::by("another", 1, 150, 900)],
+                "by 25 s",
+            ),
+            (
+                |_, f| f.duties = vec![Duty::by("another", 1, 150, 190)],
+                "another would miss its deadline 190",
+            ),
             (|_, f| f.balance = Amount(84), "needs 85 wei"),
             (|_, f| f.openings_left = 11, "11 more times"),
         ];
         for (change, words) in changes {
             let (mut terms, mut facts) = (terms(), FACTS);
             change(&mut terms, &mut facts);
-            let refusal = POLICY.check(&terms, facts).err();
+            let refusal = POLICY.check(&terms, &facts).err();
             let said = refusal
                 .map(|refusal| refusal.to_string())
                 .unwrap_or_default();
             assert!(said.contains(words), "{said:?} says nothing of {words:?}");
         }
+        // Unless it is named, the fee is what a proof costs.
+        let mut policy = POLICY;
+        for (gas, enough) in [(1, true), (2, false)] {
+            policy.least_contest_fee = LeastFee::Cost { gas };
+            let judged = policy.check(&terms(), &FACTS);
+            assert_eq!(judged.is_ok(), enough, "{judged:?}");
+        }
+        let refusal = policy.check(&terms(), &FACTS).err();
+        let words = refusal.map(|refusal| refusal.to_string());
+        let expected = "expected a contest fee of at least 4 (what a proof on chain costs, 2 gas at the price of gas), got 3";
+        assert_eq!(words.as_deref(), Some(expected));
         // Few batches still leave the seller its least time.
         let few = RoundTerms {
             batches: 1,
             prove_time: 89,
             ..terms()
         };
-        let refusal = POLICY.check(&few, FACTS);
+        let refusal = POLICY.check(&few, &FACTS);
         assert!(matches!(
             refusal,
             Err(RoundRefusal::Answer { expected: 90, .. })

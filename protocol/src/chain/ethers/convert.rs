@@ -363,9 +363,11 @@ pub(super) fn event_in(
     } else if from == contracts.escrow {
         match e::EscrowEvents::decode_log(&log) {
             Ok(event) => escrow_event(event),
-            Err(_) if retrieval::is_event(&log) => Ok(None),
-            // The predictions contract stands where the escrow does for who uses it.
-            Err(_) => round_event_in(&log),
+            // The retrieval and the predictions contract stand where the escrow does for who uses them.
+            Err(_) => match retrieval::retrieval_event_in(&log) {
+                Some(event) => Ok(event),
+                None => round_event_in(&log),
+            },
         }
     } else {
         Ok(None)

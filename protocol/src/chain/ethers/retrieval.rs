@@ -14,7 +14,7 @@ use super::{
 use crate::{
     chain::{
         retrieval::{RetrievalCall, RetrievalChain},
-        Chain, ChainError, ShardProof,
+        Chain, ChainError, ChainEvent, ShardProof,
     },
     claim_tree::SumNode,
     retrieval::{Retrieval, RetrievalId, State, Terms},
@@ -174,9 +174,15 @@ fn request_in(answer: &[u8]) -> Result<Option<Retrieval>, ChainError> {
     }))
 }
 
-/// Whether a log is one of the retrieval contract's. What it says is read from its storage.
-pub(super) fn is_event(log: &::ethers::abi::RawLog) -> bool {
-    b::RetrievalEvents::decode_log(log).is_ok()
+/// A log of the retrieval contract; the inner `None` for those nobody waits for, the outer for one of another contract.
+pub(super) fn retrieval_event_in(log: &::ethers::abi::RawLog) -> Option<Option<ChainEvent>> {
+    let event = b::RetrievalEvents::decode_log(log).ok()?;
+    Some(match event {
+        b::RetrievalEvents::OpenedFilter(opened) => {
+            Some(ChainEvent::RetrievalOpened(RetrievalId(Bytes(opened.id))))
+        }
+        _ => None,
+    })
 }
 
 impl RetrievalChain for EthersChain {

@@ -1,0 +1,255 @@
+//! Which agreements a seller takes. Everything it is bound by once it accepts is looked at before.
+
+mod refusal;
+
+use serde::{Deserialize, Serialize};
+use zknode_protocol::{
+    agreement::{Mode, Terms},
+    bounds::passing_chance,
+    economics::{Costs, Rule, Setting, Side},
+    value::{Address, Amount, ModelId},
+};
+
+pub use self::refusal::Refusal;
+use super::schedule::{self, Duty};
+use crate::costs::{broken, gas};
+
+/// Openings kept back for each agreement: a proof that is interrupted spends one, and is made again.
+const SPARE_OPENINGS: u32 = 8;
+
+/// What the seller asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// What it is paid in: zero for ether, else an ERC-20 token. All amounts are in its least unit.
+    pub token: Address,
+    /// Least price of a sample.
+    pub price_per_sample: Amount,
+    /// Largest bond it puts at stake.
+    pub max_bond: Amount,
+    /// Most samples in one agreement.
+    pub max_samples: u32,
+    /// Seconds one shard's proof takes, with reserve.
+    pub seconds_per_shard: u64,
+    /// Wei kept in the account for bringing one shard's proof to the chain.
+    pub gas_per_shard: Amount,
+    /// Longest time, in seconds, that a bond waits for a delivery.
+    pub longest_wait: u64,
+    /// Least time, in seconds, to answer the chain: a delivery that is said to be sent, a contested shard.
+    pub shortest_answer: u64,
+    /// Least fee for bringing a contested proof to the chain.
+    pub least_contest_fee: Amount,
+    /// By what it judges whether terms leave a buyer a reason to cheat; `None`: it takes the risk.
+    pub economics: Option<Economics>,
+    /// How accurate the model is, basis points, as far as the seller knows. A test set on which it does far worse is no
+    /// test set, and denied; without it, the fault is taken for the model's.
+    pub accuracy: Option<u32>,
+}
+
+/// What a seller reckons with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Economics {
+    /// What proving costs, a sample.
+    pub proof: Amount,
+    /// What a plain inference costs.
+    pub inference: Amount,
+    /// Gas of bringing a contested proof to the chain.
+    pub answer_gas: u128,
+}
+
+/// How far above the threshold a seller's model is taken to be, basis points.
+const MARGIN: u32 = 250;
+/// Seconds between two blocks.
+const BLOCK: u64 = 12;
+/// A count that a model of the known accuracy has less often than once in so many test sets is the test set's fault.
+const INCREDIBLE: f64 = 1_000.0;
+
+/// What the seller knows besides the agreement.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The model served.
+    pub model: ModelId,
+    /// Samples a proof covers.
+    pub shard_size: usize,
+    /// Openings left of the model commitment, those promised to other agreements taken off.
+    pub openings_left: u32,
+    /// Proofs promised to others.
+    pub promised: u32,
+    /// When those are owed that are not made yet.
+    pub duties: Vec<Duty>,
+    /// Wei of the account.
+    pub balance: Amount,
+    /// Block time.
+    pub now: u64,
+    /// What gas costs, in the money of the agreement.
+    pub gas_price: Amount,
+}
+
+impl Policy {
+    /// Whether the agreement may be accepted.
+    pub fn check(&self, terms: &Terms, facts: &Facts) -> Result<(), Refusal> {
+        if terms.model != facts.model {
+            return Err(Refusal::Model {
+                expected: facts.model,
+                got: terms.model,
+            });
+        }
+        if terms.token != self.token {
+            return Err(Refusal::Token {
+                expected: self.token,
+                got: terms.token,
+            });
+        }
+        let expected = self.price_per_sample.0.saturating_mul(terms.samples.into());
+        if terms.price.0 < expected {
+            return Err(Refusal::Price {
+                expected,
+                samples: terms.samples,
+                got: terms.price,
+            });
+        }
+        if terms.bond > self.max_bond {
+            return Err(Refusal::Bond {
+                expected: self.max_bond,
+                got: terms.bond,
+            });
+        }
+        if terms.samples > self.max_samples {
+            return Err(Refusal::Samples {
+                expected: self.max_samples,
+                got: terms.samples,
+            });
+        }
+        let full = (terms.samples as usize).div_ceil(facts.shard_size.max(1));
+        if full != terms.shards as usize {
+            return Err(Refusal::Shards {
+                expected: u32::try_from(full).unwrap_or(u32::MAX),
+                samples: terms.samples,
+                size: facts.shard_size,
+                got: terms.shards,
+            });
+        }
+        let (expected, got) = (self.least_contest_fee, terms.contest_fee);
+        if terms.mode == Mode::Optimistic && got < expected {
+            return Err(Refusal::ContestFee { expected, got });
+        }
+        let mut answers = vec![terms.response_time];
+        if terms.mode == Mode::Optimistic {
+            answers.push(terms.prove_time);
+        }
+        let expected = self.shortest_answer;
+        if let Some(got) = answers.into_iter().find(|got| u64::from(*got) < expected) {
+            return Err(Refusal::Answer { expected, got });
+        }
+        if terms.buyer_bond < terms.preview_fee {
+            return Err(Refusal::BuyerBond {
+                expected: terms.preview_fee,
+                got: terms.buyer_bond,
+            });
+        }
+        let received_by = received_by(terms);
+        let got = received_by.saturating_sub(facts.now);
+        if got > self.longest_wait {
+            return Err(Refusal::Wait {
+                expected: self.longest_wait,
+                got,
+            });
+        }
+        // Delivered in the last second, which is after this one.
+        let from = received_by.max(facts.now);
+        self.check_means(terms, facts, from, terms.wei(terms.bond))?;
+        let needed = terms.shards.saturating_add(SPARE_OPENINGS);
+        if facts.openings_left < needed {
+            return Err(Refusal::Openings {
+                left: facts.openings_left,
+                needed,
+            });
+        }
+        self.check_reasons(terms, facts)
+    }
+
+    /// Whether nobody gains by hurting the seller.
+    fn check_reasons(&self, terms: &Terms, facts: &Facts) -> Result<(), Refusal> {
+        let Some(economics) = self.economics else {
+            return Ok(());
+        };
+        let costs = Costs {
+            // Unknown to the seller, and in no rule that protects it.
+            label: Amount::ZERO,
+            look: Amount::ZERO,
+            prize: Amount::ZERO,
+            worth: None,
+            interest: 0,
+            vigilance: 10_000,
+            risk: 500,
+            proof: economics.proof,
+            inference: economics.inference,
+            gas: gas(facts.gas_price, economics.answer_gas),
+            error: MARGIN,
+            outage: self.shortest_answer,
+            seconds_per_shard: self.seconds_per_shard,
+            block_seconds: BLOCK,
+        };
+        let setting = Setting {
+            shard_size: u32::try_from(facts.shard_size).unwrap_or(u32::MAX),
+            now: facts.now,
+            stake: Amount::ZERO,
+        };
+        let ours = |rule: Rule| rule.protects() == Side::Seller;
+        let broken = broken(terms, &setting, &costs, ours)
+            .map_err(|error| Refusal::Malformed(error.to_string()))?;
+        if broken.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::Unsafe(broken))
+        }
+    }
+
+    /// Whether so few correct answers are the test set's fault: a model as accurate as the seller knows it to be gets no
+    /// more of them less than once in a thousand test sets.
+    pub fn is_incredible(&self, correct: u64, shown: u64) -> bool {
+        let Some(accuracy) = self.accuracy else {
+            return false;
+        };
+        let accuracy = f64::from(accuracy.min(10_000)) / 10_000.0;
+        match passing_chance(correct.saturating_add(1), shown, accuracy) {
+            Ok(better) => (1.0 - better) * INCREDIBLE < 1.0,
+            // All of them are correct.
+            Err(_) => false,
+        }
+    }
+
+    /// Whether the delivery may be acknowledged: the bond is at stake from then on.
+    pub fn check_before_receipt(&self, terms: &Terms, facts: &Facts) -> Result<(), Refusal> {
+        self.check_means(terms, facts, facts.now, Amount::ZERO)
+    }
+
+    /// Time for the proofs, owed from the second `from` on, and gas for all of them, those promised to others included.
+    fn check_means(
+        &self,
+        terms: &Terms,
+        facts: &Facts,
+        from: u64,
+        bond: Amount,
+    ) -> Result<(), Refusal> {
+        let own = Duty::by("this agreement", terms.shards, from, terms.claim_by);
+        schedule::check(&own, &facts.duties, self.seconds_per_shard, facts.now)?;
+        let proofs = facts.promised.saturating_add(terms.shards);
+        let gas = self.gas_per_shard.0.saturating_mul(proofs.into());
+        let expected = Amount(gas.saturating_add(bond.0));
+        if facts.balance < expected {
+            return Err(Refusal::Funds {
+                expected,
+                got: facts.balance,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The last second in which a delivery may be acknowledged.
+pub(super) fn received_by(terms: &Terms) -> u64 {
+    terms.deliver_by.saturating_add(terms.response_time.into())
+}
+
+#[cfg(test)]
+mod tests;

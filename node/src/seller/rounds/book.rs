@@ -1,0 +1,157 @@
+//! What the seller has promised in rounds, and what it must know before it promises more.
+
+use zknode_protocol::{
+    chain::{Chain, RoundChain},
+    round::{Round, RoundId, RoundState},
+};
+
+use super::{policy::RoundFacts, Rounds, Service};
+use crate::seller::{model::openings_left, schedule::Duty, Seller};
+
+impl<C: Chain> Seller<C> {
+    /// Proofs that accepted rounds may still ask for, at worst.
+    pub(in crate::seller) fn promised_batches(&self) -> anyhow::Result<u32> {
+        let accepted = self.services()?.into_iter();
+        let batches = accepted
+            .filter(|(_, service)| service.accepted)
+            .map(|(_, service)| service.offer.terms.batches);
+        Ok(batches.fold(0, u32::saturating_add))
+    }
+}
+
+impl<C: RoundChain> Seller<C> {
+    /// When accepted rounds may ask for the proofs that are not made yet.
+    pub(in crate::seller) async fn round_duties(&self, now: u64) -> anyhow::Result<Vec<Duty>> {
+        let Some(rounds) = &self.rounds else {
+            return Ok(vec![]);
+        };
+        let mut duties = vec![];
+        for (id, service) in self.services()? {
+            if !service.accepted {
+                continue;
+            }
+            let round = rounds.wallet.chain().round_at_depth(id, 0).await?;
+            let mut made = 0;
+            for index in 0..service.served {
+                made += u32::from(self.batch_proof(id, index)?.is_some());
+            }
+            let close_before = rounds.close_before;
+            duties.extend(owed(id, &service, round.as_ref(), made, close_before, now));
+        }
+        Ok(duties)
+    }
+
+    /// What the policy must know at `now`.
+    pub(super) async fn round_facts(
+        &self,
+        rounds: &Rounds<C>,
+        now: u64,
+    ) -> anyhow::Result<RoundFacts> {
+        let promised = self.promised(None, now).await?;
+        let chain = rounds.wallet.chain();
+        let left = openings_left(&self.store, &self.model.record)?;
+        Ok(RoundFacts {
+            model: self.card.model,
+            openings_left: left.saturating_sub(promised.proofs),
+            promised: promised.proofs,
+            duties: promised.duties,
+            balance: chain.balance(chain.account()).await?,
+            close_before: rounds.close_before,
+            gas_price: self.price_of_gas().await?,
+            now,
+        })
+    }
+}
+
+/// What an accepted round may ask for, `round` being the chain's and `made` of the served batches proven already. The seller
+/// itself closes, not earlier than `close_before` seconds before the end; from then on the buyer may contest any batch at any
+/// moment of the window, all at once.
+fn owed(
+    id: RoundId,
+    service: &Service,
+    round: Option<&Round>,
+    made: u32,
+    close_before: u64,
+    now: u64,
+) -> Vec<Duty> {
+    let terms = &service.offer.terms;
+    let name = || format!("round {id}");
+    let within = terms.prove_time.into();
+    let served = service.served.saturating_sub(made);
+    let on_demand = |proofs, first: u64, last: u64| {
+        let span = (first.max(now), last);
+        (now <= last).then(|| Duty::on_demand(name(), proofs, span, within))
+    };
+    let Some(round) = round.filter(|round| round.state > RoundState::Serving) else {
+        let first = terms.serve_by.saturating_sub(close_before);
+        let last = terms.serve_by.saturating_add(terms.window.into());
+        let proofs = terms.batches.saturating_sub(made);
+        return Vec::from_iter(on_demand(proofs, first, last));
+    };
+    match round.state {
+        RoundState::Closed => Vec::from_iter(on_demand(served, now, round.window_end)),
+        RoundState::Contested => {
+            let contested = round.contests.min(served);
+            let due = Duty::by(name(), contested, now, round.deadline);
+            let more = on_demand(served - contested, now, round.window_end);
+            let due = (now <= round.deadline).then_some(due);
+            due.into_iter().chain(more).collect()
+        }
+        // Nothing is owed any more.
+        _ => vec![],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seller::rounds::tests::service;
+
+    fn round(state: RoundState, deadline: u64, contests: u32) -> Round {
+        let offer = service().offer;
+        Round {
+            terms: offer.terms,
+            buyer: offer.buyer,
+            seller: offer.buyer,
+            state,
+            deadline,
+            contests,
+            count: 0,
+            window_end: 1_955,
+        }
+    }
+
+    /// 9 batches, served until 2000 and closed from 1950 on, 10 s each to contest and to prove.
+    #[test]
+    fn what_may_be_contested_is_owed_whenever_it_may() {
+        let mut service = service();
+        (service.served, service.accepted) = (5, true);
+        let id = service.offer.round;
+        let owed =
+            |round: Option<Round>, made, now| owed(id, &service, round.as_ref(), made, 50, now);
+        let name = format!("round {id}");
+        let all = |proofs, span| vec![Duty::on_demand(name.clone(), proofs, span, 10)];
+        for state in [RoundState::Open, RoundState::Serving] {
+            let found = owed(Some(round(state, 2_000, 0)), 2, 1_500);
+            assert_eq!(found, all(7, (1_950, 2_010)));
+        }
+        assert_eq!(owed(None, 0, 1_999), all(9, (1_999, 2_010)));
+        // From then on no more than was served.
+        let closed = owed(Some(round(RoundState::Closed, 1_955, 0)), 2, 1_952);
+        assert_eq!(closed, all(3, (1_952, 1_955)));
+        let contested = |now| owed(Some(round(RoundState::Contested, 1_962, 1)), 2, now);
+        let due = |now| Duty::by(name.clone(), 1, now, 1_962);
+        let mut both = all(2, (1_952, 1_955));
+        both.insert(0, due(1_952));
+        assert_eq!(contested(1_952), both);
+        assert_eq!(contested(1_960), vec![due(1_960)]);
+        assert_eq!(contested(1_963), vec![]);
+        for state in [
+            RoundState::Cancelled,
+            RoundState::Settled,
+            RoundState::Slashed,
+        ] {
+            assert_eq!(owed(Some(round(state, 0, 0)), 0, 1_500), vec![]);
+        }
+    }
+}
