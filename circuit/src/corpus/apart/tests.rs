@@ -73,6 +73,8 @@ fn layout(samples: usize) -> Layout {
     Layout::new(architecture, options).unwrap()
 }
 
+type Items = Vec<(u32, Commitment)>;
+
 /// A corpus by its columns, row by row, whatever they hold.
 #[derive(Clone)]
 struct Columns(Vec<(u32, Vec<Fr>)>);
@@ -93,7 +95,7 @@ impl Columns {
         &mut found.unwrap().1
     }
 
-    fn commit(&self) -> Vec<(u32, Commitment)> {
+    fn commit(&self) -> Items {
         let basis = ground().srs.lagrange();
         let commit = |(position, column): &(u32, Vec<Fr>)| {
             let point: G1Affine = best_multiexp(column, basis).to_affine();
@@ -270,7 +272,7 @@ fn a_proof_is_about_its_own_corpus_only() {
     let columns = Columns::honest(&CORPUS);
     let items = columns.commit();
     let proof = columns.argue(&items, 1);
-    let refused = |change: &dyn Fn(&mut Vec<(u32, Commitment)>)| {
+    let refused = |change: &dyn Fn(&mut Items)| {
         let mut items = items.clone();
         change(&mut items);
         assert_eq!(check(&items, &proof), Err(ApartError::NotShown));
