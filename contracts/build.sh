@@ -4,5 +4,5 @@ set -eu
 cd "$(dirname "$0")"
 [ -x node_modules/.bin/forge ] || { echo "no toolchain here: run npm install --no-save in contracts/" >&2; exit 1; }
 node_modules/.bin/forge build --quiet
-vectors/make.mjs "$@"
 bin/export-artifacts "$@"
+vectors/make.mjs "$@"

@@ -3,21 +3,17 @@ pragma solidity 0.8.37;
 
 import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
+import {Deal} from "./Deal.sol";
 import {IEscrow} from "./IEscrow.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
-import {Ledger} from "./Ledger.sol";
 import {ShardProofs} from "./ShardProofs.sol";
-import {Signatures} from "./Signatures.sol";
 import {SumTree} from "./SumTree.sol";
 import {TermsRules} from "./TermsRules.sol";
 
 /// @title The agreement's state machine.
 /// @dev No owner, no upgrade, no pause. Every function judges in one order: agreement known, state, mode, caller,
 /// deadline, arguments; then it writes the state, then it moves money.
-contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
-    using BitMaps for BitMaps.BitMap;
-
+contract Escrow is IEscrow, TermsRules, ShardProofs, EIP712, Nonces {
     bytes32 private constant PREVIEW_TYPEHASH = keccak256("Preview(bytes32 agreement,bytes32 ciphertextHash)");
     bytes32 private constant RECEIPT_TYPEHASH = keccak256("Receipt(bytes32 agreement,bytes32 ciphertextHash)");
     bytes32 private constant APPROVAL_TYPEHASH = keccak256("Approval(bytes32 agreement,bytes32 claimRoot)");
@@ -26,28 +22,19 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
     uint48 private constant DRAW_DELAY = 1;
     /// @dev How many blocks back the chain knows hashes.
     uint48 private constant KNOWN_BLOCKS = 256;
-    /// @dev Credited with what is burnt. Nobody has its key.
-    address private constant NOBODY = 0x000000000000000000000000000000000000dEaD;
-
-    /// @inheritdoc IEscrow
-    IModelRegistry public immutable registry;
 
     // Written by `open`, through a storage pointer.
     // slither-disable-next-line uninitialized-state
     mapping(bytes32 id => Agreement) private _agreements;
-    mapping(bytes32 id => BitMaps.BitMap) private _provenShards;
-    mapping(bytes32 id => BitMaps.BitMap) private _contestedShards;
 
-    constructor(IModelRegistry registry_) EIP712("zknode Escrow", "1") {
-        registry = registry_;
-    }
+    constructor(IModelRegistry registry_) Deal(registry_) EIP712("zknode Escrow", "1") {}
 
     // ---- before the test set is shown
 
     /// @inheritdoc IEscrow
     function open(Terms calldata terms) external payable nonReentrant returns (bytes32 id) {
         uint256 last = uint256(terms.claimBy) + terms.window + terms.proveTime;
-        address seller = _ownerOf(registry, terms.modelId, last);
+        address seller = _ownerOf(terms.modelId, last);
         _checkTerms(terms);
         uint256 nonce = _useNonce(msg.sender);
         id = agreementIdOf(msg.sender, nonce, terms);
@@ -64,7 +51,7 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
     function cancel(bytes32 id) external nonReentrant {
         Agreement storage a = _in(id, State.Open);
         _onlyBuyer(a);
-        _inTime(a);
+        _inTime(a.deadline);
         _cancel(id, a);
     }
 
@@ -72,7 +59,7 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
     function accept(bytes32 id) external payable nonReentrant {
         Agreement storage a = _in(id, State.Open);
         _onlySeller(a);
-        _inTime(a);
+        _inTime(a.deadline);
         if (a.terms.previewShards == 0) {
             _enter(a, State.Previewed, a.terms.deliverBy);
         } else {
@@ -86,7 +73,7 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
     /// @inheritdoc IEscrow
     function draw(bytes32 id) external {
         Agreement storage a = _in(id, State.Accepted);
-        _inTime(a);
+        _inTime(a.deadline);
         if (block.number <= a.drawBlock) revert DrawTooEarly(a.drawBlock, block.number);
         if (block.number > a.drawBlock + KNOWN_BLOCKS) revert DrawTooLate(a.drawBlock, block.number);
         // The id makes it differ between agreements accepted in one block.
@@ -103,7 +90,7 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
         bool preview = a.state == State.Drawn;
         if (!preview && a.state != State.Previewed) revert WrongState(a.state);
         _onlyBuyer(a);
-        _inTime(a);
+        _inTime(a.deadline);
         uint48 answerBy = a.deadline + a.terms.responseTime;
         _enter(a, preview ? State.PreviewSent : State.RestSent, answerBy);
         emit Sent(id, ciphertextHash);
@@ -114,7 +101,7 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
         Agreement storage a = _known(id);
         if (a.state != State.Drawn && a.state != State.PreviewSent) revert WrongState(a.state);
         _signed(id, a.seller, previewDigest(id, ciphertextHash), signature);
-        _inTime(a);
+        _inTime(a.deadline);
         _enter(a, State.Previewed, a.terms.deliverBy);
         emit Proceeded(id, ciphertextHash);
     }
@@ -124,7 +111,7 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
         Agreement storage a = _known(id);
         if (a.state != State.Previewed && a.state != State.RestSent) revert WrongState(a.state);
         _signed(id, a.seller, receiptDigest(id, ciphertextHash), signature);
-        _inTime(a);
+        _inTime(a.deadline);
         a.ciphertextHash = ciphertextHash;
         _enter(a, State.Delivered, a.terms.claimBy);
         emit Acknowledged(id, ciphertextHash);
@@ -135,7 +122,7 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
         Agreement storage a = _known(id);
         if (a.state < State.Accepted || a.state > State.RestSent) revert WrongState(a.state);
         _onlySeller(a);
-        _inTime(a);
+        _inTime(a.deadline);
         _decline(id, a, a.state == State.Accepted ? 0 : a.terms.previewFee);
     }
 
@@ -144,12 +131,12 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
         Agreement storage a = _known(id);
         if (a.state != State.PreviewSent && a.state != State.RestSent) revert WrongState(a.state);
         _onlySeller(a);
-        _inTime(a);
+        _inTime(a.deadline);
         _enter(a, State.Denied, 0);
         emit Denied(id);
         (uint256 fee, uint256 buyerBond) = (a.terms.previewFee, a.terms.buyerBond);
         _pay(a, a.terms.price, a.terms.bond - fee);
-        _credit(NOBODY, a.terms.token, fee + buyerBond);
+        _burn(a.terms.token, fee + buyerBond);
     }
 
     // ---- the count
@@ -159,12 +146,8 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
         Agreement storage a = _in(id, State.Delivered);
         _inMode(a, Mode.Optimistic);
         _onlySeller(a);
-        _inTime(a);
-        uint32 samples = a.terms.samples;
-        if (top1 > samples) revert ClaimAboveSamples(top1, samples);
-        if (topk > samples) revert ClaimAboveSamples(topk, samples);
-        // The total of valid samples is not the seller's to say.
-        bytes32 root = SumTree.root(SumTree.Node(node, SumTree.pack(samples, top1, topk)));
+        _inTime(a.deadline);
+        bytes32 root = _claimRoot(node, a.terms.samples, top1, topk);
         uint48 windowEnd = uint48(block.timestamp) + a.terms.window;
         a.claimRoot = root;
         a.correct = a.terms.metric == Metric.Top1 ? top1 : topk;
@@ -177,7 +160,7 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
     function approve(bytes32 id, bytes calldata signature) external nonReentrant {
         Agreement storage a = _in(id, State.Claimed);
         _signed(id, a.buyer, approvalDigest(id, a.claimRoot), signature);
-        _inTime(a);
+        _inTime(a.deadline);
         emit Approved(id);
         _settle(id, a);
     }
@@ -187,11 +170,9 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
         Agreement storage a = _known(id);
         if (a.state != State.Claimed && a.state != State.Contested) revert WrongState(a.state);
         _onlyBuyer(a);
-        _inTime(a);
-        if (block.timestamp > a.windowEnd) revert TooLate(a.windowEnd, block.timestamp);
-        _inRange(a, index);
-        if (_contestedShards[id].get(index)) revert ShardAlreadyContested(index);
-        _contestedShards[id].set(index);
+        _inTime(a.deadline);
+        _inTime(a.windowEnd);
+        _setContested(id, index, a.terms.shards);
         ++a.contests;
         // One deadline for all open contests: a later one prolongs the earlier, and only the buyer makes them.
         uint48 answerBy = uint48(block.timestamp) + a.terms.proveTime;
@@ -203,15 +184,13 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
     /// @inheritdoc IEscrow
     function answer(bytes32 id, ShardProof calldata shardProof, SumTree.Node[] calldata path) external nonReentrant {
         Agreement storage a = _in(id, State.Contested);
-        _inTime(a);
+        _inTime(a.deadline);
         Shard calldata s = shardProof.shard;
-        _inRange(a, s.index);
-        if (!_contestedShards[id].get(s.index)) revert ShardNotContested(s.index);
-        if (_provenShards[id].get(s.index)) revert ShardAlreadyProven(s.index);
+        _isOwed(id, s.index, a.terms.shards);
         _checkLeaf(a.claimRoot, a.terms.shards, shardProof, path);
         _checkShardOf(id, a, shardProof);
 
-        _provenShards[id].set(s.index);
+        _setProven(id, s.index);
         ++a.proven;
         --a.contests;
         if (a.contests == 0) _enter(a, State.Claimed, a.windowEnd);
@@ -223,10 +202,10 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
     function proveShard(bytes32 id, ShardProof calldata shardProof) external nonReentrant {
         Agreement storage a = _in(id, State.Delivered);
         _inMode(a, Mode.Eager);
-        _inTime(a);
+        _inTime(a.deadline);
         Shard calldata s = shardProof.shard;
-        _inRange(a, s.index);
-        if (_provenShards[id].get(s.index)) revert ShardAlreadyProven(s.index);
+        _inRange(s.index, a.terms.shards);
+        _isNotProven(id, s.index);
         _checkShardOf(id, a, shardProof);
         _count(id, a, s);
     }
@@ -255,23 +234,8 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
     }
 
     /// @inheritdoc IEscrow
-    function isProven(bytes32 id, uint32 index) external view returns (bool) {
-        return _provenShards[id].get(index);
-    }
-
-    /// @inheritdoc IEscrow
-    function isContested(bytes32 id, uint32 index) external view returns (bool) {
-        return _contestedShards[id].get(index);
-    }
-
-    /// @inheritdoc IEscrow
     function agreementIdOf(address buyer, uint256 nonce, Terms calldata terms) public view returns (bytes32) {
         return keccak256(abi.encode(block.chainid, address(this), buyer, nonce, terms));
-    }
-
-    /// @inheritdoc IEscrow
-    function contextOf(bytes32 id, uint32 index, address payee) external view returns (uint256) {
-        return _contextOf(id, index, payee);
     }
 
     /// @inheritdoc IEscrow
@@ -337,7 +301,7 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
         uint32 proven = a.proven + 1;
         uint256 valid = uint256(a.valid) + s.valid;
         if (valid > samples || (proven == shards && valid != samples)) revert SamplesMismatch(samples, valid);
-        _provenShards[id].set(s.index);
+        _setProven(id, s.index);
         a.proven = proven;
         // At most `samples`, which fits.
         a.valid = uint32(valid);
@@ -380,18 +344,5 @@ contract Escrow is IEscrow, Ledger, TermsRules, ShardProofs, EIP712, Nonces {
 
     function _onlySeller(Agreement storage a) private view {
         if (msg.sender != a.seller) revert OnlySeller(a.seller, msg.sender);
-    }
-
-    function _signed(bytes32 id, address signer, bytes32 digest, bytes calldata signature) private view {
-        if (msg.sender == signer) return;
-        if (!Signatures.isByKeyOrCode(signer, digest, signature)) revert NotSigned(id, signer);
-    }
-
-    function _inTime(Agreement storage a) private view {
-        if (block.timestamp > a.deadline) revert TooLate(a.deadline, block.timestamp);
-    }
-
-    function _inRange(Agreement storage a, uint32 index) private view {
-        if (index >= a.terms.shards) revert ShardOutOfRange(index, a.terms.shards);
     }
 }

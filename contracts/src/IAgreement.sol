@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {IDeal} from "./IDeal.sol";
+
 /// @title What an agreement is: its words, its events, its refusals.
 /// @notice One agreement: a buyer pays `price` to learn whether a registered model classifies at least `threshold` of
 /// `samples` committed samples correctly; the seller answers with one proof per shard, or loses its bond. The states,
@@ -9,7 +11,7 @@ pragma solidity 0.8.37;
 ///
 /// Every state that is not terminal has one deadline, the last second in which its own actions may happen. From the
 /// next second on anyone may call `expire`, which does that state's default and nothing else does anything.
-interface IAgreement {
+interface IAgreement is IDeal {
     enum State {
         None,
         /// The price and the buyer's bond are locked; the seller may accept.
@@ -175,12 +177,7 @@ interface IAgreement {
     event Settled(bytes32 indexed id, uint256 correct, bool passed);
     event Slashed(bytes32 indexed id);
 
-    // Terms that open refuses.
-    error UnknownModel(bytes32 modelId);
-    /// @notice The model must be fixed in a block before the one that shows the dataset root.
-    error ModelNotEarlier(uint48 registeredBlock, uint256 currentBlock);
-    error ModelRetiring(bytes32 modelId, uint48 retiresAt);
-    error TokenWithoutCode(address token);
+    // Terms that open refuses, beside those of every deal.
     error PenaltyAboveBond(uint128 penalty, uint128 bond);
     error PreviewFeeAboveBond(uint128 previewFee, uint128 bond);
     /// @notice 1 <= shards <= samples.
@@ -201,10 +198,6 @@ interface IAgreement {
     error WrongMode(Mode found);
     error OnlyBuyer(address buyer, address caller);
     error OnlySeller(address seller, address caller);
-    error TooLate(uint48 deadline, uint256 now_);
-    error TooEarly(uint48 deadline, uint256 now_);
-    /// @notice The caller is not the party who must have signed, and brings no signature of it.
-    error NotSigned(bytes32 id, address signer);
 
     // The draw.
     error DrawTooEarly(uint48 drawBlock, uint256 currentBlock);

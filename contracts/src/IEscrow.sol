@@ -2,11 +2,11 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "./IAgreement.sol";
-import {IModelRegistry} from "./IModelRegistry.sol";
+import {IShards} from "./IShards.sol";
 import {SumTree} from "./SumTree.sol";
 
 /// @title Holds both sides' money and pays by proof or by deadline, never by trust.
-interface IEscrow is IAgreement {
+interface IEscrow is IShards, IAgreement {
     /// @notice Opens an agreement and deposits price and buyer's bond.
     /// @return id keccak256(abi.encode(chainid, escrow, buyer, nonce, terms)).
     function open(Terms calldata terms) external payable returns (bytes32 id);
@@ -66,20 +66,8 @@ interface IEscrow is IAgreement {
     /// @notice The stored agreement; all zero when unknown.
     function agreement(bytes32 id) external view returns (Agreement memory);
 
-    /// @notice Where the models are.
-    function registry() external view returns (IModelRegistry);
-
-    /// @notice Whether a shard is proven on chain.
-    function isProven(bytes32 id, uint32 index) external view returns (bool);
-
-    /// @notice Whether a shard was ever contested.
-    function isContested(bytes32 id, uint32 index) external view returns (bool);
-
     /// @notice The id `open` gives to these terms.
     function agreementIdOf(address buyer, uint256 nonce, Terms calldata terms) external view returns (bytes32);
-
-    /// @notice keccak256(abi.encode(chainid, escrow, id, index, payee)) modulo the BN254 scalar order.
-    function contextOf(bytes32 id, uint32 index, address payee) external view returns (uint256);
 
     /// @notice EIP-712 digest of what the seller signs for a preview.
     function previewDigest(bytes32 id, bytes32 ciphertextHash) external view returns (bytes32);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IModelRegistry} from "./IModelRegistry.sol";
+import {IDeal} from "./IDeal.sol";
 
 /// @title Rounds of predictions: a payment channel with contests.
 /// @notice A buyer deposits the price of `batches` requests. Off chain it sends a batch of inputs at a time, the seller
@@ -25,7 +25,7 @@ import {IModelRegistry} from "./IModelRegistry.sol";
 ///
 /// Every state that is not terminal has one deadline, the last second in which its own actions may happen. From the next
 /// second on anyone may call `expire`, which does that state's default and nothing else does anything.
-interface IPredictions {
+interface IPredictions is IDeal {
     enum State {
         None,
         /// The price of all batches is locked; the seller may accept.
@@ -130,12 +130,7 @@ interface IPredictions {
     event RoundSettled(bytes32 indexed id, uint32 count);
     event RoundSlashed(bytes32 indexed id);
 
-    // Terms that open refuses.
-    error UnknownModel(bytes32 modelId);
-    /// @notice The model must be fixed in an earlier block.
-    error ModelNotEarlier(uint48 registeredBlock, uint256 currentBlock);
-    error ModelRetiring(bytes32 modelId, uint48 retiresAt);
-    error TokenWithoutCode(address token);
+    // Terms that open refuses, beside those of every deal.
     error NoBatches();
     /// @notice now < acceptBy < serveBy.
     error DeadlinesOutOfOrder(uint256 now_, uint48 acceptBy, uint48 serveBy);
@@ -152,10 +147,6 @@ interface IPredictions {
     error WrongState(State found);
     error OnlyBuyer(address buyer, address caller);
     error OnlySeller(address seller, address caller);
-    error TooLate(uint48 deadline, uint256 now_);
-    error TooEarly(uint48 deadline, uint256 now_);
-    /// @notice The caller is not the party who must have signed, and brings no signature of it.
-    error NotSigned(bytes32 id, address signer);
     error CountAboveBatches(uint32 count, uint32 batches);
     /// @notice The approval is about another count than the round was closed with.
     error CountMismatch(uint32 expected, uint32 found);
@@ -211,14 +202,8 @@ interface IPredictions {
     /// @notice How far the contest of the prediction with this digest came.
     function contestOf(bytes32 digest) external view returns (Contest);
 
-    /// @notice Where the models are.
-    function registry() external view returns (IModelRegistry);
-
     /// @notice The id `open` gives to these terms.
     function roundIdOf(address buyer, uint256 nonce, Terms calldata terms) external view returns (bytes32);
-
-    /// @notice keccak256(abi.encode(chainid, contract, id, index, payee)) modulo the BN254 scalar order.
-    function contextOf(bytes32 id, uint32 index, address payee) external view returns (uint256);
 
     /// @notice EIP-712 digest of the voucher the buyer signs.
     function voucherDigest(bytes32 id, uint32 count) external view returns (bytes32);

@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "./IAgreement.sol";
-import {IModelRegistry} from "./IModelRegistry.sol";
+import {IDeal} from "./IDeal.sol";
+import {IShards} from "./IShards.sol";
 import {SumTree} from "./SumTree.sol";
 
 /// @title Trustless retrieval: which items of a committed corpus does a registered model put into a class?
@@ -13,7 +14,7 @@ import {SumTree} from "./SumTree.sol";
 ///
 /// Every state that is not terminal has one deadline, the last second of its own actions; from the next second on anyone
 /// may call `expire`, which does that state's default and nothing else does anything.
-interface IRetrieval {
+interface IRetrieval is IShards, IDeal {
     enum State {
         None,
         /// Fee, price and the requester's bond are locked; the responder may accept.
@@ -117,10 +118,9 @@ interface IRetrieval {
     event Rejected(bytes32 indexed id, uint256 burnt);
     event Slashed(bytes32 indexed id);
 
-    // Terms that open refuses. Errors about models, shards, proofs and claims are those of `IAgreement`.
+    // Terms that open refuses, beside those of every deal. Errors about shards, proofs and claims are those of `IAgreement`.
     /// @notice The requester opened a retrieval with these terms and this nonce before.
     error AlreadyOpened(bytes32 id);
-    error TokenWithoutCode(address token);
     /// @notice 1 <= shards <= samples.
     error ShardsOutOfRange(uint32 shards, uint32 samples);
     /// @notice What a rejection burns of the responder's must be there: maxItems * pricePerItem + requesterBond.
@@ -136,10 +136,6 @@ interface IRetrieval {
     error WrongState(State found);
     error OnlyRequester(address requester, address caller);
     error OnlyResponder(address responder, address caller);
-    error TooLate(uint48 deadline, uint256 now_);
-    error TooEarly(uint48 deadline, uint256 now_);
-    /// @notice The caller is not the requester and brings no signature of it.
-    error NotSigned(bytes32 id, address signer);
 
     /// @notice Asks, and deposits scanFee + maxItems * pricePerItem + requesterBond.
     /// @param nonce Any number; the same terms may be asked again under another one.
@@ -183,20 +179,8 @@ interface IRetrieval {
     /// @notice The stored retrieval; all zero when unknown.
     function request(bytes32 id) external view returns (Request memory);
 
-    /// @notice Where the models are.
-    function registry() external view returns (IModelRegistry);
-
-    /// @notice Whether a shard is proven on chain.
-    function isProven(bytes32 id, uint32 index) external view returns (bool);
-
-    /// @notice Whether a shard was ever contested.
-    function isContested(bytes32 id, uint32 index) external view returns (bool);
-
     /// @notice The id `open` gives to these terms.
     function requestIdOf(address requester, uint256 nonce, Terms calldata terms) external view returns (bytes32);
-
-    /// @notice keccak256(abi.encode(chainid, this contract, id, index, payee)) modulo the BN254 scalar order.
-    function contextOf(bytes32 id, uint32 index, address payee) external view returns (uint256);
 
     /// @notice EIP-712 digest of the approval the requester signs.
     function approvalDigest(bytes32 id, bytes32 claimRoot, bytes32 ciphertextHash) external view returns (bytes32);

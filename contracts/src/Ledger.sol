@@ -14,6 +14,9 @@ abstract contract Ledger is ILedger, ReentrancyGuardTransient {
     /// @dev Stands for ether wherever a token is named.
     address internal constant ETHER = address(0);
 
+    /// @dev Credited with what is burnt. Nobody has its key.
+    address private constant NOBODY = 0x000000000000000000000000000000000000dEaD;
+
     /// @inheritdoc ILedger
     mapping(address account => mapping(address token => uint256)) public credit;
     /// @inheritdoc ILedger
@@ -53,5 +56,10 @@ abstract contract Ledger is ILedger, ReentrancyGuardTransient {
         if (amount == 0) return;
         credit[account][token] += amount;
         emit Credited(account, token, amount);
+    }
+
+    /// @dev A part of the locked deposits that nobody gets.
+    function _burn(address token, uint256 amount) internal {
+        _credit(NOBODY, token, amount);
     }
 }

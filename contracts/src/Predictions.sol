@@ -2,23 +2,19 @@
 pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {Deal} from "./Deal.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 import {IPredictions} from "./IPredictions.sol";
-import {Ledger} from "./Ledger.sol";
-import {ModelProofs} from "./ModelProofs.sol";
 import {Signatures} from "./Signatures.sol";
 
 /// @title The round's state machine.
 /// @dev No owner, no upgrade, no pause. Every function judges in one order: round known, state, caller or signature,
 /// deadline, arguments; then it writes the state, then it moves money.
-contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
+contract Predictions is IPredictions, Deal, EIP712 {
     bytes32 private constant VOUCHER_TYPEHASH = keccak256("Voucher(bytes32 round,uint32 count)");
     bytes32 private constant APPROVAL_TYPEHASH = keccak256("Approval(bytes32 round,uint32 count)");
     bytes32 private constant PREDICTION_TYPEHASH =
         keccak256("Prediction(bytes32 round,uint32 index,uint32 valid,bytes32 shardPointsHash)");
-
-    /// @inheritdoc IPredictions
-    IModelRegistry public immutable registry;
 
     /// @inheritdoc IPredictions
     mapping(bytes32 digest => Contest) public contestOf;
@@ -27,14 +23,12 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
     // slither-disable-next-line uninitialized-state
     mapping(bytes32 id => Round) private _rounds;
 
-    constructor(IModelRegistry registry_) EIP712("zknode Predictions", "1") {
-        registry = registry_;
-    }
+    constructor(IModelRegistry registry_) Deal(registry_) EIP712("zknode Predictions", "1") {}
 
     /// @inheritdoc IPredictions
     function open(uint256 nonce, Terms calldata terms) external payable nonReentrant returns (bytes32 id) {
-        address seller = _sellerOf(terms);
-        _checkTerms(terms);
+        (address seller, uint256 latest) = _offered(terms.modelId);
+        _checkTerms(terms, latest);
         id = roundIdOf(msg.sender, nonce, terms);
         Round storage r = _rounds[id];
         if (r.state != State.None) revert RoundExists(id);
@@ -50,7 +44,7 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
     function cancel(bytes32 id) external nonReentrant {
         Round storage r = _in(id, State.Open);
         _onlyBuyer(r);
-        _inTime(r);
+        _inTime(r.deadline);
         _cancel(id, r);
     }
 
@@ -58,7 +52,7 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
     function accept(bytes32 id) external payable nonReentrant {
         Round storage r = _in(id, State.Open);
         _onlySeller(r);
-        _inTime(r);
+        _inTime(r.deadline);
         _enter(r, State.Serving, r.terms.serveBy);
         emit RoundAccepted(id);
         _deposit(r.terms.token, r.terms.bond);
@@ -68,8 +62,8 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
     function close(bytes32 id, uint32 count, bytes calldata signature) external {
         Round storage r = _in(id, State.Serving);
         _onlySeller(r);
-        if (count != 0) _signed(id, r.buyer, voucherDigest(id, count), signature);
-        _inTime(r);
+        if (count != 0) _signedByKey(id, r.buyer, voucherDigest(id, count), signature);
+        _inTime(r.deadline);
         _inBatches(r, count);
         _close(id, r, count, uint48(block.timestamp) + r.terms.window);
     }
@@ -80,8 +74,8 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
         bool serving = r.state == State.Serving;
         if (!serving && r.state != State.Closed) revert WrongState(r.state);
         if (serving) _onlySeller(r);
-        _signed(id, r.buyer, approvalDigest(id, count), signature);
-        _inTime(r);
+        _signedByKey(id, r.buyer, approvalDigest(id, count), signature);
+        _inTime(r.deadline);
         if (serving) _inBatches(r, count);
         else if (count != r.count) revert CountMismatch(r.count, count);
         r.count = count;
@@ -100,8 +94,8 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
         _onlyBuyer(r);
         bytes32 digest = predictionDigest(id, prediction);
         if (!Signatures.isByKey(r.seller, digest, signature)) revert NotSigned(id, r.seller);
-        _inTime(r);
-        if (block.timestamp > r.windowEnd) revert TooLate(r.windowEnd, block.timestamp);
+        _inTime(r.deadline);
+        _inTime(r.windowEnd);
         if (prediction.index >= r.terms.batches) revert IndexOutOfRange(prediction.index, r.terms.batches);
         if (contestOf[digest] != Contest.None) revert AlreadyContested(digest);
         contestOf[digest] = Contest.Open;
@@ -116,7 +110,7 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
     /// @inheritdoc IPredictions
     function answer(bytes32 id, PredictionProof calldata proof) external nonReentrant {
         Round storage r = _in(id, State.Contested);
-        _inTime(r);
+        _inTime(r.deadline);
         bytes32 digest = predictionDigest(id, Prediction(proof.index, proof.valid, keccak256(proof.shardPoints)));
         Contest how = contestOf[digest];
         if (how == Contest.None) revert NotContested(digest);
@@ -157,11 +151,6 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
     }
 
     /// @inheritdoc IPredictions
-    function contextOf(bytes32 id, uint32 index, address payee) external view returns (uint256) {
-        return _contextOf(id, index, payee);
-    }
-
-    /// @inheritdoc IPredictions
     function voucherDigest(bytes32 id, uint32 count) public view returns (bytes32) {
         return _hashTypedDataV4(keccak256(abi.encode(VOUCHER_TYPEHASH, id, count)));
     }
@@ -178,21 +167,11 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
 
     // ---- what open asks of terms
 
-    /// @dev The model is fixed, and its stake outlives the round.
-    function _sellerOf(Terms calldata t) private view returns (address) {
-        IModelRegistry.Model memory m = registry.model(t.modelId);
-        if (m.seller == address(0)) revert UnknownModel(t.modelId);
-        if (m.registeredBlock >= block.number) revert ModelNotEarlier(m.registeredBlock, block.number);
-        if (m.retiresAt != 0) revert ModelRetiring(t.modelId, m.retiresAt);
+    /// @dev Terms that make sense by themselves, and end before the stake may go.
+    function _checkTerms(Terms calldata t, uint256 latest) private view {
         uint256 last = uint256(t.serveBy) + t.window + t.proveTime;
-        uint256 latest = block.timestamp + registry.NOTICE_PERIOD();
         if (last > latest) revert RoundTooLong(last, latest);
-        return m.seller;
-    }
-
-    /// @dev Terms that make sense by themselves.
-    function _checkTerms(Terms calldata t) private view {
-        if (t.token != ETHER && t.token.code.length == 0) revert TokenWithoutCode(t.token);
+        _isMoney(t.token);
         if (t.batches == 0) revert NoBatches();
         if (block.timestamp >= t.acceptBy || t.acceptBy >= t.serveBy) {
             revert DeadlinesOutOfOrder(block.timestamp, t.acceptBy, t.serveBy);
@@ -268,13 +247,10 @@ contract Predictions is IPredictions, Ledger, ModelProofs, EIP712 {
         if (msg.sender != r.seller) revert OnlySeller(r.seller, msg.sender);
     }
 
-    function _signed(bytes32 id, address signer, bytes32 digest, bytes calldata signature) private view {
+    /// @dev By key alone: who takes a voucher keeps it for later.
+    function _signedByKey(bytes32 id, address signer, bytes32 digest, bytes calldata signature) private view {
         if (msg.sender == signer) return;
         if (!Signatures.isByKey(signer, digest, signature)) revert NotSigned(id, signer);
-    }
-
-    function _inTime(Round storage r) private view {
-        if (block.timestamp > r.deadline) revert TooLate(r.deadline, block.timestamp);
     }
 
     function _inBatches(Round storage r, uint32 count) private view {

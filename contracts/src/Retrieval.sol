@@ -3,46 +3,32 @@ pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
+import {Deal} from "./Deal.sol";
 import {IAgreement} from "./IAgreement.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 import {IRetrieval} from "./IRetrieval.sol";
-import {Ledger} from "./Ledger.sol";
 import {ShardProofs} from "./ShardProofs.sol";
-import {Signatures} from "./Signatures.sol";
 import {SumTree} from "./SumTree.sol";
 
 /// @title The retrieval's state machine.
 /// @dev No owner, no upgrade, no pause. Every function judges in one order: request known, state, caller, deadline,
 /// arguments; then it writes the state, then it moves money.
-contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
-    using BitMaps for BitMaps.BitMap;
-
+contract Retrieval is IRetrieval, ShardProofs, EIP712 {
     bytes32 private constant APPROVAL_TYPEHASH =
         keccak256("Approval(bytes32 retrieval,bytes32 claimRoot,bytes32 ciphertextHash)");
-
-    /// @dev Credited with what is burnt. Nobody has its key.
-    address private constant NOBODY = 0x000000000000000000000000000000000000dEaD;
-
-    /// @inheritdoc IRetrieval
-    IModelRegistry public immutable registry;
 
     // Written by `open`, through a storage pointer.
     // slither-disable-next-line uninitialized-state
     mapping(bytes32 id => Request) private _requests;
-    mapping(bytes32 id => BitMaps.BitMap) private _provenShards;
-    mapping(bytes32 id => BitMaps.BitMap) private _contestedShards;
 
-    constructor(IModelRegistry registry_) EIP712("zknode Retrieval", "1") {
-        registry = registry_;
-    }
+    constructor(IModelRegistry registry_) Deal(registry_) EIP712("zknode Retrieval", "1") {}
 
     // ---- until there is a claim
 
     /// @inheritdoc IRetrieval
     function open(Terms calldata terms, uint256 nonce) external payable nonReentrant returns (bytes32 id) {
         uint256 last = uint256(terms.claimBy) + terms.window + terms.proveTime + terms.receiptTime;
-        address responder = _ownerOf(registry, terms.modelId, last);
+        address responder = _ownerOf(terms.modelId, last);
         uint256 price = _checkTerms(terms);
         id = requestIdOf(msg.sender, nonce, terms);
         Request storage r = _requests[id];
@@ -59,7 +45,7 @@ contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
     function cancel(bytes32 id) external nonReentrant {
         Request storage r = _in(id, State.Open);
         _onlyRequester(r);
-        _inTime(r);
+        _inTime(r.deadline);
         _cancel(id, r);
     }
 
@@ -67,7 +53,7 @@ contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
     function accept(bytes32 id) external payable nonReentrant {
         Request storage r = _in(id, State.Open);
         _onlyResponder(r);
-        _inTime(r);
+        _inTime(r.deadline);
         _enter(r, State.Accepted, r.terms.claimBy);
         emit Accepted(id);
         _deposit(r.terms.token, r.terms.bond);
@@ -77,12 +63,8 @@ contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
     function claim(bytes32 id, bytes32 node, uint32 top1, uint32 topk, bytes32 ciphertextHash) external {
         Request storage r = _in(id, State.Accepted);
         _onlyResponder(r);
-        _inTime(r);
-        uint32 samples = r.terms.samples;
-        if (top1 > samples) revert IAgreement.ClaimAboveSamples(top1, samples);
-        if (topk > samples) revert IAgreement.ClaimAboveSamples(topk, samples);
-        // The total of items is not the responder's to say.
-        bytes32 root = SumTree.root(SumTree.Node(node, SumTree.pack(samples, top1, topk)));
+        _inTime(r.deadline);
+        bytes32 root = _claimRoot(node, r.terms.samples, top1, topk);
         uint48 windowEnd = uint48(block.timestamp) + r.terms.window;
         (r.claimRoot, r.ciphertextHash) = (root, ciphertextHash);
         (r.matches, r.windowEnd) = (top1, windowEnd);
@@ -95,12 +77,8 @@ contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
     /// @inheritdoc IRetrieval
     function approve(bytes32 id, bytes calldata signature) external nonReentrant {
         Request storage r = _in(id, State.Claimed);
-        if (msg.sender != r.requester) {
-            bytes32 digest = approvalDigest(id, r.claimRoot, r.ciphertextHash);
-            bool signed = Signatures.isByKeyOrCode(r.requester, digest, signature);
-            if (!signed) revert NotSigned(id, r.requester);
-        }
-        _inTime(r);
+        _signed(id, r.requester, approvalDigest(id, r.claimRoot, r.ciphertextHash), signature);
+        _inTime(r.deadline);
         emit Approved(id);
         _settle(id, r);
     }
@@ -110,11 +88,9 @@ contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
         Request storage r = _known(id);
         if (r.state != State.Claimed && r.state != State.Contested) revert WrongState(r.state);
         _onlyRequester(r);
-        _inTime(r);
-        if (block.timestamp > r.windowEnd) revert TooLate(r.windowEnd, block.timestamp);
-        _inRange(r, index);
-        if (_contestedShards[id].get(index)) revert IAgreement.ShardAlreadyContested(index);
-        _contestedShards[id].set(index);
+        _inTime(r.deadline);
+        _inTime(r.windowEnd);
+        _setContested(id, index, r.terms.shards);
         ++r.contests;
         // One deadline for all open contests: a later one prolongs the earlier, and only the requester makes them.
         uint48 answerBy = uint48(block.timestamp) + r.terms.proveTime;
@@ -129,16 +105,14 @@ contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
         nonReentrant
     {
         Request storage r = _in(id, State.Contested);
-        _inTime(r);
+        _inTime(r.deadline);
         IAgreement.Shard calldata s = shardProof.shard;
-        _inRange(r, s.index);
-        if (!_contestedShards[id].get(s.index)) revert IAgreement.ShardNotContested(s.index);
-        if (_provenShards[id].get(s.index)) revert IAgreement.ShardAlreadyProven(s.index);
+        _isOwed(id, s.index, r.terms.shards);
         _checkLeaf(r.claimRoot, r.terms.shards, shardProof, path);
         uint256 context = _contextOf(id, s.index, r.responder);
         _checkShard(registry.model(r.terms.modelId), r.terms.datasetRoot, r.terms.shards, context, shardProof);
 
-        _provenShards[id].set(s.index);
+        _setProven(id, s.index);
         --r.contests;
         if (r.contests == 0) {
             uint256 judgeBy = Math.max(r.windowEnd, block.timestamp + r.terms.receiptTime);
@@ -152,14 +126,14 @@ contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
     function reject(bytes32 id) external nonReentrant {
         Request storage r = _in(id, State.Claimed);
         _onlyRequester(r);
-        _inTime(r);
+        _inTime(r.deadline);
         _enter(r, State.Rejected, 0);
         (uint256 due, uint256 left) = _split(r);
         uint256 lost = due + r.terms.requesterBond;
         emit Rejected(id, 2 * lost);
         _credit(r.requester, r.terms.token, left);
         _credit(r.responder, r.terms.token, uint256(r.terms.scanFee) + r.terms.bond - lost);
-        _credit(NOBODY, r.terms.token, 2 * lost);
+        _burn(r.terms.token, 2 * lost);
     }
 
     /// @inheritdoc IRetrieval
@@ -181,23 +155,8 @@ contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
     }
 
     /// @inheritdoc IRetrieval
-    function isProven(bytes32 id, uint32 index) external view returns (bool) {
-        return _provenShards[id].get(index);
-    }
-
-    /// @inheritdoc IRetrieval
-    function isContested(bytes32 id, uint32 index) external view returns (bool) {
-        return _contestedShards[id].get(index);
-    }
-
-    /// @inheritdoc IRetrieval
     function requestIdOf(address requester, uint256 nonce, Terms calldata terms) public view returns (bytes32) {
         return keccak256(abi.encode(block.chainid, address(this), requester, nonce, terms));
-    }
-
-    /// @inheritdoc IRetrieval
-    function contextOf(bytes32 id, uint32 index, address payee) external view returns (uint256) {
-        return _contextOf(id, index, payee);
     }
 
     /// @inheritdoc IRetrieval
@@ -245,7 +204,7 @@ contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
 
     /// @dev Terms that make sense by themselves; what all items may cost.
     function _checkTerms(Terms calldata t) private view returns (uint256 price) {
-        if (t.token != ETHER && t.token.code.length == 0) revert TokenWithoutCode(t.token);
+        _isMoney(t.token);
         if (t.shards == 0 || t.shards > t.samples) revert ShardsOutOfRange(t.shards, t.samples);
         price = uint256(t.maxItems) * t.pricePerItem;
         uint256 least = price + t.requesterBond;
@@ -280,13 +239,5 @@ contract Retrieval is IRetrieval, Ledger, ShardProofs, EIP712 {
 
     function _onlyResponder(Request storage r) private view {
         if (msg.sender != r.responder) revert OnlyResponder(r.responder, msg.sender);
-    }
-
-    function _inTime(Request storage r) private view {
-        if (block.timestamp > r.deadline) revert TooLate(r.deadline, block.timestamp);
-    }
-
-    function _inRange(Request storage r, uint32 index) private view {
-        if (index >= r.terms.shards) revert IAgreement.ShardOutOfRange(index, r.terms.shards);
     }
 }

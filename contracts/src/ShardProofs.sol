@@ -1,24 +1,71 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
 import {DatasetRoot} from "./DatasetRoot.sol";
+import {Deal} from "./Deal.sol";
 import {IAgreement} from "./IAgreement.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
-import {ModelProofs} from "./ModelProofs.sol";
+import {IShards} from "./IShards.sol";
 import {SumTree} from "./SumTree.sol";
 
-/// @title What makes a shard proof true: the agreed shard, a proof of the registered model, a leaf of the claim.
+/// @title Claims over shards: the totals, the shards that are contested, and what makes a shard's proof true, which is the
+/// agreed shard, a proof of the registered model and a leaf of the claim.
 /// @dev Shared by every contract that pays by a claim over shards; the errors are those of `IAgreement`.
-abstract contract ShardProofs is ModelProofs {
-    /// @dev The model was fixed before its agreement showed a dataset, and its stake outlives the agreement's last second.
-    function _ownerOf(IModelRegistry registry, bytes32 modelId, uint256 last) internal view returns (address) {
-        IModelRegistry.Model memory m = registry.model(modelId);
-        if (m.seller == address(0)) revert IAgreement.UnknownModel(modelId);
-        if (m.registeredBlock >= block.number) revert IAgreement.ModelNotEarlier(m.registeredBlock, block.number);
-        if (m.retiresAt != 0) revert IAgreement.ModelRetiring(modelId, m.retiresAt);
-        uint256 latest = block.timestamp + registry.NOTICE_PERIOD();
+abstract contract ShardProofs is IShards, Deal {
+    using BitMaps for BitMaps.BitMap;
+
+    mapping(bytes32 id => BitMaps.BitMap) private _provenShards;
+    mapping(bytes32 id => BitMaps.BitMap) private _contestedShards;
+
+    /// @inheritdoc IShards
+    function isProven(bytes32 id, uint32 index) external view returns (bool) {
+        return _provenShards[id].get(index);
+    }
+
+    /// @inheritdoc IShards
+    function isContested(bytes32 id, uint32 index) external view returns (bool) {
+        return _contestedShards[id].get(index);
+    }
+
+    /// @dev Who offers the model, for a deal whose last second is `last`.
+    function _ownerOf(bytes32 modelId, uint256 last) internal view returns (address) {
+        (address owner, uint256 latest) = _offered(modelId);
         if (last > latest) revert IAgreement.AgreementTooLong(last, latest);
-        return m.seller;
+        return owner;
+    }
+
+    /// @dev The claim over all shards. The total of samples is not the claimant's to say.
+    function _claimRoot(bytes32 node, uint32 samples, uint32 top1, uint32 topk) internal pure returns (bytes32) {
+        if (top1 > samples) revert IAgreement.ClaimAboveSamples(top1, samples);
+        if (topk > samples) revert IAgreement.ClaimAboveSamples(topk, samples);
+        return SumTree.root(SumTree.Node(node, SumTree.pack(samples, top1, topk)));
+    }
+
+    /// @dev Each shard is contested once.
+    function _setContested(bytes32 id, uint32 index, uint32 shards) internal {
+        _inRange(index, shards);
+        if (_contestedShards[id].get(index)) revert IAgreement.ShardAlreadyContested(index);
+        _contestedShards[id].set(index);
+    }
+
+    function _setProven(bytes32 id, uint32 index) internal {
+        _provenShards[id].set(index);
+    }
+
+    /// @dev A proof of this shard is asked for, and there is none yet.
+    function _isOwed(bytes32 id, uint32 index, uint32 shards) internal view {
+        _inRange(index, shards);
+        if (!_contestedShards[id].get(index)) revert IAgreement.ShardNotContested(index);
+        _isNotProven(id, index);
+    }
+
+    function _isNotProven(bytes32 id, uint32 index) internal view {
+        if (_provenShards[id].get(index)) revert IAgreement.ShardAlreadyProven(index);
+    }
+
+    function _inRange(uint32 index, uint32 shards) internal pure {
+        if (index >= shards) revert IAgreement.ShardOutOfRange(index, shards);
     }
 
     /// @dev The statement is rebuilt from storage; calldata carries commitments checked against stored hashes, and the

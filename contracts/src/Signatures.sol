@@ -10,6 +10,8 @@ import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/Signa
 library Signatures {
     /// @dev By the key of `signer`, for ever. Never by an account without a key.
     function isByKey(address signer, bytes32 digest, bytes calldata signature) internal pure returns (bool) {
+        // The third value is the failure's detail: there is nobody to tell it to.
+        // slither-disable-next-line unused-return
         (address recovered, ECDSA.RecoverError failure,) = ECDSA.tryRecoverCalldata(digest, signature);
         return failure == ECDSA.RecoverError.NoError && recovered == signer;
     }

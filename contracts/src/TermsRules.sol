@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {Deal} from "./Deal.sol";
 import {IAgreement} from "./IAgreement.sol";
 
 /// @title What `open` asks of terms, beside the model.
-abstract contract TermsRules is IAgreement {
+abstract contract TermsRules is IAgreement, Deal {
     /// @dev Terms that make sense by themselves.
     function _checkTerms(Terms calldata t) internal view {
-        if (t.token != address(0) && t.token.code.length == 0) revert TokenWithoutCode(t.token);
+        _isMoney(t.token);
         if (t.penalty > t.bond) revert PenaltyAboveBond(t.penalty, t.bond);
         if (t.previewFee > t.bond) revert PreviewFeeAboveBond(t.previewFee, t.bond);
         if (t.shards == 0 || t.shards > t.samples) revert ShardsOutOfRange(t.shards, t.samples);

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "../src/IAgreement.sol";
+import {IDeal} from "../src/IDeal.sol";
 import {ModelProofs} from "../src/ModelProofs.sol";
 import {SumTree} from "../src/SumTree.sol";
 import {BurningVerifier, LongAnswer} from "./mocks/Verifiers.sol";
@@ -256,7 +257,7 @@ contract ClaimTest is Scene {
         bytes32 id = _claimed(_optimistic(address(0)), 0);
         vm.warp(T0 + 500);
         _contest(id, 1);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.TooLate.selector, T0 + 500, T0 + 501));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, T0 + 500, T0 + 501));
         vm.warp(T0 + 501);
         vm.prank(buyer);
         escrow.contest{value: 40}(id, 2);
@@ -310,7 +311,7 @@ contract ClaimTest is Scene {
     function _notSigned(bytes32 id, address signer, bytes memory call_) private {
         (bool success, bytes memory answer) = address(escrow).call(call_);
         _isTrue(!success, "refused");
-        bytes memory error_ = abi.encodeWithSelector(IAgreement.NotSigned.selector, id, signer);
+        bytes memory error_ = abi.encodeWithSelector(IDeal.NotSigned.selector, id, signer);
         _eq(keccak256(answer), keccak256(error_), "not signed");
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {IDeal} from "../src/IDeal.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IAgreement} from "../src/IAgreement.sol";
@@ -80,7 +81,7 @@ contract MoneyTest is Scene {
 
     function test_tokenWithoutCode() public {
         IAgreement.Terms memory terms = _plain(stranger);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.TokenWithoutCode.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TokenWithoutCode.selector, stranger));
         vm.prank(buyer);
         escrow.open(terms);
     }
@@ -218,7 +219,7 @@ contract MoneyTest is Scene {
         terms.penalty = 0;
         bytes32 id = _open(terms);
         account.act(address(escrow), 0, abi.encodeCall(escrow.accept, id));
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.NotSigned.selector, id, seller));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, id, seller));
         escrow.acknowledge(id, CIPHERTEXT, "");
         account.sign(escrow.receiptDigest(id, CIPHERTEXT));
         escrow.acknowledge(id, CIPHERTEXT, "");
@@ -230,9 +231,9 @@ contract MoneyTest is Scene {
         bytes32 two = _accepted(_plain(address(0)));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(SELLER_KEY, escrow.receiptDigest(one, CIPHERTEXT));
         bytes memory signature = abi.encodePacked(r, s, v);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.NotSigned.selector, two, seller));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, two, seller));
         escrow.acknowledge(two, CIPHERTEXT, signature);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.NotSigned.selector, one, seller));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, one, seller));
         escrow.acknowledge(one, keccak256("other"), signature);
         vm.expectEmit(address(escrow));
         emit IAgreement.Acknowledged(one, CIPHERTEXT);

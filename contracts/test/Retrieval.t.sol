@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "../src/IAgreement.sol";
+import {IDeal} from "../src/IDeal.sol";
 import {IRetrieval} from "../src/IRetrieval.sol";
 import {RetrievalScene} from "./RetrievalScene.sol";
 
@@ -117,7 +118,7 @@ contract RetrievalTest is RetrievalScene {
         // No more contests, but a rejection.
         vm.deal(buyer, 40);
         vm.prank(buyer);
-        vm.expectRevert(abi.encodeWithSelector(IRetrieval.TooLate.selector, end, end + 300));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, end, end + 300));
         retrieval.contest{value: 40}(id, 0);
         vm.warp(end + 500);
         vm.prank(buyer);
@@ -144,14 +145,14 @@ contract RetrievalTest is RetrievalScene {
         retrieval.cancel(id);
         vm.expectRevert(abi.encodeWithSelector(IRetrieval.OnlyResponder.selector, seller, stranger));
         retrieval.accept{value: 530}(id);
-        vm.expectRevert(abi.encodeWithSelector(IRetrieval.TooEarly.selector, 2000, block.timestamp));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TooEarly.selector, 2000, block.timestamp));
         retrieval.expire(id);
         vm.expectRevert(abi.encodeWithSelector(IRetrieval.UnknownRequest.selector, bytes32(0)));
         retrieval.expire(0);
         vm.stopPrank();
         vm.warp(2001);
         vm.prank(seller);
-        vm.expectRevert(abi.encodeWithSelector(IRetrieval.TooLate.selector, 2000, 2001));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, 2000, 2001));
         retrieval.accept{value: 530}(id);
         vm.warp(T0);
         id = _taken(_offer(address(0)));
@@ -163,7 +164,7 @@ contract RetrievalTest is RetrievalScene {
         vm.expectRevert(abi.encodeWithSelector(IAgreement.ClaimAboveSamples.selector, 12, 10));
         retrieval.claim(id, 0, 0, 12, 0);
         vm.warp(4001);
-        vm.expectRevert(abi.encodeWithSelector(IRetrieval.TooLate.selector, 4000, 4001));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, 4000, 4001));
         retrieval.claim(id, 0, 0, 0, 0);
         vm.stopPrank();
         vm.warp(T0);
@@ -172,7 +173,7 @@ contract RetrievalTest is RetrievalScene {
         retrieval.reject(id);
         vm.expectRevert(abi.encodeWithSelector(IRetrieval.OnlyRequester.selector, buyer, address(this)));
         retrieval.contest(id, 0);
-        vm.expectRevert(abi.encodeWithSelector(IRetrieval.NotSigned.selector, id, buyer));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, id, buyer));
         retrieval.approve(id, "");
     }
 
@@ -188,11 +189,11 @@ contract RetrievalTest is RetrievalScene {
         ];
         for (uint256 i = 0; i < 3; ++i) {
             bytes memory signature = _sign(BUYER_KEY, digests[i]);
-            vm.expectRevert(abi.encodeWithSelector(IRetrieval.NotSigned.selector, id, buyer));
+            vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, id, buyer));
             retrieval.approve(id, signature);
         }
         bytes memory own = _sign(SELLER_KEY, retrieval.approvalDigest(id, root, CIPHERTEXT));
-        vm.expectRevert(abi.encodeWithSelector(IRetrieval.NotSigned.selector, id, buyer));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, id, buyer));
         retrieval.approve(id, own);
     }
 
@@ -202,7 +203,7 @@ contract RetrievalTest is RetrievalScene {
         bytes32 digest = retrieval.approvalDigest(id, retrieval.request(id).claimRoot, CIPHERTEXT);
         bytes memory signature = _sign(BUYER_KEY, digest);
         vm.etch(buyer, abi.encodePacked(hex"ef0100", address(token)));
-        vm.expectRevert(abi.encodeWithSelector(IRetrieval.NotSigned.selector, id, buyer));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, id, buyer));
         retrieval.approve(id, "");
         retrieval.approve(id, signature);
         _isIn(id, IRetrieval.State.Settled);

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "../src/IAgreement.sol";
+import {IDeal} from "../src/IDeal.sol";
 import {ILedger} from "../src/ILedger.sol";
 import {IRetrieval} from "../src/IRetrieval.sol";
 import {SumTree} from "../src/SumTree.sol";
@@ -112,12 +113,12 @@ contract RetrievalLiesTest is RetrievalScene {
     function test_termsRules() public {
         IRetrieval.Terms memory t = _offer(address(0));
         t.modelId = keccak256("unknown");
-        _opens(t, abi.encodeWithSelector(IAgreement.UnknownModel.selector, t.modelId));
+        _opens(t, abi.encodeWithSelector(IDeal.UnknownModel.selector, t.modelId));
         t = _offer(address(0));
         t.modelId = _register(1);
-        _opens(t, abi.encodeWithSelector(IAgreement.ModelNotEarlier.selector, block.number, block.number));
+        _opens(t, abi.encodeWithSelector(IDeal.ModelNotEarlier.selector, block.number, block.number));
         t = _offer(address(0x1234));
-        _opens(t, abi.encodeWithSelector(IRetrieval.TokenWithoutCode.selector, address(0x1234)));
+        _opens(t, abi.encodeWithSelector(IDeal.TokenWithoutCode.selector, address(0x1234)));
         t = _offer(address(0));
         t.shards = 0;
         _opens(t, abi.encodeWithSelector(IRetrieval.ShardsOutOfRange.selector, 0, 10));
@@ -149,7 +150,7 @@ contract RetrievalLiesTest is RetrievalScene {
         vm.prank(seller);
         registry.retire(modelId);
         uint48 retires = uint48(registry.model(modelId).retiresAt);
-        _opens(_offer(address(0)), abi.encodeWithSelector(IAgreement.ModelRetiring.selector, modelId, retires));
+        _opens(_offer(address(0)), abi.encodeWithSelector(IDeal.ModelRetiring.selector, modelId, retires));
     }
 
     function test_onceUnderANonce() public {

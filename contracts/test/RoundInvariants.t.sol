@@ -15,7 +15,6 @@ contract RoundInvariantsTest is Shim {
     }
 
     /// @dev held = deposits of live rounds + credits = balance, nothing was made or lost, and an end is an end.
-    /// forge-config: default.invariant.runs = 64
     function invariant_theMoneyIsWhereTheRulesPutIt() public view {
         for (uint256 k = 0; k < 2; ++k) {
             address money = k == 0 ? address(0) : address(_crowd.token());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {IDeal} from "../src/IDeal.sol";
 import {ILedger} from "../src/ILedger.sol";
 import {IPredictions} from "../src/IPredictions.sol";
 import {ModelProofs} from "../src/ModelProofs.sol";
@@ -57,7 +58,7 @@ contract RoundsTest is RoundScene {
         vm.expectRevert(abi.encodeWithSelector(IPredictions.CountMismatch.selector, 7, 6));
         rounds.approve(id, 6, approval);
         approval = _sign(SELLER_KEY, rounds.approvalDigest(id, 7));
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.NotSigned.selector, id, buyer));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, id, buyer));
         rounds.approve(id, 7, approval);
         // By a stranger with the buyer's signature, or by the buyer itself.
         vm.prank(buyer);
@@ -74,7 +75,7 @@ contract RoundsTest is RoundScene {
     function test_notClosedInTime() public {
         bytes32 id = _serving(_terms(ETHER));
         vm.warp(3000);
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.TooEarly.selector, 3000, 3000));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TooEarly.selector, 3000, 3000));
         rounds.expire(id);
         // However late this is called, the window is not prolonged.
         vm.warp(3100);
@@ -126,7 +127,7 @@ contract RoundsTest is RoundScene {
         _answer(id, 4, 0);
         vm.warp(T0 + 301);
         IPredictions.PredictionProof memory late = _proven(id, 3, 0);
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.TooLate.selector, T0 + 300, T0 + 301));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, T0 + 300, T0 + 301));
         rounds.answer(id, late);
         rounds.expire(id);
         _is(id, IPredictions.State.Slashed);
@@ -179,13 +180,11 @@ contract RoundsTest is RoundScene {
         _refusedContest(
             id, stranger, p, signature, abi.encodeWithSelector(IPredictions.OnlyBuyer.selector, buyer, stranger)
         );
-        bytes memory unsigned = abi.encodeWithSelector(IPredictions.NotSigned.selector, id, seller);
+        bytes memory unsigned = abi.encodeWithSelector(IDeal.NotSigned.selector, id, seller);
         _refusedContest(id, buyer, p, _sign(BUYER_KEY, rounds.predictionDigest(id, p)), unsigned);
         // Of another round, of another number of inputs, of another batch.
         bytes32 other = _closed(_terms(ETHER), 0);
-        _refusedContest(
-            other, buyer, p, signature, abi.encodeWithSelector(IPredictions.NotSigned.selector, other, seller)
-        );
+        _refusedContest(other, buyer, p, signature, abi.encodeWithSelector(IDeal.NotSigned.selector, other, seller));
         p.valid = 2;
         _refusedContest(id, buyer, p, signature, unsigned);
         p = _prediction(4, 0);
@@ -201,9 +200,7 @@ contract RoundsTest is RoundScene {
         _contest(id, 5, 0);
         _eq(rounds.round(id).deadline, T0 + 590, "deadline");
         vm.warp(T0 + 501);
-        _refusedContest(
-            id, buyer, p, signature, abi.encodeWithSelector(IPredictions.TooLate.selector, T0 + 500, T0 + 501)
-        );
+        _refusedContest(id, buyer, p, signature, abi.encodeWithSelector(IDeal.TooLate.selector, T0 + 500, T0 + 501));
     }
 
     function _refusedContest(
@@ -283,14 +280,14 @@ contract RoundsTest is RoundScene {
         bytes32 id = _serving(_terms(ETHER));
         bytes32 twin = _serving(_terms(ETHER));
         bytes memory voucher = _sign(BUYER_KEY, rounds.voucherDigest(id, 7));
-        bytes memory unsigned = abi.encodeWithSelector(IPredictions.NotSigned.selector, id, buyer);
+        bytes memory unsigned = abi.encodeWithSelector(IDeal.NotSigned.selector, id, buyer);
         vm.startPrank(seller);
         vm.expectRevert(unsigned);
         rounds.close(id, 8, voucher);
         vm.expectRevert(unsigned);
         rounds.close(id, 7, "");
         // The voucher of another round, an approval for a voucher.
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.NotSigned.selector, twin, buyer));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, twin, buyer));
         rounds.close(twin, 7, voucher);
         bytes memory approval = _sign(BUYER_KEY, rounds.approvalDigest(id, 7));
         vm.expectRevert(unsigned);
@@ -299,7 +296,7 @@ contract RoundsTest is RoundScene {
         vm.expectRevert(abi.encodeWithSelector(IPredictions.CountAboveBatches.selector, 11, 10));
         rounds.close(id, 11, much);
         vm.warp(3001);
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.TooLate.selector, 3000, 3001));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, 3000, 3001));
         rounds.close(id, 7, voucher);
         vm.warp(3000);
         rounds.close(id, 7, voucher);
@@ -313,7 +310,7 @@ contract RoundsTest is RoundScene {
         bytes32 id = _serving(_terms(ETHER));
         bytes memory voucher = _sign(BUYER_KEY, rounds.voucherDigest(id, 7));
         vm.chainId(block.chainid + 1);
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.NotSigned.selector, id, buyer));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, id, buyer));
         vm.prank(seller);
         rounds.close(id, 7, voucher);
     }
@@ -332,7 +329,7 @@ contract RoundsTest is RoundScene {
         // Signed by somebody else it is nothing, delegation or not.
         IPredictions.Prediction memory p = _prediction(4, 0);
         bytes memory forged = _sign(BUYER_KEY, rounds.predictionDigest(id, p));
-        _refusedContest(id, buyer, p, forged, abi.encodeWithSelector(IPredictions.NotSigned.selector, id, seller));
+        _refusedContest(id, buyer, p, forged, abi.encodeWithSelector(IDeal.NotSigned.selector, id, seller));
         vm.warp(T0 + 301);
         rounds.expire(id);
         _is(id, IPredictions.State.Slashed);
@@ -348,7 +345,7 @@ contract RoundsTest is RoundScene {
         rounds.accept{value: 5000}(id);
         account.sign(rounds.voucherDigest(id, 2));
         vm.startPrank(seller);
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.NotSigned.selector, id, address(account)));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, id, address(account)));
         rounds.close(id, 2, "");
         rounds.close(id, 0, "");
         vm.stopPrank();
@@ -365,18 +362,18 @@ contract RoundsTest is RoundScene {
         _refusedTerms(2, abi.encodeWithSelector(IPredictions.DeadlinesOutOfOrder.selector, T0, 2000, 2000));
         _refusedTerms(3, abi.encodeWithSelector(IPredictions.NoTimeToContest.selector, 0, 300));
         _refusedTerms(4, abi.encodeWithSelector(IPredictions.NoTimeToContest.selector, 500, 0));
-        _refusedTerms(5, abi.encodeWithSelector(IPredictions.TokenWithoutCode.selector, stranger));
-        _refusedTerms(6, abi.encodeWithSelector(IPredictions.UnknownModel.selector, bytes32(uint256(1))));
+        _refusedTerms(5, abi.encodeWithSelector(IDeal.TokenWithoutCode.selector, stranger));
+        _refusedTerms(6, abi.encodeWithSelector(IDeal.UnknownModel.selector, bytes32(uint256(1))));
         uint256 last = T0 + 30 days;
         _refusedTerms(7, abi.encodeWithSelector(IPredictions.RoundTooLong.selector, last + 1, last));
         bytes32 id = _open(_changed(8));
         _is(id, IPredictions.State.Open);
         modelId = _register();
-        _refusedTerms(9, abi.encodeWithSelector(IPredictions.ModelNotEarlier.selector, B0 + 1, B0 + 1));
+        _refusedTerms(9, abi.encodeWithSelector(IDeal.ModelNotEarlier.selector, B0 + 1, B0 + 1));
         vm.roll(B0 + 2);
         vm.prank(seller);
         registry.retire(modelId);
-        _refusedTerms(9, abi.encodeWithSelector(IPredictions.ModelRetiring.selector, modelId, last));
+        _refusedTerms(9, abi.encodeWithSelector(IDeal.ModelRetiring.selector, modelId, last));
     }
 
     function _changed(uint256 what) private view returns (IPredictions.Terms memory terms) {
@@ -427,7 +424,7 @@ contract RoundsTest is RoundScene {
         vm.prank(seller);
         rounds.accept{value: 4999}(id);
         vm.warp(2001);
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.TooLate.selector, 2000, 2001));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, 2000, 2001));
         vm.prank(seller);
         rounds.accept{value: 5000}(id);
         vm.expectRevert(abi.encodeWithSelector(IPredictions.UnknownRound.selector, bytes32(0)));

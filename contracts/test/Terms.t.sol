@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "../src/IAgreement.sol";
+import {IDeal} from "../src/IDeal.sol";
 import {Scene} from "./Scene.sol";
 
 /// @title What `open` refuses and stores, and who may call what when; errors with their numbers.
@@ -37,15 +38,15 @@ contract TermsTest is Scene {
     function test_modelRules() public {
         IAgreement.Terms memory terms = _terms(address(0));
         terms.modelId = bytes32(uint256(1));
-        _refusedTerms(terms, abi.encodeWithSelector(IAgreement.UnknownModel.selector, terms.modelId));
+        _refusedTerms(terms, abi.encodeWithSelector(IDeal.UnknownModel.selector, terms.modelId));
         terms.modelId = modelId;
         vm.roll(B0);
-        _refusedTerms(terms, abi.encodeWithSelector(IAgreement.ModelNotEarlier.selector, B0, B0));
+        _refusedTerms(terms, abi.encodeWithSelector(IDeal.ModelNotEarlier.selector, B0, B0));
         vm.roll(B0 + 1);
         vm.prank(seller);
         registry.retire(modelId);
         uint48 retiresAt = registry.model(modelId).retiresAt;
-        _refusedTerms(terms, abi.encodeWithSelector(IAgreement.ModelRetiring.selector, modelId, retiresAt));
+        _refusedTerms(terms, abi.encodeWithSelector(IDeal.ModelRetiring.selector, modelId, retiresAt));
     }
 
     function test_termsRules() public {
@@ -125,14 +126,14 @@ contract TermsTest is Scene {
         vm.startPrank(stranger);
         vm.expectRevert(abi.encodeWithSelector(IAgreement.OnlyBuyer.selector, buyer, stranger));
         escrow.cancel(id);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.TooEarly.selector, 2000, T0));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TooEarly.selector, 2000, T0));
         escrow.expire(id);
         vm.expectRevert(abi.encodeWithSelector(IAgreement.OnlySeller.selector, seller, stranger));
         escrow.accept{value: 500}(id);
         vm.stopPrank();
 
         vm.warp(2001);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.TooLate.selector, 2000, 2001));
+        vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, 2000, 2001));
         vm.prank(seller);
         escrow.accept{value: 500}(id);
         vm.warp(2000);

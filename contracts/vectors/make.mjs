@@ -1,6 +1,5 @@
 #!/usr/bin/env node
-// Writes stories.json, machine.json, hashes.json, retrieval.json and predictions.json beside this file; `--check` fails
-// when the files on disk differ.
+// Writes the JSON files beside this file; `--check` fails when those on disk differ. Needs artifacts/.
 // A third implementation of every hash beside the contract and the Rust crate: all encoded types are static, so
 // abi.encode is one padded word a value.
 import { execFileSync } from "node:child_process";
@@ -9,7 +8,9 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { retrieval } from "./retrieval.mjs";
 import { predictions } from "./predictions.mjs";
-import { noticePeriod, scenarios } from "./scenarios.mjs";
+import { retrievalScenarios } from "./retrieval-scenarios.mjs";
+import { roundScenarios } from "./round-scenarios.mjs";
+import { scenarios } from "./scenarios.mjs";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const cast = (...args) => execFileSync(here("../node_modules/.bin/cast"), args, { encoding: "utf8" }).trim();
@@ -73,14 +74,15 @@ function sumTree(leaves) {
   return { top: level[0], root: keccak(encode(level[0].hash, level[0].sums)), paths };
 }
 
-/** agreement.json as numbers, for tests in Solidity: names become positions, sums of amounts become coefficients. */
-function machine() {
-  const table = JSON.parse(readFileSync(here("../agreement.json"), "utf8"));
+/** A table as numbers, for tests in Solidity: names become positions, sums of amounts become coefficients. */
+function machine(file, contract) {
+  const table = JSON.parse(readFileSync(here(`../${file}`), "utf8"));
   const amounts = Object.keys(table.amounts);
   const conditions = Object.keys(table.conditions);
   const states = table.states.map((s) => s.name);
+  const [first, second] = table.parties;
   const place = (list, name) => {
-    if (!list.includes(name)) throw new Error(`agreement.json: ${name} is none of ${list}`);
+    if (!list.includes(name)) throw new Error(`${file}: ${name} is none of ${list}`);
     return list.indexOf(name);
   };
   const coefficients = (text = "") => {
@@ -93,18 +95,21 @@ function machine() {
     return sums;
   };
   const rows = table.transitions.map((t) => ({
-    from: place(states, t.from), event: place(table.events, t.event), by: place(["buyer", "seller", "anyone"], t.by),
+    from: place(states, t.from), event: place(table.events, t.event), by: place([first, second, "anyone"], t.by),
     after: place(["until", "after", "always"], t.when), to: place(states, t.to),
     // Two bits a condition: must hold, must not hold.
     if: t.if.reduce((mask, c) => mask | (c in table.negations ? 2 : 1) << 2 * place(conditions, table.negations[c] ?? c), 0),
-    deposit: coefficients(t.money.deposit), buyer: coefficients(t.money.buyer),
-    seller: coefficients(t.money.seller), nobody: coefficients(t.money.nobody),
+    deposit: coefficients(t.money.deposit), first: coefficients(t.money[first]),
+    second: coefficients(t.money[second]), nobody: coefficients(t.money.nobody),
   }));
   const column = (name) => rows.map((row) => row[name]);
+  const { abi } = JSON.parse(readFileSync(here(`../artifacts/${contract}.json`), "utf8"));
+  const selector = ({ name, inputs }) => keccakText(`${name}(${inputs.map(({ type }) => type)})`).slice(0, 10);
+  const errors = abi.filter(({ type }) => type === "error").map((error) => [error.name, selector(error)]);
   return {
-    states, events: table.events, conditions, amounts, rows: rows.length,
+    states, events: table.events, conditions, amounts, errors: Object.fromEntries(errors), rows: rows.length,
     from: column("from"), event: column("event"), by: column("by"), after: column("after"), to: column("to"), if: column("if"),
-    deposit: column("deposit").flat(), buyer: column("buyer").flat(), seller: column("seller").flat(), nobody: column("nobody").flat(),
+    deposit: column("deposit").flat(), first: column("first").flat(), second: column("second").flat(), nobody: column("nobody").flat(),
   };
 }
 
@@ -182,9 +187,16 @@ const lines = (value, depth) => depth === 0 || typeof value !== "object" ? JSON.
   : Array.isArray(value) ? `[\n${value.map((v) => lines(v, depth - 1)).join(",\n")}\n]`
     : `{\n${Object.entries(value).map(([k, v]) => `${JSON.stringify(k)}: ${lines(v, depth - 1)}`).join(",\n")}\n}`;
 
+/** One line a story: forge looks every number of it up by parsing all it is given. */
+const told = (stories) => stories.map((story) => JSON.stringify(story)).join("\n");
+
 const files = {
-  "stories.json": lines({ noticePeriod, scenarios }, 4),
-  "machine.json": lines(machine(), 1),
+  "stories.jsonl": told(scenarios),
+  "round-stories.jsonl": told(roundScenarios),
+  "retrieval-stories.jsonl": told(retrievalScenarios),
+  "machine.json": lines(machine("agreement.json", "Escrow"), 1),
+  "round-machine.json": lines(machine("round.json", "Predictions"), 1),
+  "retrieval-machine.json": lines(machine("retrieval.json", "Retrieval"), 1),
   "hashes.json": lines(hashes(), 4),
   "retrieval.json": lines(retrieval({ keccak, keccakText, concat, encode, word, cast, SCALAR_ORDER }), 2),
   "predictions.json": lines(predictions({ keccak, keccakText, encode, concat, word, cast, SCALAR_ORDER }), 2),

@@ -1,5 +1,6 @@
 // The agreement's rules as stories: who does what when, what state follows, whose money moves.
 // `make.mjs` writes them out as stories.json; the amounts are written by hand, not computed by a model.
+import { teller } from "./story.mjs";
 
 export const noticePeriod = 2_592_000;
 
@@ -15,14 +16,7 @@ const model = { registered: true, registeredBlock: 10, retiresAt: 0 };
 const all = [[4, 4], [4, 4], [2, 2]]; // [top1, topk] per shard: everything right
 const seven = [[3, 4], [3, 4], [1, 2]];
 
-/** [wallet, credit] per party; parties left out do not move. `nobody` is credited with what is burnt. */
-const money = (moves = {}) => Object.fromEntries(["buyer", "seller", "stranger", "nobody"].map((who) => {
-  const [wallet, credit] = moves[who] ?? [0, 0];
-  return [who, { wallet, credit }];
-}));
-
-const step = (time, actor, event, args, state, moves, error = "") =>
-  ({ time, block: 11, actor, event, args, expect: { state, error }, deltas: money(moves) });
+const { money, step } = teller(["buyer", "seller"]);
 const at = (block, told) => ({ ...told, block });
 
 const open = (over = {}) => {

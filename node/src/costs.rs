@@ -20,7 +20,7 @@ const CLAIM_GAS: u128 = 71_000;
 const APPROVE_GAS: u128 = 98_000;
 const CONTEST_GAS: u128 = 69_000;
 /// Of answering a contest, the verifier and what every transaction costs left out.
-const ANSWER_GAS: u128 = 117_000;
+const ANSWER_GAS: u128 = 116_000;
 /// Of a whole answer for LeNet-5 at k = 17.
 pub const ANSWER_WITH_PROOF_GAS: u128 = 880_000;
 

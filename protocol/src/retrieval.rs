@@ -3,11 +3,13 @@
 //!
 //! The shards under the dataset root are the corpus's with the wanted class as the label of every item, which both sides
 //! compute from the published [`corpus`]; so `top1` of a shard's proof is the number of its items that match, if each of
-//! them was committed honestly (`docs/protocol.md`). [`step`] is the state machine; every state that is not terminal has one
-//! deadline, after which anyone may [`Action::Expire`] it.
+//! them was committed honestly (`docs/protocol.md`). States, events and money are one table,
+//! `contracts/retrieval.json`, which ARCHITECTURE.md draws; [`step`] and the contract are tested against all of it and the same
+//! stories. Every state that is not terminal has one deadline, after which anyone may [`Action::Expire`] it.
 
 pub mod corpus;
 pub mod message;
+mod rule;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -16,7 +18,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::step::{step, Action, RetrievalError, Step};
+pub use self::rule::RetrievalError;
+pub use self::step::{step, Action, Effects, Event, Record};
 use crate::{
     digest::hash_words,
     value::{Address, Amount, Bytes, Hash, ModelId},

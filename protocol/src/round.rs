@@ -2,8 +2,9 @@
 //! answers each off chain with outputs and its signature, and is paid by the buyer's cumulative vouchers. Any signed
 //! prediction may be contested: its proof then appears on chain, or the seller loses all it put in and would have earned.
 //!
-//! The rules are `contracts/src/Predictions.sol`'s; [`step`] says them once more, pure, for tests and forecasts. What the two
-//! say to each other is in [`message`].
+//! States, events and money are one table, `contracts/round.json`, which ARCHITECTURE.md draws. The rules are
+//! `contracts/src/Predictions.sol`'s; [`step`] says them once more, pure. Both are tested against the whole table
+//! (`tests/machine.rs`) and the same stories (`tests/stories.rs`). What the two say to each other is in [`message`].
 
 pub mod message;
 mod rule;

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Effect, RuleError};
-use crate::value::{Address, Amount};
+use super::Effect;
+use crate::{
+    deal::DealError,
+    value::{Address, Amount},
+};
 
 /// For every token: `held = locked + sum of credits`, always.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Books the effects of one accepted event, all or none.
-    pub fn apply(&mut self, effects: &[Effect]) -> Result<(), RuleError> {
+    pub fn apply(&mut self, effects: &[Effect]) -> Result<(), DealError> {
         let mut next = self.clone();
         for effect in effects {
             match *effect {
@@ -23,17 +26,17 @@ impl Ledger {
                     let locked = next.locked.entry(token).or_default();
                     *locked = locked
                         .checked_add(amount)
-                        .ok_or(RuleError::AmountOverflow)?;
+                        .ok_or(DealError::AmountOverflow)?;
                 }
                 Effect::Credit { to, token, amount } => {
                     let locked = next.locked.entry(token).or_default();
                     *locked = locked
                         .checked_sub(amount)
-                        .ok_or(RuleError::AmountOverflow)?;
+                        .ok_or(DealError::AmountOverflow)?;
                     let credit = next.credits.entry((to, token)).or_default();
                     *credit = credit
                         .checked_add(amount)
-                        .ok_or(RuleError::AmountOverflow)?;
+                        .ok_or(DealError::AmountOverflow)?;
                 }
             }
         }
@@ -42,10 +45,10 @@ impl Ledger {
     }
 
     /// Takes everything credited to `account` in `token`.
-    pub fn withdraw(&mut self, account: Address, token: Address) -> Result<Amount, RuleError> {
+    pub fn withdraw(&mut self, account: Address, token: Address) -> Result<Amount, DealError> {
         self.credits
             .remove(&(account, token))
-            .ok_or(RuleError::NothingToWithdraw { account, token })
+            .ok_or(DealError::NothingToWithdraw { account, token })
     }
 
     /// What `account` may withdraw in `token`.

@@ -10,7 +10,11 @@ mod ends;
 mod open;
 
 use super::{Action, Agreement, Effect, Event, Metric, Mode, Moment, RuleError, State};
-use crate::value::{Address, Amount};
+use crate::{
+    deal::{in_time, signed},
+    shards::{in_range, ShardError},
+    value::Address,
+};
 
 use open::open;
 
@@ -99,27 +103,20 @@ impl Case {
     }
 
     fn signed(&self, must: Address, signer: Option<Address>) -> Result<(), RuleError> {
-        require(self.by == must || signer == Some(must), || {
-            RuleError::NotSigned { signer: must }
-        })
+        Ok(signed(self.by, must, signer)?)
     }
 
     fn in_time(&self) -> Result<(), RuleError> {
-        let (deadline, now) = (self.agreement.deadline, self.now.time);
-        require(now <= deadline, || RuleError::TooLate { deadline, now })
+        Ok(in_time(self.agreement.deadline, self.now.time)?)
     }
 
     fn in_range(&self, index: u32) -> Result<(), RuleError> {
-        let shards = self.agreement.terms.shards;
-        require(index < shards, || RuleError::ShardOutOfRange {
-            index,
-            shards,
-        })
+        Ok(in_range(index, self.agreement.terms.shards)?)
     }
 
     fn not_proven(&self, index: u32) -> Result<(), RuleError> {
         require(!self.agreement.proven.contains(&index), || {
-            RuleError::ShardAlreadyProven { index }
+            ShardError::ShardAlreadyProven { index }.into()
         })
     }
 }
@@ -130,11 +127,4 @@ fn require(holds: bool, otherwise: impl FnOnce() -> RuleError) -> Result<(), Rul
     } else {
         Err(otherwise())
     }
-}
-
-fn exact_value(expected: Amount, found: Amount) -> Result<(), RuleError> {
-    require(expected == found, || RuleError::WrongValue {
-        expected,
-        found,
-    })
 }

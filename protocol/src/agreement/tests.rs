@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::dataset_root::{DatasetTree, ShardLeaf};
+use crate::deal::DealError;
 use crate::value::Bytes;
 
 const BUYER: Address = Bytes([1; 20]);
@@ -74,7 +75,7 @@ fn tokens_bring_no_ether_and_need_code() {
     let token = Bytes([5; 20]);
     let in_token = Terms { token, ..terms() };
     let refused = run(None, BUYER, open(in_token.clone(), false, 0));
-    assert_eq!(refused, Err(RuleError::TokenWithoutCode { token }));
+    assert_eq!(refused, Err(DealError::TokenWithoutCode { token }.into()));
     let (opened, deposit) = run(None, BUYER, open(in_token, true, 0)).unwrap();
     let expected = Effect::Deposit {
         from: BUYER,
@@ -90,7 +91,7 @@ fn tokens_bring_no_ether_and_need_code() {
         ..terms()
     };
     let refused = run(None, BUYER, open(big, false, 0));
-    assert_eq!(refused, Err(RuleError::AmountOverflow));
+    assert_eq!(refused, Err(DealError::AmountOverflow.into()));
 }
 
 /// What is wrong with a shard proof, each by its own name.
@@ -172,12 +173,12 @@ fn books_that_would_not_balance_are_refused_whole() {
     };
     assert_eq!(
         ledger.apply(&[deposit, credit]),
-        Err(RuleError::AmountOverflow)
+        Err(DealError::AmountOverflow)
     );
     assert_eq!(ledger, Ledger::default());
     assert_eq!(
         ledger.withdraw(SELLER, token),
-        Err(RuleError::NothingToWithdraw {
+        Err(DealError::NothingToWithdraw {
             account: SELLER,
             token
         })

@@ -67,7 +67,7 @@ pub enum ChainError {
     /// A contract refuses the call, by the name of its custom error.
     #[error("the contract refuses: {name} {detail}")]
     Revert {
-        /// Name of the error, the same as in [`crate::agreement::RuleError`]; empty when it gives none.
+        /// Name of the error, the same as [`crate::agreement::RuleError::name`]; empty when it gives none.
         name: String,
         /// Its arguments.
         detail: String,

@@ -1,354 +1,367 @@
-//! The rules, as the contract has them: what may happen in which state, by whom, until when, and what it leads to.
+//! The rules: one function per event, each a list of checks in the contract's order and then one change.
 
-use thiserror::Error;
+use std::collections::BTreeSet;
 
-use super::{Payout, Retrieval, State, Terms};
+use super::{Payout, Retrieval, RetrievalError, State, Terms};
 use crate::{
-    agreement::NOTICE_PERIOD,
-    claim_tree::{SumNode, Sums},
+    agreement::{ModelFacts, Moment, ShardFacts, NOTICE_PERIOD},
+    claim_tree::SumNode,
+    deal::{exact_value, in_time, is_money, offered, overdue, signed, DealError},
+    shards::{check_leaf, check_shard, claim_root, in_range, ShardError},
     value::{Address, Amount, Hash},
 };
 
-/// What a transaction asks for.
+/// A retrieval with its contests, which the chain keeps too but does not list.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What the chain lists.
+    pub retrieval: Retrieval,
+    /// Indices of the shards contested so far.
+    pub contested: BTreeSet<u32>,
+    /// Indices of the shards proven on chain so far.
+    pub proven: BTreeSet<u32>,
+}
+
+/// Somebody does something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Who sends it.
+    pub by: Address,
+    /// What.
+    pub action: Action,
+}
+
+/// What may happen to a retrieval. `signer`: whose signature comes with it, if any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The fields are those of the contract's functions.
 pub enum Action {
+    /// The requester asks and deposits.
+    Open {
+        terms: Terms,
+        model: Option<ModelFacts>,
+        token_has_code: bool,
+        value: Amount,
+    },
     /// The requester takes an offer back that nobody accepted.
     Cancel,
     /// The responder locks its bond.
-    Accept {
-        /// What it brings.
-        deposit: Amount,
-    },
+    Accept { value: Amount },
     /// The responder says how many items match.
     Claim {
-        /// Hash of the top node of its tree.
         node: Hash,
-        /// Items that match.
         top1: u32,
-        /// Items within the top k: part of the sums.
         topk: u32,
-        /// Hash of the sealed items.
         ciphertext: Hash,
     },
     /// The requester has the items.
-    Approve {
-        /// Who signed the approval, if anybody did.
-        signer: Option<Address>,
-    },
+    Approve { signer: Option<Address> },
     /// The requester wants a shard's proof on chain.
-    Contest {
-        /// Whether there is such a shard, not contested before.
-        index: u32,
-        /// It was contested before.
-        again: bool,
-        /// What it brings.
-        deposit: Amount,
+    Contest { index: u32, value: Amount },
+    /// A contested shard's proof, and its opening of the claim.
+    Answer {
+        shard: ShardFacts,
+        proof: Hash,
+        path: Vec<SumNode>,
     },
-    /// A contested shard's proof, which verifier and roots accept.
-    Answer,
     /// The requester says that the items did not come or do not open.
     Reject,
     /// After the deadline of its state.
     Expire,
 }
 
-/// Why something does not happen: the contract's error of the same name.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum RetrievalError {
-    /// Not in this state.
-    #[error("nothing of the kind happens in state {0:?}")]
-    WrongState(State),
-    /// Not by this caller.
-    #[error("only the requester {expected} may do this, not {found}")]
-    OnlyRequester {
-        /// The requester.
-        expected: Address,
-        /// The caller.
-        found: Address,
-    },
-    /// Not by this caller.
-    #[error("only the responder {expected} may do this, not {found}")]
-    OnlyResponder {
-        /// The responder.
-        expected: Address,
-        /// The caller.
-        found: Address,
-    },
-    /// Neither the requester nor signed by it.
-    #[error("this needs the signature of {0}")]
-    NotSigned(Address),
-    /// After the deadline.
-    #[error("the deadline was {deadline}, it is {now}")]
-    TooLate {
-        /// Last second.
-        deadline: u64,
-        /// The time.
-        now: u64,
-    },
-    /// Before it.
-    #[error("the deadline is {deadline}, it is {now}: not yet")]
-    TooEarly {
-        /// Last second.
-        deadline: u64,
-        /// The time.
-        now: u64,
-    },
-    /// More than there are items.
-    #[error("a claim of {found} of {samples} items")]
-    ClaimAboveSamples {
-        /// Items.
-        samples: u32,
-        /// Claimed.
-        found: u32,
-    },
-    /// No such shard.
-    #[error("there are {shards} shards, not shard {index}")]
-    ShardOutOfRange {
-        /// The shard.
-        index: u32,
-        /// Shards.
-        shards: u32,
-    },
-    /// Contested before.
-    #[error("shard {0} was contested before")]
-    ShardAlreadyContested(u32),
-    /// A deposit of another amount.
-    #[error("expected a deposit of {expected}, found {found}")]
-    WrongValue {
-        /// Asked for.
-        expected: Amount,
-        /// Brought.
-        found: Amount,
-    },
-    /// Shards without items, or none.
-    #[error("{shards} shards of {samples} items: expected 1 <= shards <= items")]
-    ShardsOutOfRange {
-        /// Shards.
-        shards: u32,
-        /// Items.
-        samples: u32,
-    },
-    /// A bond that a rejection would not find.
-    #[error("the bond must be {expected} at least, what all items may cost and the requester's bond; found {found}")]
-    BondTooSmall {
-        /// The least.
-        expected: Amount,
-        /// Offered.
-        found: Amount,
-    },
-    /// Sums past 2^128.
-    #[error("the amounts add up past 2^128")]
-    TooMuch,
-    /// Deadlines that leave no time.
-    #[error("expected now < accept by < claim by, found {now}, {accept_by}, {claim_by}")]
-    DeadlinesOutOfOrder {
-        /// The time.
-        now: u64,
-        /// Last second to accept.
-        accept_by: u64,
-        /// Last second to claim.
-        claim_by: u64,
-    },
-    /// A claim that nobody could judge in time.
-    #[error("window, prove time and receipt time must not be zero")]
-    NoTimeToJudge,
-    /// Longer than the stake outlives.
-    #[error("the last second {last} is after {latest}, up to which the model's stake is sure to be there")]
-    TooLong {
-        /// The last second.
-        last: u64,
-        /// The latest allowed.
-        latest: u64,
-    },
-}
-
-/// What an action led to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The retrieval afterwards.
-    pub after: Retrieval,
-    /// What was credited by it.
+/// The money an event moves: into the contract, and from its deposits to accounts' credit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Paid in by the sender.
+    pub deposit: Amount,
+    /// Credited.
     pub paid: Payout,
 }
+
+type Outcome = Result<(Record, Effects), RetrievalError>;
 
 impl Terms {
     /// What `open` asks of terms, but for the model and the token.
     pub fn check(&self, now: u64) -> Result<(), RetrievalError> {
-        let last = self.last_second();
-        let latest = now.saturating_add(NOTICE_PERIOD);
-        if last > latest {
-            return Err(RetrievalError::TooLong { last, latest });
-        }
+        self.ends_by(now.saturating_add(NOTICE_PERIOD))?;
+        self.make_sense(now)
+    }
+
+    fn ends_by(&self, latest: u64) -> Result<(), RetrievalError> {
+        let last_second = self.last_second();
+        require(last_second <= latest, || RetrievalError::AgreementTooLong {
+            last_second,
+            latest,
+        })
+    }
+
+    fn make_sense(&self, now: u64) -> Result<(), RetrievalError> {
         let (shards, samples) = (self.shards, self.samples);
-        if shards == 0 || shards > samples {
-            return Err(RetrievalError::ShardsOutOfRange { shards, samples });
-        }
-        let least = self.least_bond().ok_or(RetrievalError::TooMuch)?;
-        self.deposit().ok_or(RetrievalError::TooMuch)?;
-        if self.bond < least {
-            return Err(RetrievalError::BondTooSmall {
-                expected: least,
-                found: self.bond,
-            });
-        }
+        require(shards > 0 && shards <= samples, || {
+            RetrievalError::ShardsOutOfRange { shards, samples }
+        })?;
+        let expected = self.least_bond().ok_or(DealError::AmountOverflow)?;
+        self.deposit().ok_or(DealError::AmountOverflow)?;
+        let found = self.bond;
+        require(found >= expected, || RetrievalError::BondTooSmall {
+            expected,
+            found,
+        })?;
         let (accept_by, claim_by) = (self.accept_by, self.claim_by);
-        if now >= accept_by || accept_by >= claim_by {
-            return Err(RetrievalError::DeadlinesOutOfOrder {
+        require(now < accept_by && accept_by < claim_by, || {
+            RetrievalError::DeadlinesOutOfOrder {
                 now,
                 accept_by,
                 claim_by,
-            });
-        }
-        if [self.window, self.prove_time, self.receipt_time].contains(&0) {
-            return Err(RetrievalError::NoTimeToJudge);
-        }
-        Ok(())
+            }
+        })?;
+        let times = [self.window, self.prove_time, self.receipt_time];
+        require(!times.contains(&0), || RetrievalError::NoTimeToJudge)
     }
 }
 
-/// Judges an action by `by` at `now`, in the contract's order: state, caller, deadline, arguments.
-pub fn step(
-    before: &Retrieval,
-    by: Address,
-    action: &Action,
-    now: u64,
-) -> Result<Step, RetrievalError> {
-    let in_state = |allowed: &[State]| {
-        let fits = allowed.contains(&before.state);
-        fits.then_some(())
-            .ok_or(RetrievalError::WrongState(before.state))
+/// What `event` at `now` makes of the retrieval `before` (`None`: not opened yet): the retrieval after it and the money it
+/// moves, or the rule that refuses it. Pure and total; a refused event changes nothing.
+pub fn step(before: Option<&Record>, event: &Event, now: Moment) -> Outcome {
+    let by = event.by;
+    if let Action::Open {
+        terms,
+        model,
+        token_has_code,
+        value,
+    } = &event.action
+    {
+        return open(before, by, terms, *model, *token_has_code, *value, now);
+    }
+    let record = before.cloned().ok_or(RetrievalError::UnknownRequest)?;
+    let case = Case {
+        record,
+        by,
+        now: now.time,
     };
-    let by_requester = || match before.requester {
-        expected if expected == by => Ok(()),
-        expected => Err(RetrievalError::OnlyRequester {
-            expected,
-            found: by,
-        }),
-    };
-    let by_responder = || match before.responder {
-        expected if expected == by => Ok(()),
-        expected => Err(RetrievalError::OnlyResponder {
-            expected,
-            found: by,
-        }),
-    };
-    let until = |deadline: u64| match now {
-        now if now > deadline => Err(RetrievalError::TooLate { deadline, now }),
-        _ => Ok(()),
-    };
-    let brings = |expected: Amount, found: Amount| match found {
-        found if found == expected => Ok(()),
-        found => Err(RetrievalError::WrongValue { expected, found }),
-    };
-    let mut after = before.clone();
-    let terms = &before.terms;
-    let mut enter = |state, deadline| (after.state, after.deadline) = (state, deadline);
-    match action {
-        Action::Cancel => {
-            in_state(&[State::Open])?;
-            by_requester()?;
-            until(before.deadline)?;
-            enter(State::Cancelled, 0);
-        }
-        Action::Accept { deposit } => {
-            in_state(&[State::Open])?;
-            by_responder()?;
-            until(before.deadline)?;
-            brings(terms.bond, *deposit)?;
-            enter(State::Accepted, terms.claim_by);
-        }
+    match &event.action {
+        Action::Open { .. } => Err(RetrievalError::AlreadyOpened),
+        Action::Cancel => case.cancel(),
+        Action::Accept { value } => case.accept(*value),
         Action::Claim {
             node,
             top1,
             topk,
             ciphertext,
-        } => {
-            in_state(&[State::Accepted])?;
-            by_responder()?;
-            until(before.deadline)?;
-            let samples = terms.samples;
-            for found in [*top1, *topk] {
-                if found > samples {
-                    return Err(RetrievalError::ClaimAboveSamples { samples, found });
-                }
-            }
-            let end = now.saturating_add(terms.window.into());
-            enter(State::Claimed, end);
-            let sums = Sums {
-                valid: samples.into(),
-                top1: (*top1).into(),
-                topk: (*topk).into(),
-            };
-            after.claim = SumNode { hash: *node, sums }.root();
-            (after.matches, after.window_end, after.ciphertext) = (*top1, end, *ciphertext);
-        }
-        Action::Approve { signer } => {
-            in_state(&[State::Claimed])?;
-            if by != before.requester && *signer != Some(before.requester) {
-                return Err(RetrievalError::NotSigned(before.requester));
-            }
-            until(before.deadline)?;
-            enter(State::Settled, 0);
-        }
-        Action::Contest {
-            index,
-            again,
-            deposit,
-        } => {
-            in_state(&[State::Claimed, State::Contested])?;
-            by_requester()?;
-            until(before.deadline)?;
-            until(before.window_end)?;
-            let (index, shards) = (*index, terms.shards);
-            if index >= shards {
-                return Err(RetrievalError::ShardOutOfRange { index, shards });
-            }
-            if *again {
-                return Err(RetrievalError::ShardAlreadyContested(index));
-            }
-            brings(terms.contest_fee, *deposit)?;
-            enter(
-                State::Contested,
-                now.saturating_add(terms.prove_time.into()),
-            );
-            after.contests = after.contests.saturating_add(1);
-        }
-        Action::Answer => {
-            in_state(&[State::Contested])?;
-            until(before.deadline)?;
-            if before.contests <= 1 {
-                let judged = now.saturating_add(terms.receipt_time.into());
-                enter(State::Claimed, before.window_end.max(judged));
-            }
-            after.contests = before.contests.saturating_sub(1);
-            let paid = Payout {
-                responder: terms.contest_fee,
-                ..Payout::default()
-            };
-            return Ok(Step { after, paid });
-        }
-        Action::Reject => {
-            in_state(&[State::Claimed])?;
-            by_requester()?;
-            until(before.deadline)?;
-            enter(State::Rejected, 0);
-        }
-        Action::Expire => {
-            if before.state.is_terminal() {
-                return Err(RetrievalError::WrongState(before.state));
-            }
-            let deadline = before.deadline;
-            if now <= deadline {
-                return Err(RetrievalError::TooEarly { deadline, now });
-            }
-            let state = match before.state {
-                State::Open => State::Cancelled,
-                State::Claimed => State::Settled,
-                _ => State::Slashed,
-            };
-            enter(state, 0);
-        }
+        } => case.claim(*node, *top1, *topk, *ciphertext),
+        Action::Approve { signer } => case.approve(*signer),
+        Action::Contest { index, value } => case.contest(*index, *value),
+        Action::Answer { shard, proof, path } => case.answer(shard, *proof, path),
+        Action::Reject => case.reject(),
+        Action::Expire => case.expire(),
     }
-    let paid = before.payout(after.state);
-    Ok(Step { after, paid })
+}
+
+fn open(
+    before: Option<&Record>,
+    requester: Address,
+    terms: &Terms,
+    model: Option<ModelFacts>,
+    token_has_code: bool,
+    value: Amount,
+    now: Moment,
+) -> Outcome {
+    let (model, latest) = offered(model, terms.model, now)?;
+    terms.ends_by(latest)?;
+    is_money(terms.token, token_has_code)?;
+    terms.make_sense(now.time)?;
+    require(before.is_none(), || RetrievalError::AlreadyOpened)?;
+    let deposit = terms.deposit().ok_or(DealError::AmountOverflow)?;
+    exact_value(terms.wei(deposit), value)?;
+    let retrieval = Retrieval {
+        terms: terms.clone(),
+        requester,
+        responder: model.seller,
+        state: State::Open,
+        deadline: terms.accept_by,
+        contests: 0,
+        matches: 0,
+        window_end: 0,
+        claim: Hash::ZERO,
+        ciphertext: Hash::ZERO,
+    };
+    let record = Record {
+        retrieval,
+        contested: BTreeSet::new(),
+        proven: BTreeSet::new(),
+    };
+    Ok((record, paid_in(deposit)))
+}
+
+fn paid_in(deposit: Amount) -> Effects {
+    let paid = Payout::default();
+    Effects { deposit, paid }
+}
+
+/// One event under judgement.
+struct Case {
+    record: Record,
+    by: Address,
+    now: u64,
+}
+
+impl Case {
+    fn cancel(self) -> Outcome {
+        self.in_state(&[State::Open])?;
+        self.only_requester()?;
+        self.in_time()?;
+        self.ended(State::Cancelled)
+    }
+
+    fn accept(mut self, value: Amount) -> Outcome {
+        self.in_state(&[State::Open])?;
+        self.only_responder()?;
+        self.in_time()?;
+        let terms = &self.record.retrieval.terms;
+        let (bond, claim_by) = (terms.bond, terms.claim_by);
+        exact_value(terms.wei(bond), value)?;
+        self.enter(State::Accepted, claim_by);
+        Ok((self.record, paid_in(bond)))
+    }
+
+    fn claim(mut self, node: Hash, top1: u32, topk: u32, ciphertext: Hash) -> Outcome {
+        self.in_state(&[State::Accepted])?;
+        self.only_responder()?;
+        self.in_time()?;
+        let terms = &self.record.retrieval.terms;
+        let claim = claim_root(node, terms.samples, top1, topk)?;
+        let window_end = self.now.saturating_add(terms.window.into());
+        let retrieval = &mut self.record.retrieval;
+        (retrieval.claim, retrieval.ciphertext) = (claim, ciphertext);
+        (retrieval.matches, retrieval.window_end) = (top1, window_end);
+        self.enter(State::Claimed, window_end);
+        Ok((self.record, Effects::default()))
+    }
+
+    fn approve(self, signer: Option<Address>) -> Outcome {
+        self.in_state(&[State::Claimed])?;
+        signed(self.by, self.record.retrieval.requester, signer)?;
+        self.in_time()?;
+        self.ended(State::Settled)
+    }
+
+    fn contest(mut self, index: u32, value: Amount) -> Outcome {
+        self.in_state(&[State::Claimed, State::Contested])?;
+        self.only_requester()?;
+        self.in_time()?;
+        in_time(self.record.retrieval.window_end, self.now)?;
+        let terms = self.record.retrieval.terms.clone();
+        in_range(index, terms.shards)?;
+        if !self.record.contested.insert(index) {
+            return Err(ShardError::ShardAlreadyContested { index }.into());
+        }
+        exact_value(terms.wei(terms.contest_fee), value)?;
+        let contests = &mut self.record.retrieval.contests;
+        *contests = contests.saturating_add(1);
+        // One deadline for all open contests: a later one prolongs the earlier.
+        let answer_by = self.now.saturating_add(terms.prove_time.into());
+        self.enter(State::Contested, answer_by);
+        Ok((self.record, paid_in(terms.contest_fee)))
+    }
+
+    fn answer(mut self, facts: &ShardFacts, proof: Hash, path: &[SumNode]) -> Outcome {
+        self.in_state(&[State::Contested])?;
+        self.in_time()?;
+        let retrieval = &self.record.retrieval;
+        let (index, terms) = (facts.shard.index, retrieval.terms.clone());
+        in_range(index, terms.shards)?;
+        if !self.record.contested.contains(&index) {
+            return Err(ShardError::ShardNotContested { index }.into());
+        }
+        if self.record.proven.contains(&index) {
+            return Err(ShardError::ShardAlreadyProven { index }.into());
+        }
+        check_leaf(retrieval.claim, terms.shards, facts.shard, proof, path)?;
+        check_shard(terms.dataset_root, terms.shards, facts)?;
+        self.record.proven.insert(index);
+        let left = self.record.retrieval.contests.saturating_sub(1);
+        self.record.retrieval.contests = left;
+        if left == 0 {
+            let judge_by = self.now.saturating_add(terms.receipt_time.into());
+            self.enter(
+                State::Claimed,
+                self.record.retrieval.window_end.max(judge_by),
+            );
+        }
+        let paid = Payout {
+            responder: terms.contest_fee,
+            ..Payout::default()
+        };
+        let deposit = Amount::ZERO;
+        Ok((self.record, Effects { deposit, paid }))
+    }
+
+    fn reject(self) -> Outcome {
+        self.in_state(&[State::Claimed])?;
+        self.only_requester()?;
+        self.in_time()?;
+        self.ended(State::Rejected)
+    }
+
+    fn expire(self) -> Outcome {
+        let (found, deadline) = (self.record.retrieval.state, self.record.retrieval.deadline);
+        require(!found.is_terminal(), || RetrievalError::WrongState {
+            found,
+        })?;
+        overdue(deadline, self.now)?;
+        self.ended(match found {
+            State::Open => State::Cancelled,
+            State::Claimed => State::Settled,
+            _ => State::Slashed,
+        })
+    }
+
+    // ---- who, what, when
+
+    fn ended(mut self, state: State) -> Outcome {
+        self.enter(state, 0);
+        let paid = self.record.retrieval.payout(state);
+        let deposit = Amount::ZERO;
+        Ok((self.record, Effects { deposit, paid }))
+    }
+
+    fn enter(&mut self, state: State, deadline: u64) {
+        let retrieval = &mut self.record.retrieval;
+        (retrieval.state, retrieval.deadline) = (state, deadline);
+    }
+
+    fn in_state(&self, expected: &[State]) -> Result<(), RetrievalError> {
+        let found = self.record.retrieval.state;
+        require(expected.contains(&found), || RetrievalError::WrongState {
+            found,
+        })
+    }
+
+    fn only_requester(&self) -> Result<(), RetrievalError> {
+        let (requester, caller) = (self.record.retrieval.requester, self.by);
+        require(requester == caller, || RetrievalError::OnlyRequester {
+            requester,
+            caller,
+        })
+    }
+
+    fn only_responder(&self) -> Result<(), RetrievalError> {
+        let (responder, caller) = (self.record.retrieval.responder, self.by);
+        require(responder == caller, || RetrievalError::OnlyResponder {
+            responder,
+            caller,
+        })
+    }
+
+    fn in_time(&self) -> Result<(), RetrievalError> {
+        Ok(in_time(self.record.retrieval.deadline, self.now)?)
+    }
+}
+
+fn require(holds: bool, otherwise: impl FnOnce() -> RetrievalError) -> Result<(), RetrievalError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(otherwise())
+    }
 }

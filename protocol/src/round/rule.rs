@@ -1,22 +1,20 @@
-//! Why an event is refused: one variant for each custom error of the contract, under the same name.
+//! Why an event is refused: one variant for each custom error of the contract, under the same name; those of
+//! every deal are in [`DealError`].
 
 use thiserror::Error;
 
 use super::RoundState;
-use crate::value::{Address, Amount, ModelId};
+use crate::{
+    deal::{name_of, DealError},
+    value::Address,
+};
 
 /// A refused event changes nothing and moves nothing. Fields say what the rule expected and what it found.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs)] // The message names every field.
 pub enum RoundError {
-    #[error("no model is registered under {model}")]
-    UnknownModel { model: ModelId },
-    #[error("the model was registered in block {registered}, not before block {current}: open one block later")]
-    ModelNotEarlier { registered: u64, current: u64 },
-    #[error("model {model} is being retired (stake free after {retires_at}): ask the seller for a new one")]
-    ModelRetiring { model: ModelId, retires_at: u64 },
-    #[error("the token {token} has no code")]
-    TokenWithoutCode { token: Address },
+    #[error(transparent)]
+    Deal(#[from] DealError),
     #[error("a round has at least one batch, these terms have none")]
     NoBatches,
     #[error("expected now {now} < accept {accept_by} < serve {serve_by}")]
@@ -40,12 +38,6 @@ pub enum RoundError {
     OnlyBuyer { buyer: Address, caller: Address },
     #[error("only the seller {seller} may do this, not {caller}")]
     OnlySeller { seller: Address, caller: Address },
-    #[error("the deadline {deadline} is over at {now}")]
-    TooLate { deadline: u64, now: u64 },
-    #[error("the deadline {deadline} is not over at {now}: wait for the second after it")]
-    TooEarly { deadline: u64, now: u64 },
-    #[error("expected a signature of {signer}")]
-    NotSigned { signer: Address },
     #[error("{count} batches are more than the {batches} of the round")]
     CountAboveBatches { count: u32, batches: u32 },
     #[error("the round was closed with a count of {expected}, the approval is about {found}")]
@@ -61,9 +53,14 @@ pub enum RoundError {
     AlreadyProven,
     #[error("the verifier does not accept the proof of batch {index}")]
     ProofRejected { index: u32 },
+}
 
-    #[error("expected {expected} wei with the call, found {found}")]
-    WrongValue { expected: Amount, found: Amount },
-    #[error("amounts of 2^128 and more are not kept here")]
-    AmountOverflow,
+impl RoundError {
+    /// The name of the contract's error: that of the variant.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Deal(error) => name_of(error),
+            own => name_of(own),
+        }
+    }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Contest, Prediction, Round, RoundError, RoundState, RoundTerms};
 use crate::{
-    agreement::{ModelFacts, Moment, NOTICE_PERIOD},
+    agreement::{ModelFacts, Moment},
+    deal::{exact_value, in_time, is_money, offered, overdue, signed, sum, DealError},
     value::{Address, Amount},
 };
 
@@ -120,33 +121,14 @@ fn open(
     value: Amount,
     now: Moment,
 ) -> Outcome {
-    let model = model.ok_or(RoundError::UnknownModel { model: terms.model })?;
-    require(
-        model.registered_block < now.block,
-        RoundError::ModelNotEarlier {
-            registered: model.registered_block,
-            current: now.block,
-        },
-    )?;
-    require(
-        model.retires_at == 0,
-        RoundError::ModelRetiring {
-            model: terms.model,
-            retires_at: model.retires_at,
-        },
-    )?;
+    let (model, latest) = offered(model, terms.model, now)?;
     let last_second = terms.last_second();
-    let latest = now.time.saturating_add(NOTICE_PERIOD);
     let too_long = RoundError::RoundTooLong {
         last_second,
         latest,
     };
     require(last_second <= latest, too_long)?;
-    let token = terms.token;
-    require(
-        token_has_code || token == Address::ZERO,
-        RoundError::TokenWithoutCode { token },
-    )?;
+    is_money(terms.token, token_has_code)?;
     require(terms.batches > 0, RoundError::NoBatches)?;
     require(
         now.time < terms.accept_by && terms.accept_by < terms.serve_by,
@@ -164,7 +146,7 @@ fn open(
         },
     )?;
     require(before.is_none(), RoundError::RoundExists)?;
-    let deposit = terms.deposit().ok_or(RoundError::AmountOverflow)?;
+    let deposit = terms.deposit().ok_or(DealError::AmountOverflow)?;
     exact_value(terms.wei(deposit), value)?;
     let round = Round {
         terms: terms.clone(),
@@ -258,13 +240,10 @@ impl Case {
         self.only_buyer()?;
         let (seller, terms) = (self.record.round.seller, self.record.round.terms.clone());
         // Not excused where buyer and seller are one: a prediction is nothing but its signature.
-        require(
-            signer == Some(seller),
-            RoundError::NotSigned { signer: seller },
-        )?;
+        let unsigned = DealError::NotSigned { signer: seller };
+        require(signer == Some(seller), unsigned.into())?;
         self.in_time()?;
-        let (deadline, now) = (self.record.round.window_end, self.now);
-        require(now <= deadline, RoundError::TooLate { deadline, now })?;
+        in_time(self.record.round.window_end, self.now)?;
         let (index, batches) = (prediction.index, terms.batches);
         require(
             index < batches,
@@ -307,8 +286,7 @@ impl Case {
     fn expire(mut self) -> Outcome {
         let (found, deadline) = (self.record.round.state, self.record.round.deadline);
         require(!found.is_terminal(), RoundError::WrongState { found })?;
-        let now = self.now;
-        require(now > deadline, RoundError::TooEarly { deadline, now })?;
+        overdue(deadline, self.now)?;
         match found {
             RoundState::Open => self.cancelled(),
             RoundState::Serving => {
@@ -347,7 +325,7 @@ impl Case {
         let earned = self.cost(count)?;
         let effects = Effects {
             to_buyer: self.cost(terms.batches.saturating_sub(count))?,
-            to_seller: sum(&[earned, terms.bond])?,
+            to_seller: sum([earned, terms.bond])?,
             deposit: Amount::ZERO,
         };
         Ok((self.record, effects))
@@ -358,8 +336,8 @@ impl Case {
         let terms = &self.record.round.terms;
         let open = self.record.round.contests;
         let fees = terms.contest_fee.0.checked_mul(open.into());
-        let fees = fees.map(Amount).ok_or(RoundError::AmountOverflow)?;
-        let to_buyer = sum(&[self.cost(terms.batches)?, terms.bond, fees])?;
+        let fees = fees.map(Amount).ok_or(DealError::AmountOverflow)?;
+        let to_buyer = sum([self.cost(terms.batches)?, terms.bond, fees])?;
         let effects = Effects {
             to_buyer,
             ..Effects::default()
@@ -379,7 +357,7 @@ impl Case {
 
     fn cost(&self, batches: u32) -> Result<Amount, RoundError> {
         let cost = self.record.round.terms.cost(batches);
-        cost.ok_or(RoundError::AmountOverflow)
+        Ok(cost.ok_or(DealError::AmountOverflow)?)
     }
 
     fn in_state(&self, expected: &[RoundState]) -> Result<(), RoundError> {
@@ -398,13 +376,11 @@ impl Case {
     }
 
     fn signed(&self, wanted: Address, signer: Option<Address>) -> Result<(), RoundError> {
-        let holds = self.by == wanted || signer == Some(wanted);
-        require(holds, RoundError::NotSigned { signer: wanted })
+        Ok(signed(self.by, wanted, signer)?)
     }
 
     fn in_time(&self) -> Result<(), RoundError> {
-        let (deadline, now) = (self.record.round.deadline, self.now);
-        require(now <= deadline, RoundError::TooLate { deadline, now })
+        Ok(in_time(self.record.round.deadline, self.now)?)
     }
 
     fn in_batches(&self, count: u32) -> Result<(), RoundError> {
@@ -416,23 +392,10 @@ impl Case {
     }
 }
 
-fn sum(amounts: &[Amount]) -> Result<Amount, RoundError> {
-    amounts.iter().try_fold(Amount::ZERO, |sum, amount| {
-        sum.checked_add(*amount).ok_or(RoundError::AmountOverflow)
-    })
-}
-
 fn require(holds: bool, otherwise: RoundError) -> Result<(), RoundError> {
     if holds {
         Ok(())
     } else {
         Err(otherwise)
     }
-}
-
-fn exact_value(expected: Amount, found: Amount) -> Result<(), RoundError> {
-    require(
-        expected == found,
-        RoundError::WrongValue { expected, found },
-    )
 }

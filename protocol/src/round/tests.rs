@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     agreement::{ModelFacts, Moment},
+    deal::DealError,
     value::Bytes,
 };
 
@@ -153,7 +154,10 @@ fn paid_by_the_voucher_and_the_rest_comes_back() {
     story.tell(SELLER, ACCEPT, 1100).unwrap();
     story.tell(SELLER, close(7), 3000).unwrap();
     let early = story.tell(OTHER, Action::Expire, 3500);
-    assert!(matches!(early, Err(RoundError::TooEarly { .. })));
+    assert!(matches!(
+        early,
+        Err(RoundError::Deal(DealError::TooEarly { .. }))
+    ));
     story.tell(OTHER, Action::Expire, 3501).unwrap();
     assert_eq!(story.round().state, RoundState::Settled);
     assert_eq!((story.buyer, story.seller), (300, 5700));
@@ -202,16 +206,25 @@ fn terms_are_refused_by_name() {
     let long = refused(|terms| terms.serve_by = 1000 + 2_592_000 - 799);
     assert!(matches!(long, RoundError::RoundTooLong { .. }));
     let token = refused(|terms| terms.token = OTHER);
-    assert_eq!(token, RoundError::TokenWithoutCode { token: OTHER });
+    assert_eq!(token, DealError::TokenWithoutCode { token: OTHER }.into());
     let huge = refused(|terms| terms.price = Amount(u128::MAX));
-    assert_eq!(huge, RoundError::AmountOverflow);
+    assert_eq!(huge, DealError::AmountOverflow.into());
     let unknown = step(None, &open_with(terms(), None, 1000), START);
-    assert!(matches!(unknown, Err(RoundError::UnknownModel { .. })));
+    assert!(matches!(
+        unknown,
+        Err(RoundError::Deal(DealError::UnknownModel { .. }))
+    ));
     let same = Moment { block: 10, ..START };
     let young = step(None, &open_with(terms(), Some(model()), 1000), same);
-    assert!(matches!(young, Err(RoundError::ModelNotEarlier { .. })));
+    assert!(matches!(
+        young,
+        Err(RoundError::Deal(DealError::ModelNotEarlier { .. }))
+    ));
     let short = step(None, &open_with(terms(), Some(model()), 999), START);
-    assert!(matches!(short, Err(RoundError::WrongValue { .. })));
+    assert!(matches!(
+        short,
+        Err(RoundError::Deal(DealError::WrongValue { .. }))
+    ));
     let story = Story::new();
     let twice = open_with(terms(), Some(model()), 1000);
     let twice = step(story.record.as_ref(), &twice, START);

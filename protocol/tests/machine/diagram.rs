@@ -1,12 +1,10 @@
-//! The diagram of the agreement in ARCHITECTURE.md, drawn from the table. `ZKNODE_BLESS=1` writes it anew.
+//! The diagrams in ARCHITECTURE.md, drawn from the tables. `ZKNODE_BLESS=1` writes them anew.
 
-use super::table::table;
+use super::table::{table, Table, ALL};
 
-const BEGIN: &str = "<!-- agreement: drawn from contracts/agreement.json; ZKNODE_BLESS=1 cargo test -p zknode-protocol --test machine -->\n";
-const END: &str = "<!-- agreement: end -->\n";
+const NAMES: [&str; 3] = ["agreement", "round", "retrieval"];
 
-fn drawn() -> String {
-    let table = table();
+fn drawn(table: &Table) -> String {
     let mut text = String::from("```mermaid\nstateDiagram-v2\n");
     for state in table.states.iter().filter(|state| state.terminal) {
         text += &format!("    {} --> [*]\n", state.name);
@@ -32,14 +30,10 @@ fn drawn() -> String {
                 "" => row.to.clone(),
                 when => format!("{} ({when})", row.to),
             };
-            let get = |who: &str, what: &str| match what {
-                "" => None,
-                what => Some(format!("{who}: {what}")),
-            };
-            let money = &row.money;
-            let paid: Vec<String> = [get("buyer", &money.buyer), get("seller", &money.seller)]
+            let paid: Vec<String> = [&table.parties[0], &table.parties[1], "nobody"]
                 .into_iter()
-                .flatten()
+                .filter(|who| !row.pays(who).is_empty())
+                .map(|who| format!("{who}: {}", row.pays(who)))
                 .collect();
             text += &format!(
                 "| {}: {} | {deadline} | {to} | {} |\n",
@@ -53,15 +47,22 @@ fn drawn() -> String {
 }
 
 #[test]
-fn the_diagram_is_fresh() {
+fn the_diagrams_are_fresh() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../ARCHITECTURE.md");
-    let text = std::fs::read_to_string(path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (found, after) = rest.split_once(END).unwrap();
-    let drawn = drawn();
+    let mut text = std::fs::read_to_string(path).unwrap();
+    for (name, json) in NAMES.into_iter().zip(ALL) {
+        let begin = format!("<!-- {name}: drawn from contracts/{name}.json; ZKNODE_BLESS=1 cargo test -p zknode-protocol --test machine -->\n");
+        let end = format!("<!-- {name}: end -->\n");
+        let (before, rest) = text.split_once(&begin).unwrap();
+        let (found, after) = rest.split_once(&end).unwrap();
+        let drawn = drawn(&table(json));
+        if std::env::var_os("ZKNODE_BLESS").is_some() {
+            text = format!("{before}{begin}{drawn}{end}{after}");
+        } else {
+            assert_eq!(found, drawn, "ZKNODE_BLESS=1 writes it anew");
+        }
+    }
     if std::env::var_os("ZKNODE_BLESS").is_some() {
-        std::fs::write(path, format!("{before}{BEGIN}{drawn}{END}{after}")).unwrap();
-    } else {
-        assert_eq!(found, drawn, "ZKNODE_BLESS=1 writes it anew");
+        std::fs::write(path, text).unwrap();
     }
 }

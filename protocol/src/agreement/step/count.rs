@@ -1,10 +1,11 @@
 //! The count: claimed, contested, proven.
 
-use super::{ends::deposited, exact_value, require, Case, Outcome};
+use super::{ends::deposited, require, Case, Outcome};
 use crate::{
-    agreement::{Mode, RuleError, ShardCount, ShardFacts, State, Terms, Verdict},
-    claim_tree::{climb, ClaimError, ShardClaim, SumNode, Sums},
-    dataset_root::{verify_path, RootError, ShardLeaf},
+    agreement::{Mode, RuleError, ShardFacts, State},
+    claim_tree::SumNode,
+    deal::{exact_value, in_time},
+    shards::{check_leaf, check_shard, claim_root, ShardError},
     value::{Address, Amount, Hash},
 };
 
@@ -14,19 +15,7 @@ impl Case {
         self.in_mode(Mode::Optimistic)?;
         self.only_seller()?;
         self.in_time()?;
-        let samples = self.agreement.terms.samples;
-        for count in [top1, topk] {
-            require(count <= samples, || RuleError::ClaimAboveSamples {
-                count,
-                samples,
-            })?;
-        }
-        let sums = Sums {
-            valid: samples.into(),
-            top1: top1.into(),
-            topk: topk.into(),
-        };
-        self.agreement.claim = SumNode { hash: node, sums }.root();
+        self.agreement.claim = claim_root(node, self.agreement.terms.samples, top1, topk)?;
         self.agreement.correct = self.counted(top1, topk);
         let window_end = self
             .now
@@ -48,11 +37,11 @@ impl Case {
         self.in_state(&[State::Claimed, State::Contested])?;
         self.only_buyer()?;
         self.in_time()?;
-        let (deadline, now) = (self.agreement.window_end, self.now.time);
-        require(now <= deadline, || RuleError::TooLate { deadline, now })?;
+        let now = self.now.time;
+        in_time(self.agreement.window_end, now)?;
         self.in_range(index)?;
         require(self.agreement.contested.insert(index), || {
-            RuleError::ShardAlreadyContested { index }
+            ShardError::ShardAlreadyContested { index }.into()
         })?;
         let terms = self.agreement.terms.clone();
         exact_value(terms.wei(terms.contest_fee), value)?;
@@ -71,42 +60,18 @@ impl Case {
         let index = facts.shard.index;
         self.in_range(index)?;
         require(self.agreement.contested.contains(&index), || {
-            RuleError::ShardNotContested { index }
+            ShardError::ShardNotContested { index }.into()
         })?;
         self.not_proven(index)?;
-        self.in_claim(&facts.shard, proof, path)?;
-        check_shard(&self.agreement.terms, facts)?;
+        let terms = &self.agreement.terms;
+        check_leaf(self.agreement.claim, terms.shards, facts.shard, proof, path)?;
+        check_shard(terms.dataset_root, terms.shards, facts)?;
         self.agreement.proven.insert(index);
         if self.agreement.unanswered().next().is_none() {
             self.enter(State::Claimed, self.agreement.window_end);
         }
         let effects = self.credits(Amount::ZERO, self.agreement.terms.contest_fee);
         Ok((self.agreement, effects))
-    }
-
-    pub(super) fn in_claim(
-        &self,
-        shard: &ShardCount,
-        proof: Hash,
-        path: &[SumNode],
-    ) -> Result<(), RuleError> {
-        let claim = ShardClaim {
-            count: *shard,
-            proof,
-        };
-        let expected = self.agreement.claim;
-        let found = match climb(self.agreement.terms.shards, &claim, path) {
-            Ok(root) => root,
-            Err(ClaimError::PathLength { expected, got, .. }) => {
-                let found = got;
-                return Err(RuleError::PathLength { expected, found });
-            }
-            Err(_) => Hash::ZERO,
-        };
-        require(found == expected, || RuleError::ShardNotInClaim {
-            expected,
-            found,
-        })
     }
 
     pub(super) fn prove(mut self, facts: &ShardFacts) -> Outcome {
@@ -116,7 +81,8 @@ impl Case {
         let shard = &facts.shard;
         self.in_range(shard.index)?;
         self.not_proven(shard.index)?;
-        check_shard(&self.agreement.terms, facts)?;
+        let terms = &self.agreement.terms;
+        check_shard(terms.dataset_root, terms.shards, facts)?;
 
         let correct = self.counted(shard.top1, shard.topk);
         let agreement = &mut self.agreement;
@@ -136,61 +102,5 @@ impl Case {
         } else {
             self.unpaid()
         }
-    }
-}
-
-/// What makes a shard proof true: the agreed shard, the registered model, the verifier's word.
-fn check_shard(terms: &Terms, facts: &ShardFacts) -> Result<(), RuleError> {
-    let ShardCount {
-        index,
-        valid,
-        top1,
-        topk,
-    } = facts.shard;
-    for count in [top1, topk] {
-        require(count <= valid, || RuleError::CountAboveValid {
-            count,
-            valid,
-        })?;
-    }
-    belongs(terms, facts)?;
-    let (expected, found) = (facts.registered_points, facts.model_points);
-    require(found == expected, || RuleError::ModelPointsMismatch {
-        expected,
-        found,
-    })?;
-    let (expected, found) = (facts.registered_length, facts.length);
-    require(found == usize::from(expected), || {
-        RuleError::ShardPointsLength { expected, found }
-    })?;
-    match facts.verdict {
-        Verdict::Accepted => Ok(()),
-        Verdict::Rejected => Err(RuleError::ProofRejected { index }),
-        Verdict::VerifierChanged { expected, found } => {
-            Err(RuleError::VerifierChanged { expected, found })
-        }
-    }
-}
-
-fn belongs(terms: &Terms, facts: &ShardFacts) -> Result<(), RuleError> {
-    let leaf = ShardLeaf {
-        index: facts.shard.index,
-        valid: facts.shard.valid,
-        points: facts.shard_points,
-    };
-    match verify_path(terms.dataset_root, terms.shards, &leaf, &facts.path) {
-        Ok(()) => Ok(()),
-        Err(RootError::PathLength { expected, got, .. }) => Err(RuleError::PathLength {
-            expected,
-            found: got,
-        }),
-        Err(RootError::Mismatch { expected, got, .. }) => Err(RuleError::ShardNotInDataset {
-            expected,
-            found: got,
-        }),
-        Err(_) => Err(RuleError::ShardOutOfRange {
-            index: leaf.index,
-            shards: terms.shards,
-        }),
     }
 }

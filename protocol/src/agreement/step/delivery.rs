@@ -1,11 +1,12 @@
 //! From the offer to the receipt.
 
 use super::{
-    ends::{add, credit, deposited, subtract},
-    exact_value, require, Case, Outcome,
+    ends::{credit, deposited, subtract},
+    require, Case, Outcome,
 };
 use crate::{
     agreement::{RuleError, State, DRAW_DELAY, KNOWN_BLOCKS, NOBODY},
+    deal::{exact_value, sum},
     value::{Address, Amount, Hash},
 };
 
@@ -105,7 +106,7 @@ impl Case {
         self.in_time()?;
         self.enter(State::Denied, 0);
         let terms = &self.agreement.terms;
-        let burnt = add([terms.preview_fee, terms.buyer_bond])?;
+        let burnt = sum([terms.preview_fee, terms.buyer_bond])?;
         let kept = subtract(terms.bond, terms.preview_fee)?;
         let mut effects = self.credits(terms.price, kept);
         effects.extend(credit(terms, NOBODY, burnt));

@@ -3,6 +3,7 @@
 use super::{require, Case, Outcome};
 use crate::{
     agreement::{Agreement, Effect, RuleError, State, Terms},
+    deal::{overdue, sum, DealError},
     value::{Address, Amount},
 };
 
@@ -10,12 +11,10 @@ impl Case {
     pub(super) fn expire(self) -> Outcome {
         let found = self.agreement.state;
         require(!found.is_terminal(), || RuleError::WrongState { found })?;
-        let (deadline, now) = (self.agreement.deadline, self.now.time);
         let missed = found == State::Accepted && self.draw_missed();
-        require(now > deadline || missed, || RuleError::TooEarly {
-            deadline,
-            now,
-        })?;
+        if !missed {
+            overdue(self.agreement.deadline, self.now.time)?;
+        }
         match found {
             State::Open => self.cancelled(),
             State::Accepted => self.declined(false),
@@ -28,7 +27,7 @@ impl Case {
 
     pub(super) fn cancelled(mut self) -> Outcome {
         self.enter(State::Cancelled, 0);
-        let back = add([self.agreement.terms.price, self.agreement.terms.buyer_bond])?;
+        let back = sum([self.agreement.terms.price, self.agreement.terms.buyer_bond])?;
         let effects = self.credits(back, Amount::ZERO);
         Ok((self.agreement, effects))
     }
@@ -41,7 +40,7 @@ impl Case {
         } else {
             Amount::ZERO
         };
-        let to_buyer = add([terms.price, terms.buyer_bond, fee])?;
+        let to_buyer = sum([terms.price, terms.buyer_bond, fee])?;
         let effects = self.credits(to_buyer, subtract(terms.bond, fee)?);
         Ok((self.agreement, effects))
     }
@@ -49,16 +48,16 @@ impl Case {
     pub(super) fn forfeited(mut self) -> Outcome {
         self.enter(State::Forfeited, 0);
         let terms = &self.agreement.terms;
-        let effects = self.credits(terms.price, add([terms.bond, terms.buyer_bond])?);
+        let effects = self.credits(terms.price, sum([terms.bond, terms.buyer_bond])?);
         Ok((self.agreement, effects))
     }
 
     pub(super) fn slashed(mut self) -> Outcome {
         self.enter(State::Slashed, 0);
         let terms = &self.agreement.terms;
-        let mut all = add([terms.price, terms.buyer_bond, terms.bond])?;
+        let mut all = sum([terms.price, terms.buyer_bond, terms.bond])?;
         for _ in self.agreement.unanswered() {
-            all = add([all, terms.contest_fee])?;
+            all = sum([all, terms.contest_fee])?;
         }
         let effects = self.credits(all, Amount::ZERO);
         Ok((self.agreement, effects))
@@ -68,9 +67,9 @@ impl Case {
         self.enter(State::Settled, 0);
         let terms = &self.agreement.terms;
         let effects = if self.agreement.passed() {
-            self.credits(terms.buyer_bond, add([terms.price, terms.bond])?)
+            self.credits(terms.buyer_bond, sum([terms.price, terms.bond])?)
         } else {
-            let to_buyer = add([terms.price, terms.buyer_bond, terms.penalty])?;
+            let to_buyer = sum([terms.price, terms.buyer_bond, terms.penalty])?;
             self.credits(to_buyer, subtract(terms.bond, terms.penalty)?)
         };
         Ok((self.agreement, effects))
@@ -94,15 +93,8 @@ impl Case {
     }
 }
 
-pub(super) fn add<const N: usize>(amounts: [Amount; N]) -> Result<Amount, RuleError> {
-    amounts
-        .into_iter()
-        .try_fold(Amount::ZERO, Amount::checked_add)
-        .ok_or(RuleError::AmountOverflow)
-}
-
-pub(super) fn subtract(from: Amount, amount: Amount) -> Result<Amount, RuleError> {
-    from.checked_sub(amount).ok_or(RuleError::AmountOverflow)
+pub(super) fn subtract(from: Amount, amount: Amount) -> Result<Amount, DealError> {
+    from.checked_sub(amount).ok_or(DealError::AmountOverflow)
 }
 
 pub(super) fn deposited(terms: &Terms, from: Address, amount: Amount) -> Vec<Effect> {

@@ -1,8 +1,9 @@
 //! Terms that make sense, over a model that was fixed before.
 
-use super::{ends::deposited, exact_value, require, Outcome};
+use super::{ends::deposited, require, Outcome};
 use crate::{
-    agreement::{Agreement, Mode, ModelFacts, Moment, RuleError, State, Terms, NOTICE_PERIOD},
+    agreement::{Agreement, Mode, ModelFacts, Moment, RuleError, State, Terms},
+    deal::{exact_value, is_money, offered, DealError},
     value::{Address, Amount, Hash},
 };
 
@@ -14,28 +15,15 @@ pub(super) fn open(
     value: Amount,
     now: Moment,
 ) -> Outcome {
-    let model = model.ok_or(RuleError::UnknownModel { model: terms.model })?;
-    require(model.registered_block < now.block, || {
-        RuleError::ModelNotEarlier {
-            registered: model.registered_block,
-            current: now.block,
-        }
-    })?;
-    require(model.retires_at == 0, || RuleError::ModelRetiring {
-        model: terms.model,
-        retires_at: model.retires_at,
-    })?;
+    let (model, latest) = offered(model, terms.model, now)?;
     let last_second = terms.last_second();
-    let latest = now.time.saturating_add(NOTICE_PERIOD);
     require(last_second <= latest, || RuleError::AgreementTooLong {
         last_second,
         latest,
     })?;
-    require(token_has_code || terms.token == Address::ZERO, || {
-        RuleError::TokenWithoutCode { token: terms.token }
-    })?;
+    is_money(terms.token, token_has_code)?;
     check_terms(terms, now.time)?;
-    let deposit = terms.deposit().ok_or(RuleError::AmountOverflow)?;
+    let deposit = terms.deposit().ok_or(DealError::AmountOverflow)?;
     exact_value(terms.wei(deposit), value)?;
     let agreement = Agreement {
         terms: terms.clone(),

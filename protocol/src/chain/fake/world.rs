@@ -8,6 +8,7 @@ use crate::{
         Verdict, NOTICE_PERIOD,
     },
     chain::{key::recover, Call, ChainEvent, Contracts, Model, Registration, ShardProof},
+    deal::DealError,
     digest::{agreement_id, draw_seed, hash_words, keccak, model_id, points_digest, ModelKey},
     message::Domain,
     value::{Address, AgreementId, Amount, Bytes, Hash, ModelId, Signature},
@@ -18,6 +19,12 @@ use crate::{
 pub(super) struct Refusal {
     pub name: String,
     pub detail: String,
+}
+
+impl From<DealError> for Refusal {
+    fn from(rule: DealError) -> Self {
+        RuleError::from(rule).into()
+    }
 }
 
 impl From<RuleError> for Refusal {
@@ -96,7 +103,7 @@ impl World {
 
     fn approve(&mut self, token: Address, owner: Address, amount: Amount) -> Result<(), Refusal> {
         let found = self.tokens.get_mut(&token);
-        let token = found.ok_or(RuleError::TokenWithoutCode { token })?;
+        let token = found.ok_or(DealError::TokenWithoutCode { token })?;
         let allowed = token.allowances.entry(owner).or_default();
         if token.strict && *allowed != Amount::ZERO && amount != Amount::ZERO {
             return Err(refusal("", "set the allowance to zero first"));
@@ -223,7 +230,7 @@ impl World {
                     .copied()
                     .unwrap_or_default();
                 let id = agreement_id(at.chain_id, self.contracts.escrow, at.by, nonce, terms);
-                let deposit = terms.deposit().ok_or(RuleError::AmountOverflow)?;
+                let deposit = terms.deposit().ok_or(DealError::AmountOverflow)?;
                 let action = Action::Open {
                     terms: terms.clone(),
                     model: self.models.get(&terms.model).map(Model::facts),
@@ -385,7 +392,7 @@ impl World {
         let model = self
             .models
             .get_mut(&id)
-            .ok_or(RuleError::UnknownModel { model: id })?;
+            .ok_or(DealError::UnknownModel { model: id })?;
         let seller = model.seller;
         if seller == by {
             Ok(model)
