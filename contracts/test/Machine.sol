@@ -124,17 +124,17 @@ abstract contract Machine is Shim {
         (_allowed, _refused) = (allowed, refused);
     }
 
-    /// @dev `at`: state, event, party, whether late.
-    function _judge(bytes32 id, uint256 variant, uint256[4] memory at) private {
-        string memory where = string.concat("variant ", vm.toString(variant), ", state ", vm.toString(at[0]));
-        where = string.concat(where, ", event ", vm.toString(at[1]), ", by ", vm.toString(at[2]));
-        where = string.concat(where, ", late ", vm.toString(at[3]));
-        (bool found, uint256 row) = _row(variant, at);
+    /// @dev `place`: state, event, party, whether late.
+    function _judge(bytes32 id, uint256 variant, uint256[4] memory place) private {
+        string memory where = string.concat("variant ", vm.toString(variant), ", state ", vm.toString(place[0]));
+        where = string.concat(where, ", event ", vm.toString(place[1]), ", by ", vm.toString(place[2]));
+        where = string.concat(where, ", late ", vm.toString(place[3]));
+        (bool found, uint256 row) = _row(variant, place);
         uint256 open = _contests(id);
         Wealth memory before = _wealth();
-        _eq(_try(id, variant, at[1], at[2]) ? 1 : 0, found ? 1 : 0, where);
+        _eq(_try(id, variant, place[1], place[2]) ? 1 : 0, found ? 1 : 0, where);
         (uint256 state,) = _where(id);
-        _eq(state, found ? _t.to[row] : at[0], where);
+        _eq(state, found ? _t.to[row] : place[0], where);
         if (found) _checkMoves(row, _amounts(variant, open), before, where);
         else _eq(keccak256(abi.encode(before)), keccak256(abi.encode(_wealth())), where);
         if (found) ++_allowed;
@@ -155,11 +155,11 @@ abstract contract Machine is Shim {
         _eq(afterwards.nobody - before.nobody, _sum(_t.nobody, row, amounts), where);
     }
 
-    function _row(uint256 variant, uint256[4] memory at) private view returns (bool found, uint256 row) {
+    function _row(uint256 variant, uint256[4] memory place) private view returns (bool found, uint256 row) {
         for (uint256 r = 0; r < _t.rows; ++r) {
-            if (_t.from[r] != at[0] || _t.event_[r] != at[1]) continue;
-            if (_t.by[r] != 2 && _t.by[r] != at[2]) continue;
-            if (_t.after_[r] != 2 && _t.after_[r] != at[3]) continue;
+            if (_t.from[r] != place[0] || _t.event_[r] != place[1]) continue;
+            if (_t.by[r] != 2 && _t.by[r] != place[2]) continue;
+            if (_t.after_[r] != 2 && _t.after_[r] != place[3]) continue;
             if (!_holds(_t.if_[r], variant)) continue;
             _isTrue(!found, "one row at most");
             (found, row) = (true, r);

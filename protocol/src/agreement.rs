@@ -3,8 +3,9 @@
 //! The states, who may do what in each and what money moves are one table, `contracts/agreement.json`, which
 //! ARCHITECTURE.md draws. [`step`] is the same in plain Rust, with the arguments of every event; it and the contract are
 //! tested against the whole table (`tests/machine.rs`, `contracts/test/Machine.t.sol`) and against the same stories
-//! (`tests/stories.rs`, `contracts/vectors/stories.jsonl`). Every state that is not terminal has one deadline, the last second in which its
-//! own events may happen; from the next second on anyone may [`Action::Expire`] it, and nothing else happens.
+//! (`tests/stories.rs`, `contracts/vectors/stories.jsonl`). Every state that is not terminal has one deadline, the last
+//! second in which its own events may happen; from the next second on anyone may [`Action::Expire`] it, and nothing else
+//! happens.
 
 mod ledger;
 mod rule;
