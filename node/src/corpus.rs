@@ -21,6 +21,7 @@ use zknode_protocol::{
 };
 
 use crate::{
+    delivery::Sample,
     home::{read_file, write_file},
     progress::Progress,
     testset::{point, Source},
@@ -35,6 +36,23 @@ const VERSION: u16 = 2;
 #[derive(Deserialize)]
 struct Head {
     version: u16,
+}
+
+/// What version 1 had. Secret: no `Debug`.
+#[derive(Deserialize)]
+struct OldFile {
+    source: Source,
+    layout: LayoutOptions,
+    manifest: Old,
+    seeds: Vec<Seed>,
+}
+
+/// A manifest without a proof.
+#[derive(Deserialize)]
+struct Old {
+    model: ModelId,
+    shard_size: u32,
+    items: Vec<Point>,
 }
 
 /// What the owner keeps. Secret, for its seeds: no `Debug`.
@@ -77,8 +95,61 @@ impl CorpusFile {
             seeds.push(seed);
         }
         bar.done();
+        let parts = (&samples[..], items, seeds);
+        Self::proven(source, model, layout, srs, parts, rng, progress)
+    }
+
+    /// The corpus of an earlier release's file, which has no proof: items and seeds stay, and with them its root, which names
+    /// it wherever it was asked about.
+    pub fn prove_old(
+        path: &Path,
+        model: ModelId,
+        layout: &Layout,
+        srs: &Srs,
+        rng: &mut impl RngCore,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
+        let text = read_file(path, MAX_FILE)?;
+        let old: OldFile = serde_json::from_slice(&text).map_err(|_| malformed(path))?;
+        let Old {
+            model: of,
+            shard_size,
+            items,
+        } = old.manifest;
+        ensure!(
+            of == model,
+            "{} is a corpus for model {of}, not for {model}: say which one with --model",
+            path.display()
+        );
+        ensure!(
+            old.layout == *layout.options() && shard_size as usize == layout.options().samples,
+            "{} was committed for another layout than the model's: commit it anew",
+            path.display()
+        );
+        let samples = old.source.read(layout)?;
+        let (expected, found) = (items.len(), samples.len());
+        ensure!(
+            expected == found && old.seeds.len() == found,
+            "{}: {expected} items were committed, there are {found}; restore the files",
+            old.source.path.display()
+        );
+        let parts = (&samples[..], items, old.seeds);
+        Self::proven(old.source, model, layout, srs, parts, rng, progress)
+            .context("the items are no longer the committed ones; restore the files")
+    }
+
+    /// The file of committed items, with the proof that they stand apart.
+    fn proven(
+        source: Source,
+        model: ModelId,
+        layout: &Layout,
+        srs: &Srs,
+        (samples, items, seeds): (&[Sample], Vec<Point>, Vec<Seed>),
+        rng: &mut impl RngCore,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
         progress.say("proving that the items stand apart");
-        let openings: Vec<_> = (positions(&items).zip(&samples).zip(&seeds))
+        let openings: Vec<_> = (positions(&items).zip(samples).zip(&seeds))
             .map(|(((position, commitment), sample), seed)| Opening {
                 position,
                 commitment,
@@ -90,7 +161,7 @@ impl CorpusFile {
         let manifest = Manifest {
             version: ManifestVersion,
             model,
-            shard_size: u32::try_from(shard_size)?,
+            shard_size: u32::try_from(layout.options().samples)?,
             apart: Bytes(*proof.bytes()),
             items,
         };
@@ -115,16 +186,30 @@ impl CorpusFile {
     /// Reads it.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = read_file(path, MAX_FILE)?;
-        // The parser's own message could quote a seed.
-        let malformed = |_| anyhow::anyhow!("{} is not a corpus file", path.display());
-        let Head { version } = serde_json::from_slice(&text).map_err(malformed)?;
+        let version = version(&text, path)?;
         ensure!(
             version == VERSION,
-            "{} has version {version}, this build reads {VERSION}: commit the corpus again with `zknode corpus commit`",
+            "{0} has version {version}, this build reads {VERSION}: `zknode corpus commit DATASET --out {0}` on it adds what it \
+             lacks, its items and its root stay",
             path.display()
         );
-        serde_json::from_slice(&text).map_err(malformed)
+        serde_json::from_slice(&text).map_err(|_| malformed(path))
     }
+
+    /// Whether this is an earlier release's file, for [`Self::prove_old`].
+    pub fn is_old(path: &Path) -> anyhow::Result<bool> {
+        Ok(version(&read_file(path, MAX_FILE)?, path)? < VERSION)
+    }
+}
+
+fn version(text: &[u8], path: &Path) -> anyhow::Result<u16> {
+    let Head { version } = serde_json::from_slice(text).map_err(|_| malformed(path))?;
+    Ok(version)
+}
+
+/// The parser's own message could quote a seed.
+fn malformed(path: &Path) -> anyhow::Error {
+    anyhow::anyhow!("{} is not a corpus file", path.display())
 }
 
 /// The commitments by position in the corpus: every shard but the last is full.
@@ -268,5 +353,102 @@ impl OwnCorpus {
             "the items of shard {shard} are no longer the committed ones; restore the files"
         );
         Ok(selection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rand::{rngs::StdRng, SeedableRng};
+    use zknode_circuit::{
+        layout::Grid,
+        network::{Architecture, Layer, Linear, Output, Padding, Shape, TensorId, Term},
+    };
+
+    use super::*;
+
+    /// Two pixels side by side, two classes.
+    fn layout() -> Layout {
+        let term = Term {
+            input: TensorId(0),
+            kernel: (1, 2),
+            stride: (1, 1),
+            padding: Padding::default(),
+            groups: 1,
+        };
+        let layer = Linear {
+            name: "dense".into(),
+            terms: vec![term],
+            shape: Shape::new(2, 1, 1),
+            output: Output::Logits,
+        };
+        let architecture = Architecture {
+            input: Shape::new(1, 1, 2),
+            fraction_bits: 4,
+            range_bits: 11,
+            layers: vec![Layer::Linear(layer)],
+        };
+        let options = LayoutOptions {
+            k: 12,
+            lanes: 8,
+            samples: 8,
+            grid: Grid::default(),
+            top_k: 1,
+        };
+        Layout::new(architecture, options).unwrap()
+    }
+
+    /// Who has answered for a root goes on to: the proof is not under it.
+    #[test]
+    fn a_file_without_a_proof_is_given_one_and_keeps_its_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let [images, labels, path] = ["x-images-idx3-ubyte", "x-labels-idx1-ubyte", "x.zkc"]
+            .map(|name| folder.path().join(name));
+        let items = 9u8;
+        let write = |pixels: u8| {
+            let head = [0, 0, 8, 3, 0, 0, 0, items, 0, 0, 0, 1, 0, 0, 0, 2];
+            let data = (0..2 * items).map(|at| at + pixels);
+            std::fs::write(&images, Vec::from_iter(head.into_iter().chain(data))).unwrap();
+        };
+        write(7);
+        let head = [0, 0, 8, 1, 0, 0, 0, items];
+        let data = [0; 9];
+        std::fs::write(&labels, [&head[..], &data].concat()).unwrap();
+        let source = Source {
+            path: images.clone(),
+            from: 0,
+            to: None,
+            label_offset: 0,
+        };
+        let (layout, srs) = (layout(), Srs::development(12, |_, _| ()).unwrap());
+        let (model, progress) = (ModelId(Bytes([1; 32])), Progress::new());
+        let mut rng = StdRng::seed_from_u64(1);
+        let file = CorpusFile::commit(source, model, &layout, &srs, &mut rng, &progress).unwrap();
+        file.write(&path).unwrap();
+        assert!(!CorpusFile::is_old(&path).unwrap());
+
+        let mut old = serde_json::to_value(&file).unwrap();
+        (old["version"], old["manifest"]["version"]) = (1.into(), 1.into());
+        old["manifest"]
+            .as_object_mut()
+            .unwrap()
+            .remove("apart")
+            .unwrap();
+        std::fs::write(&path, old.to_string()).unwrap();
+        assert!(CorpusFile::is_old(&path).unwrap());
+        let refused = CorpusFile::read(&path).err().unwrap().to_string();
+        assert!(refused.contains("its root stay"), "{refused}");
+
+        let mut prove =
+            |model| CorpusFile::prove_old(&path, model, &layout, &srs, &mut rng, &progress);
+        let mended = prove(model).unwrap();
+        assert!(mended.seeds == file.seeds);
+        assert_eq!(mended.manifest.root(), file.manifest.root());
+        Published::new(mended.manifest, &layout, &srs).unwrap();
+        let other = prove(ModelId(Bytes([2; 32]))).err().unwrap().to_string();
+        assert!(other.contains("is a corpus for model"), "{other}");
+        write(8);
+        let changed = prove(model).err().unwrap().to_string();
+        assert!(changed.contains("restore the files"), "{changed}");
     }
 }

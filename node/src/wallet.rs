@@ -105,6 +105,17 @@ impl<C: Chain> Wallet<C> {
         sender.execute(purpose, call).await
     }
 
+    /// Sends calls that do not wait for each other, all before any is waited for: see [`Sender::execute_all`].
+    pub async fn execute_all(
+        &self,
+        calls: &[(String, Call)],
+    ) -> Result<Vec<Result<TxReceipt, ChainError>>, ChainError> {
+        let _turn = self.turn.lock().await;
+        let mut journal = self.load()?;
+        let mut sender = self.sender(&mut journal);
+        sender.execute_all(calls).await
+    }
+
     /// Whether a transaction was signed for `purpose` that did or may still do what it is for. False is certain: none
     /// was ever signed, or it is known at depth that it reverted or was withdrawn. Only then has no money moved.
     pub fn was_sent(&self, purpose: &str) -> Result<bool, ChainError> {
@@ -207,7 +218,7 @@ fn unsaved(error: StoreError) -> ChainError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
@@ -219,25 +230,25 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience = Patience {
+    pub(crate) const PATIENCE: Patience = Patience {
         poll: Duration::from_millis(5),
         limit: Duration::from_millis(200),
         depth: 0,
     };
     const TOKEN: Address = Bytes([7; 20]);
-    const SELLER: Address = Bytes([1; 20]);
-    const BUYER: Address = Bytes([2; 20]);
+    pub(crate) const SELLER: Address = Bytes([1; 20]);
+    pub(crate) const BUYER: Address = Bytes([2; 20]);
 
-    struct Scene {
+    pub(crate) struct Scene {
         folder: tempfile::TempDir,
-        fake: FakeChain,
+        pub(crate) fake: FakeChain,
         contracts: Contracts,
         model: ModelId,
     }
 
     impl Scene {
         /// Contracts, a model and a token.
-        async fn new(strict: bool) -> Self {
+        pub(crate) async fn new(strict: bool) -> Self {
             let fake = FakeChain::new(31_337, 1_000_000, |_| true);
             for account in [SELLER, BUYER] {
                 fake.fund(account, Amount(1_000_000));
@@ -277,14 +288,19 @@ mod tests {
         }
 
         /// The account's node, started anew.
-        fn wallet(&self, account: Address) -> Wallet<FakeChain> {
+        pub(crate) fn wallet(&self, account: Address) -> Wallet<FakeChain> {
+            self.patient(account, PATIENCE)
+        }
+
+        /// The same, which believes a block under so many others.
+        pub(crate) fn patient(&self, account: Address, patience: Patience) -> Wallet<FakeChain> {
             let path = self.folder.path().join(account.to_string());
             let store = Arc::new(Store::open(path).unwrap());
             let chain = self.fake.as_account(account);
-            Wallet::new(chain.with_contracts(self.contracts), store, PATIENCE)
+            Wallet::new(chain.with_contracts(self.contracts), store, patience)
         }
 
-        fn terms(&self, price: u128) -> Terms {
+        pub(crate) fn terms(&self, price: u128) -> Terms {
             Terms {
                 model: self.model,
                 dataset_root: Bytes([5; 32]),

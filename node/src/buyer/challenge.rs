@@ -9,7 +9,7 @@ use zknode_protocol::{
     agreement::{Mode, State, Terms},
     chain::{key::Key, AgreementSummary, Call, Chain, ChainError, ChainEvent},
     message::{Domain, Offer, Receipt, Version},
-    value::{AgreementId, Amount, Hash, Signature},
+    value::{Address, AgreementId, Amount, Hash, Signature},
 };
 
 use super::{case::Case, CheckedModel, Client};
@@ -37,6 +37,9 @@ pub struct Challenge {
     pub seller: String,
     /// The model as it was checked.
     pub card: ModelCard,
+    /// Who agrees to it; not told by earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buyer: Option<Address>,
     /// What is agreed.
     pub terms: Terms,
     /// Its id, once open.
@@ -101,6 +104,7 @@ impl Challenge {
             version: VERSION,
             seller: seller.url().to_owned(),
             card: model.card.clone(),
+            buyer: None,
             terms,
             agreement: None,
             nonce: None,
@@ -132,32 +136,28 @@ pub struct Buyer<C> {
 
 impl<C: Chain> Buyer<C> {
     /// Stores a new agreement and its test set before anything is sent. The root names both.
-    pub fn begin(&self, set: &CommittedSet, challenge: &Challenge) -> anyhow::Result<()> {
+    pub fn begin(&self, set: &CommittedSet, mut challenge: Challenge) -> anyhow::Result<()> {
         let key = set.root.to_string();
+        challenge.buyer = Some(self.wallet.chain().account());
         self.store.put(Table::Datasets, &key, set)?;
-        self.store.put(Table::Challenges, &key, challenge)?;
+        self.store.put(Table::Challenges, &key, &challenge)?;
         Ok(())
     }
 
-    /// The stored agreements that are not over.
+    /// The stored agreements that are not over, of any version.
     pub fn unfinished(&self) -> anyhow::Result<Vec<(Hash, Challenge)>> {
         let all = self.store.all::<Challenge>(Table::Challenges)?;
-        let mut open = vec![];
-        for (_, challenge) in all {
-            ensure!(
-                challenge.version == VERSION,
-                "a challenge is stored with version {}, this build reads {VERSION}",
-                challenge.version
-            );
-            if challenge.outcome.is_none() && challenge.not_opened.is_none() {
-                open.push((challenge.terms.dataset_root, challenge));
-            }
-        }
-        Ok(open)
+        let open = all
+            .into_iter()
+            .filter(|(_, challenge)| challenge.outcome.is_none() && challenge.not_opened.is_none());
+        Ok(open
+            .map(|(_, challenge)| (challenge.terms.dataset_root, challenge))
+            .collect())
     }
 
     /// Sees an agreement through to its end, for as long as that takes.
     pub async fn see_through(&self, root: Hash, model: &CheckedModel) -> anyhow::Result<Outcome> {
+        self.check_place(root, &self.load(root)?)?;
         let mut pause = POLL;
         loop {
             match self.advance(root, model).await {
@@ -319,9 +319,35 @@ impl<C: Chain> Buyer<C> {
         }
     }
 
+    /// Elsewhere it would be opened once more.
+    fn check_place(&self, root: Hash, challenge: &Challenge) -> anyhow::Result<()> {
+        let (expected, here) = (challenge.card.seller.domain, self.domain());
+        ensure!(
+            expected == here,
+            "challenge {root} is of escrow {} on chain {}, this home now uses {} on chain {}: see `zknode contract use`",
+            expected.escrow,
+            expected.chain_id,
+            here.escrow,
+            here.chain_id
+        );
+        let account = self.wallet.chain().account();
+        let expected = challenge.buyer.unwrap_or(account);
+        ensure!(
+            expected == account,
+            "challenge {root} is of account {expected}, this home now has {account}"
+        );
+        Ok(())
+    }
+
     fn load(&self, root: Hash) -> anyhow::Result<Challenge> {
-        let found = self.store.get(Table::Challenges, &root.to_string())?;
-        found.with_context(|| format!("no challenge with root {root} is stored"))
+        let found: Option<Challenge> = self.store.get(Table::Challenges, &root.to_string())?;
+        let found = found.with_context(|| format!("no challenge with root {root} is stored"))?;
+        ensure!(
+            found.version == VERSION,
+            "challenge {root} is stored with version {}, this build reads {VERSION}",
+            found.version
+        );
+        Ok(found)
     }
 
     pub(super) fn change(

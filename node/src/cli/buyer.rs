@@ -173,7 +173,7 @@ impl ChallengeArgs {
         };
         self.judge(&terms, &setting, &costs, &session.progress)?;
         let challenge = Challenge::new(&client, &model, terms, self.contest.clone());
-        buyer.begin(&set, &challenge)?;
+        buyer.begin(&set, challenge)?;
         let outcome = buyer.see_through(set.root, &model).await?;
         Ok(report(session, set.root, outcome)?.into())
     }

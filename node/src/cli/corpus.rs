@@ -30,7 +30,8 @@ pub enum Command {
         /// Which registered model [default: the only one].
         #[arg(long)]
         model: Option<Hash>,
-        /// Where the commitments and the seeds that open them go. Secret.
+        /// Where the commitments and the seeds that open them go. Secret. What an earlier release wrote there keeps its items
+        /// and its root, and is given the proof it lacks; the dataset is then the one it names.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
@@ -44,7 +45,8 @@ impl Command {
             model,
             out,
         } = self;
-        if out.exists() {
+        let old = out.exists() && CorpusFile::is_old(out)?;
+        if out.exists() && !old {
             bail!("{} exists already; move it away first", out.display());
         }
         let home = session.home()?;
@@ -67,8 +69,13 @@ impl Command {
         if let Some(warning) = warning(layout.options().top_k) {
             session.progress.say(warning);
         }
-        let source = source(dataset, *samples, 0)?;
-        let file = CorpusFile::commit(source, id, &layout, &srs, &mut OsRng, &session.progress)?;
+        let (rng, progress) = (&mut OsRng, &session.progress);
+        let file = if old {
+            CorpusFile::prove_old(out, id, &layout, &srs, rng, progress)?
+        } else {
+            let source = source(dataset, *samples, 0)?;
+            CorpusFile::commit(source, id, &layout, &srs, rng, progress)?
+        };
         file.write(out)?;
         let (items, root) = (file.manifest.items.len(), file.manifest.root()?);
         let shards = file.manifest.shards().len();

@@ -123,7 +123,10 @@ impl PredictArgs {
                 let order = buyer.order(RoundId(round))?;
                 let chain_id = base.chain().chain_id();
                 let (home, progress) = (&buyer.home, &session.progress);
-                (order.id(), reopen(order.card, chain_id, home, progress)?)
+                (
+                    order.id(),
+                    tokio::task::block_in_place(|| reopen(order.card, chain_id, home, progress))?,
+                )
             }
             None => self.begin(&buyer, base.chain(), session).await?,
         };

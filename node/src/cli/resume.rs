@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use anyhow::{ensure, Context};
 use rand::rngs::OsRng;
 use serde_json::{json, Value};
-use tokio::task::JoinSet;
+use tokio::task::{block_in_place, JoinSet};
 use zknode_protocol::{
     chain::{ethers::EthersChain, Chain},
     value::Hash,
@@ -98,6 +98,14 @@ impl Tasks {
         self.0.spawn(async move { (kind, id, work.await) });
     }
 
+    /// What is stored of a kind; a list that cannot be read is a failure of its own.
+    fn listed<T>(&mut self, kind: Kind, stored: anyhow::Result<Vec<T>>) -> Vec<T> {
+        stored.unwrap_or_else(|error| {
+            self.spawn(kind, Hash::ZERO, async move { Err(error) });
+            vec![]
+        })
+    }
+
     fn spawn_all(&mut self, session: &Session, party: Party) -> anyhow::Result<()> {
         let config = ChainConfig::load(&party.home)?;
         let chain_id = party.wallet.chain().chain_id();
@@ -125,27 +133,28 @@ impl Tasks {
         let requester = requester.map(Arc::new);
         let home = party.home.clone();
         let escrow = Arc::new(buyer(party.wallet.over(config.contracts.escrow)));
-        for (root, challenge) in escrow.unfinished()? {
+        for (root, challenge) in self.listed(CHALLENGE, escrow.unfinished()) {
             let (buyer, home) = (escrow.clone(), home.clone());
             self.spawn(CHALLENGE, root, async move {
-                let model = reopen(challenge.card, chain_id, &home, &progress)?;
+                let model = block_in_place(|| reopen(challenge.card, chain_id, &home, &progress))?;
                 let outcome = buyer.see_through(root, &model).await?;
                 Ok(buyer::summary(root, outcome))
             });
         }
-        for (id, order) in escrow.unfinished_rounds()? {
+        for (id, order) in self.listed(ROUND, escrow.unfinished_rounds()) {
             let (buyer, home) = (predictions.clone(), home.clone());
             self.spawn(ROUND, id.0, async move {
                 let buyer = buyer.context(predict::NO_CONTRACT)?;
-                let model = reopen(order.card, chain_id, &home, &progress)?;
+                let model = block_in_place(|| reopen(order.card, chain_id, &home, &progress))?;
                 predict::summary(&buyer.see_round_through(id, &model).await?)
             });
         }
-        for (id, asked) in Requester::<EthersChain>::unfinished(&party.store)? {
+        let asked = Requester::<EthersChain>::unfinished(&party.store);
+        for (id, asked) in self.listed(RETRIEVAL, asked) {
             let (requester, home) = (requester.clone(), home.clone());
             self.spawn(RETRIEVAL, id.0, async move {
                 let requester = requester.context(retrieve::NO_CONTRACT)?;
-                let model = reopen(asked.card, chain_id, &home, &progress)?;
+                let model = block_in_place(|| reopen(asked.card, chain_id, &home, &progress))?;
                 let outcome = requester.see_through(id, &model).await?;
                 Ok(retrieve::summary(id, &asked.terms, &outcome))
             });

@@ -144,7 +144,9 @@ impl Retrieve {
                 let id = RetrievalId(id);
                 let card = requester.load(id)?.card;
                 let chain_id = requester.wallet.chain().chain_id();
-                let model = reopen(card, chain_id, &party.home, &session.progress)?;
+                let model = tokio::task::block_in_place(|| {
+                    reopen(card, chain_id, &party.home, &session.progress)
+                })?;
                 (id, requester.see_through(id, &model).await?)
             }
             None => {

@@ -1,6 +1,6 @@
 //! `zknode seller`
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{bail, ensure, Context};
 use clap::{Args, Subcommand};
@@ -206,7 +206,7 @@ impl Serve {
             }
             None => None,
         };
-        let seller = Seller {
+        let mut seller = Seller {
             home,
             store,
             wallet,
@@ -242,8 +242,10 @@ impl Serve {
             places: Places::new(self.max_requests),
             max_connections: self.max_connections,
             looks: Looks::default(),
-            promising: Mutex::default(),
+            look_time: Duration::ZERO,
+            proving: Mutex::default(),
         };
+        seller.look_time = tokio::task::block_in_place(|| seller.measure_look())?;
         serve(seller, listener, async {
             // Without signals there is only kill, which is as good.
             let _ = tokio::signal::ctrl_c().await;

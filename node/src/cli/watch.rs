@@ -79,13 +79,23 @@ impl Watch {
             }
             ended => ended?,
         };
-        for (id, state) in ended {
+        let mut failed = None;
+        for (id, outcome) in ended {
+            let state = match outcome {
+                Ok(state) => state,
+                Err(error) => {
+                    let error = anyhow::Error::from(error).context(format!("{} {id}", I::NAME));
+                    session.progress.say(explain(&error));
+                    failed = Some(error);
+                    continue;
+                }
+            };
             let words = format!("{} {id}: ended, {state:?}", I::NAME);
             let mut json = Map::new();
             json.insert(I::NAME.into(), json!(id.to_string()));
             json.insert("state".into(), json!(state));
             session.output().print(&json, words)?;
         }
-        Ok(())
+        failed.filter(|_| self.once).map_or(Ok(()), Err)
     }
 }

@@ -1,31 +1,64 @@
 //! What a responder has promised and not proven yet.
 
 use zknode_circuit::verify::Attestation;
-use zknode_protocol::{chain::Chain, retrieval::RetrievalId};
+use zknode_protocol::{
+    chain::Chain,
+    retrieval::{RetrievalId, Terms},
+};
 
 use super::{
     prove::key,
     responder::{active, Served},
 };
 use crate::{
-    seller::{schedule::Duty, Seller},
+    seller::{deal::book::Promised, schedule::Duty, send, Seller},
     store::{Store, Table},
 };
 
 impl<C: Chain> Seller<C> {
-    /// When accepted retrievals' proofs are owed that are not made yet.
-    pub(crate) fn retrieval_duties(&self, now: u64) -> anyhow::Result<Vec<Duty>> {
-        let mut duties = vec![];
+    /// Adds what accepted retrievals still ask for at `now`.
+    pub(crate) fn promise_retrievals(
+        &self,
+        promised: &mut Promised,
+        now: u64,
+    ) -> anyhow::Result<()> {
+        let Some(responder) = &self.responder else {
+            return Ok(());
+        };
+        let queue = send::queue(responder.wallet.depth());
         for (id, served) in active(self)? {
-            let claim_by = served.offer.terms.claim_by;
-            if served.is_promised() && served.sealed.is_none() && now <= claim_by {
+            if !served.is_promised() {
+                continue;
+            }
+            let terms = &served.offer.terms;
+            promised.add(served.proofs_left(), terms.shards);
+            if served.sealed.is_none() && now <= terms.claim_by {
                 let proofs = missing(&self.store, id, &served)?;
                 let whose = format!("retrieval {id}");
-                duties.push(Duty::by(whose, proofs, now, claim_by));
+                let duty = Duty::by(whose, proofs, now, terms.claim_by);
+                promised.duties.push(duty);
             }
+            promised.answers.extend(answers(id, terms, now, queue));
         }
-        Ok(duties)
+        Ok(())
     }
+}
+
+/// When the proofs of an accepted retrieval may be asked for on the chain, where an answer may wait `queue` seconds for its
+/// turn: all of them at once, at any moment from now on until nothing may be contested any more, and those contested last
+/// after it.
+fn answers(id: RetrievalId, terms: &Terms, now: u64, queue: u64) -> Option<Duty> {
+    let prove_time = u64::from(terms.prove_time);
+    let last = last_contest(terms);
+    let whose = format!("retrieval {id}, contested,");
+    let within = prove_time.saturating_sub(queue);
+    let duty = || Duty::on_demand(whose, terms.shards, (now, last.max(now)), within);
+    (now <= last.saturating_add(prove_time)).then(duty)
+}
+
+/// The last second in which a shard may be contested.
+pub(super) fn last_contest(terms: &Terms) -> u64 {
+    terms.claim_by.saturating_add(terms.window.into())
 }
 
 /// Proofs that are still to be made: one of each shard, and one of what matches in it, as long as more is paid for.

@@ -8,12 +8,16 @@ use zknode_protocol::{
     value::{Amount, Hash},
 };
 
-use super::responder::{active, Responder};
+use super::{
+    book::last_contest,
+    responder::{active, Responder},
+};
 use crate::{
     seller::{
         model::openings_left,
         policy::Policy,
         schedule::{self, Duty, Late},
+        send::{self, BLOCK},
         Seller,
     },
     store::Table,
@@ -21,8 +25,6 @@ use crate::{
 
 /// Openings kept back for proofs that are interrupted and made again.
 const SPARE_OPENINGS: u32 = 8;
-/// Seconds to bring one proof that lies ready to the chain: two blocks, and some.
-const SECONDS_TO_SEND: u128 = 30;
 
 /// What a responder asks for, beside the seller's own policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,12 +108,16 @@ pub enum Refusal {
 /// What the responder knows besides the terms.
 #[derive(Clone, Debug)]
 struct Facts {
-    /// Proofs promised to agreements, rounds of predictions and other retrievals.
+    /// Proofs promised to agreements, rounds of predictions and other retrievals, still to be made.
     promised: u32,
     /// When those are owed that are not made yet.
     duties: Vec<Duty>,
-    /// Proofs that those may ask for on chain.
-    answers: u32,
+    /// Proofs promised that may have to come to the chain.
+    on_chain: u32,
+    /// When they may be asked for there.
+    answers: Vec<Duty>,
+    /// Seconds that an answer may wait for its turn.
+    queue: u64,
     /// Wei of the account.
     balance: Amount,
     /// What gas costs, in the money of the retrieval.
@@ -124,23 +130,16 @@ impl Facts {
     async fn of<C: RoundChain>(seller: &Seller<C>, now: u64) -> anyhow::Result<Self> {
         let promised = seller.promised(None, now).await?;
         let chain = seller.wallet.chain();
-        let mut facts = Self {
+        Ok(Self {
             promised: promised.proofs,
             duties: promised.duties,
-            // Of retrievals only the answers: they are added below.
-            answers: promised
-                .proofs
-                .saturating_sub(seller.promised_retrievals()?),
+            on_chain: promised.on_chain,
+            answers: promised.answers,
+            queue: send::queue(seller.wallet.depth()),
             balance: chain.balance(chain.account()).await?,
             gas_price: seller.price_of_gas().await?,
             now,
-        };
-        for (_, served) in active(seller)? {
-            if served.is_promised() {
-                facts.answers = facts.answers.saturating_add(served.offer.terms.shards);
-            }
-        }
-        Ok(facts)
+        })
     }
 }
 
@@ -243,16 +242,17 @@ impl RetrievalPolicy {
         let proofs = terms.shards.saturating_mul(2);
         let new = Duty::by("this retrieval", proofs, facts.now, terms.claim_by);
         schedule::check(&new, &facts.duties, own.seconds_per_shard, facts.now)?;
-        // Every shard may be contested, and those promised to others with it. Their proofs lie ready, but another may just be
-        // on the way.
-        let answers = u128::from(terms.shards) + u128::from(facts.answers);
-        let sending = SECONDS_TO_SEND.saturating_mul(answers);
-        let answer = sending.saturating_add(own.seconds_per_shard.into());
         at_least(
-            "seconds to answer contests of all shards",
-            answer.max(own.shortest_answer.into()),
+            "seconds to answer contests",
+            own.shortest_answer.into(),
             terms.prove_time.into(),
         )?;
+        // Every shard may be contested, and those promised to others with it.
+        let contests = (facts.now, last_contest(terms));
+        let within = u64::from(terms.prove_time).saturating_sub(facts.queue);
+        let whose = "this retrieval, contested,";
+        let new = Duty::on_demand(whose, terms.shards, contests, within);
+        schedule::check(&new, &facts.answers, BLOCK, facts.now)?;
         if terms.bond > own.max_bond {
             let (expected, found) = (own.max_bond, terms.bond);
             return Err(Refusal::Bond { expected, found });
@@ -261,7 +261,8 @@ impl RetrievalPolicy {
         if found > expected {
             return Err(Refusal::Wait { expected, found });
         }
-        let gas = own.gas_per_shard.0.saturating_mul(answers);
+        let proofs = u128::from(terms.shards) + u128::from(facts.on_chain);
+        let gas = own.gas_per_shard.0.saturating_mul(proofs);
         let expected = Amount(gas.saturating_add(terms.wei(terms.bond).0));
         if facts.balance < expected {
             let found = facts.balance;
@@ -328,7 +329,7 @@ pub(super) mod tests {
         max_samples: 0,
         seconds_per_shard: 50,
         gas_per_shard: Amount(7),
-        longest_wait: 300,
+        longest_wait: 214,
         shortest_answer: 10,
         least_contest_fee: Amount(9),
         economics: Some(Economics {
@@ -347,7 +348,9 @@ pub(super) mod tests {
     const FACTS: Facts = Facts {
         promised: 3,
         duties: Vec::new(),
-        answers: 1,
+        on_chain: 1,
+        answers: Vec::new(),
+        queue: 30,
         balance: Amount(750 + 3 * 7),
         gas_price: Amount(2),
         now: 10,
@@ -372,7 +375,7 @@ pub(super) mod tests {
             accept_by: 100,
             claim_by: 10 + 4 * 50,
             window: 100,
-            prove_time: 3 * 30 + 50,
+            prove_time: 30 + 2 * 12,
             receipt_time: 60,
         }
     }
@@ -414,14 +417,25 @@ pub(super) mod tests {
             terms.claim_by += 50;
         });
         with_another.unwrap();
-        let answer = "seconds to answer contests of all shards";
-        assert_eq!(little(|terms, _, _| terms.prove_time -= 1), answer);
+        let contested = || "this retrieval, contested,".to_owned();
+        assert_eq!(late(|terms, _, _| terms.prove_time -= 1), (contested(), 1));
+        assert_eq!(late(|_, facts, _| facts.queue += 1), (contested(), 1));
+        let answer = "seconds to answer contests";
+        assert_eq!(little(|_, _, own| own.shortest_answer = 55), answer);
         // What is promised to others takes time and gas too.
         more(|_, facts, _| facts.gas_price.0 += 1);
-        more(|terms, facts, _| {
-            facts.answers += 1;
-            terms.prove_time += 30;
-        });
+        more(|_, facts, _| facts.on_chain += 1);
+        let judge = |prove_time| {
+            let answers = vec![Duty::on_demand("another", 3, (10, 5_000), 59)];
+            let facts = Facts { answers, ..FACTS };
+            let terms = Terms {
+                prove_time,
+                ..terms()
+            };
+            POLICY.check(&OWN, &terms, &facts)
+        };
+        judge(30 + 5 * 12).unwrap();
+        assert!(matches!(judge(30 + 5 * 12 - 1), Err(Refusal::Late(_))));
         assert!(matches!(
             check(|_, facts, _| facts.balance.0 -= 1),
             Err(Refusal::Funds {
@@ -434,7 +448,7 @@ pub(super) mod tests {
             Err(Refusal::Bond { .. })
         ));
         assert!(matches!(
-            check(|_, _, own| own.longest_wait = 299),
+            check(|_, _, own| own.longest_wait = 213),
             Err(Refusal::Wait { .. })
         ));
         // Who takes the risk asks for the least it named only.

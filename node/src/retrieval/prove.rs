@@ -31,23 +31,23 @@ use crate::{
     card::{shard_claim, ShardEvidence},
     corpus::Labelled,
     home::write_file,
-    seller::{model::spend_opening, work::Owed, Seller},
+    seller::{
+        model::spend_opening,
+        send::{send_all, Proof, AT_ONCE},
+        Seller,
+    },
     setup,
     store::Table,
     testset::{model_points, shard_points},
 };
 
-/// Retrievals of which something is owed, the nearest deadline first.
+/// Retrievals in this state, the nearest deadline first.
 async fn owed<C: RetrievalChain>(
     seller: &Seller<C>,
     responder: &Responder<C>,
-    what: Owed,
+    state: State,
 ) -> anyhow::Result<Vec<(RetrievalId, Retrieval)>> {
     let now = responder.wallet.chain().head().await?.time;
-    let state = match what {
-        Owed::Answers => State::Contested,
-        Owed::Claims => State::Accepted,
-    };
     let mut owed = vec![];
     for (id, _) in active(seller)? {
         if let Some(retrieval) = on_chain(responder, id).await? {
@@ -66,41 +66,44 @@ pub async fn nearest<C: RetrievalChain>(seller: &Seller<C>) -> anyhow::Result<Op
     let Some(responder) = &seller.responder else {
         return Ok(None);
     };
-    let owed = owed(seller, responder, Owed::Claims).await?;
+    let owed = owed(seller, responder, State::Accepted).await?;
     Ok(owed.first().map(|(_, retrieval)| retrieval.deadline))
 }
 
 /// Proves what is to be proven; whether there was anything.
-pub async fn prove_next<C: RetrievalChain>(
-    seller: &Arc<Seller<C>>,
-    what: Owed,
-) -> anyhow::Result<bool> {
+pub async fn prove_next<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
     let Some(responder) = &seller.responder else {
         return Ok(false);
     };
     let mut failed = None;
-    for (id, retrieval) in owed(seller, responder, what).await? {
-        let work = Work {
-            seller,
-            responder,
-            id,
-            labelled: responder
-                .corpus
-                .published
-                .labelled(retrieval.terms.wanted_class)?,
-            retrieval,
-        };
-        let done = match work.retrieval.state {
-            State::Contested => work.answer().await,
-            _ => work.claim().await,
-        };
-        match done {
+    for (id, retrieval) in owed(seller, responder, State::Accepted).await? {
+        match Work::new(seller, responder, id, retrieval)?.claim().await {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(error) => failed = Some(error.context(format!("retrieval {id}"))),
         }
     }
     failed.map_or(Ok(false), Err)
+}
+
+/// Brings the proofs of contested shards to the chain, the nearest deadlines first; whether there were any.
+pub async fn answer_contests<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
+    let Some(responder) = &seller.responder else {
+        return Ok(false);
+    };
+    let (mut proofs, mut failed) = (vec![], None);
+    for (id, retrieval) in owed(seller, responder, State::Contested).await? {
+        if proofs.len() >= AT_ONCE {
+            break;
+        }
+        let work = Work::new(seller, responder, id, retrieval)?;
+        match work.answers(AT_ONCE - proofs.len()).await {
+            Ok(more) => proofs.extend(more),
+            Err(error) => failed = Some(error.context(format!("retrieval {id}"))),
+        }
+    }
+    let sent = send_all(seller, &responder.wallet, proofs).await?;
+    failed.map_or(Ok(sent), Err)
 }
 
 /// How many items of a shard match, as it is stored.
@@ -145,7 +148,24 @@ struct Work<'a, C> {
     labelled: Labelled,
 }
 
-impl<C: RetrievalChain> Work<'_, C> {
+impl<'a, C: RetrievalChain> Work<'a, C> {
+    fn new(
+        seller: &'a Arc<Seller<C>>,
+        responder: &'a Responder<C>,
+        id: RetrievalId,
+        retrieval: Retrieval,
+    ) -> anyhow::Result<Self> {
+        let published = &responder.corpus.published;
+        let labelled = published.labelled(retrieval.terms.wanted_class)?;
+        Ok(Self {
+            seller,
+            responder,
+            id,
+            retrieval,
+            labelled,
+        })
+    }
+
     /// Makes one proof that is still missing; with all of them made, seals the items and claims.
     async fn claim(&self) -> anyhow::Result<bool> {
         let terms = &self.retrieval.terms;
@@ -256,20 +276,24 @@ impl<C: RetrievalChain> Work<'_, C> {
         Ok(hash)
     }
 
-    /// Brings the proof of one contested shard.
-    async fn answer(&self) -> anyhow::Result<bool> {
+    /// The answers to some contests.
+    async fn answers(&self, most: usize) -> anyhow::Result<Vec<Proof>> {
         let (chain, shards) = (self.responder.wallet.chain(), self.retrieval.terms.shards);
-        let as_agreement = AgreementId(self.id.0);
+        let (id, as_agreement) = (self.id, AgreementId(self.id.0));
+        let mut answers = vec![];
         for index in 0..shards {
+            if answers.len() == most {
+                break;
+            }
             let contested = chain.is_contested(as_agreement, index).await?;
             if !contested || chain.is_proven(as_agreement, index).await? {
                 continue;
             }
-            let evidence = evidence(self.seller, self.responder, self.id, shards, index)?;
+            let evidence = evidence(self.seller, self.responder, id, shards, index)?;
             let evidence = evidence.with_context(|| format!("shard {index} is not proven"))?;
             let proven = &evidence.attestation;
             let call = RetrievalCall::Answer {
-                id: self.id,
+                id,
                 proof: MatchProof {
                     shard: shard_claim(index, proven).count,
                     model_points: model_points(&proven.model),
@@ -279,18 +303,20 @@ impl<C: RetrievalChain> Work<'_, C> {
                 },
                 path: evidence.path,
             };
-            let purpose = format!("answer retrieval {}/{index}", self.id);
-            let call = Call::Retrieval(Box::new(call));
-            let receipt = self.responder.wallet.execute(&purpose, &call).await?;
-            self.seller.tell(RetrievalEvent::Proven {
-                retrieval: self.id,
+            let matches = proven.statement.top1;
+            let event = move |gas| RetrievalEvent::Proven {
+                retrieval: id,
                 shard: index,
-                matches: proven.statement.top1,
-                gas: receipt.gas,
+                matches,
+                gas,
+            };
+            answers.push(Proof {
+                purpose: format!("answer retrieval {id}/{index}"),
+                call: Call::Retrieval(Box::new(call)),
+                event: Box::new(move |gas| event(gas).into()),
             });
-            return Ok(true);
         }
-        Ok(false)
+        Ok(answers)
     }
 
     fn context(&self, index: u32) -> ProofContext {
@@ -345,6 +371,7 @@ impl<C: RetrievalChain> Work<'_, C> {
 
     async fn prove_once(&self, index: u32, what: &str, places: Vec<usize>) -> anyhow::Result<()> {
         let items = self.expected(index, &places)?;
+        let _proving = self.seller.proving.lock().await;
         let (seller, class) = (self.seller.clone(), self.retrieval.terms.wanted_class);
         let selection =
             tokio::task::block_in_place(|| self.responder.corpus.select(index, &places, class))?;

@@ -194,8 +194,11 @@ impl<C: RetrievalChain> Requester<C> {
         let manifest = self.store.get(Table::Corpora, &root.to_string())?;
         let manifest: Manifest =
             manifest.with_context(|| format!("corpus {root} is not stored"))?;
-        let published = Published::new(manifest, &model.layout, &model.srs)?;
-        let labelled = published.labelled(terms.wanted_class)?;
+        let (published, labelled) = tokio::task::block_in_place(|| {
+            let published = Published::new(manifest, &model.layout, &model.srs)?;
+            let labelled = published.labelled(terms.wanted_class)?;
+            Ok::<_, anyhow::Error>((published, labelled))
+        })?;
         let seen = Mutex::default();
         let case = Case {
             id,

@@ -89,17 +89,6 @@ impl Served {
     }
 }
 
-impl<C: Chain> Seller<C> {
-    /// Proofs that accepted retrievals still ask for at worst, of both kinds.
-    pub(crate) fn promised_retrievals(&self) -> anyhow::Result<u32> {
-        let promised = active(self)?.into_iter();
-        let promised = promised.filter(|(_, served)| served.is_promised());
-        Ok(promised
-            .map(|(_, served)| served.proofs_left())
-            .fold(0, u32::saturating_add))
-    }
-}
-
 /// Takes every retrieval as far as it goes without a proof. One that fails does not hold up the others.
 pub async fn round<C: RetrievalChain + RoundChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<()> {
     let Some(responder) = &seller.responder else {
@@ -249,8 +238,7 @@ async fn accept<C: RetrievalChain + RoundChain>(
     now: u64,
 ) -> anyhow::Result<()> {
     let (wallet, purpose) = (&responder.wallet, format!("accept retrieval {id}"));
-    // From the look at what is promised to the acceptance, nothing else is accepted.
-    let _promising = seller.promising.lock().await;
+    // From the look at what is promised to the acceptance, nothing else is accepted: the clerk accepts, one after the other.
     // What was signed once is seen through.
     if !wallet.was_sent(&purpose)? {
         change(seller, id, |served| served.accepted = false)?;

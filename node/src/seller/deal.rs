@@ -62,6 +62,24 @@ impl Deal {
     }
 }
 
+/// Seconds after which an agreement that was never accepted is forgotten: the chain may be reorganized until then.
+const FORGET_AFTER: u64 = 600;
+
+impl Deal {
+    /// Whether nothing can come of it any more, `state` being the chain's and `was_sent` whether the acceptance was: it was
+    /// never accepted, and will not be.
+    fn is_dead(&self, state: Option<State>, was_sent: bool, now: u64) -> bool {
+        let accept_by = self.offer.terms.accept_by;
+        let long_past = now > accept_by.saturating_add(FORGET_AFTER);
+        match state {
+            None => long_past && !was_sent,
+            Some(State::Open) if was_sent => long_past,
+            Some(State::Open) => self.refused.is_some() || now > accept_by,
+            Some(_) => false,
+        }
+    }
+}
+
 /// What to do after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -85,16 +103,23 @@ pub async fn advance<C: RoundChain>(
         return Ok(Next::Over);
     }
     let chain = seller.wallet.chain();
-    let Some(agreement) = seller.wallet.agreement(id).await? else {
+    let found = seller.wallet.agreement(id).await?;
+    let head = chain.head().await?;
+    let (now, state) = (head.time, found.as_ref().map(|found| found.state));
+    if state.is_none_or(|state| state == State::Open) {
+        let was_sent = seller.wallet.was_sent(&book::accept_purpose(id))?;
+        if deal.is_dead(state, was_sent, now) {
+            return seller.never_accepted(id);
+        }
+    }
+    let Some(agreement) = found else {
         return Ok(Next::Wait);
     };
-    let head = chain.head().await?;
-    let now = head.time;
     if agreement.is_overdue(now, head.number.saturating_add(1)) {
         return overdue(seller, id, agreement.state).await;
     }
     match agreement.state {
-        State::Open => open(seller, id, &deal, &agreement, now).await,
+        State::Open => open(seller, id, &agreement, now).await,
         State::Accepted => accepted(seller, id, &deal, &agreement, head.number).await,
         State::Drawn | State::PreviewSent => drawn(seller, id, &deal, &agreement, now).await,
         State::Previewed | State::RestSent => previewed(seller, id, &deal, &agreement, now).await,
@@ -130,18 +155,10 @@ pub async fn advance<C: RoundChain>(
 async fn open<C: RoundChain>(
     seller: &Seller<C>,
     id: AgreementId,
-    deal: &Deal,
     agreement: &AgreementSummary,
     now: u64,
 ) -> anyhow::Result<Next> {
-    if deal.refused.is_some() {
-        return Ok(Next::Wait);
-    }
-    if now > agreement.terms.accept_by {
-        return seller.refuse(id, "the time to accept is over".into(), false);
-    }
-    // From the look at what is promised to the acceptance, nothing else is accepted.
-    let _promising = seller.promising.lock().await;
+    // From the look at what is promised to the acceptance, nothing else is accepted: the clerk accepts, one after the other.
     let purpose = book::accept_purpose(id);
     // What was signed once is seen through.
     if !seller.wallet.was_sent(&purpose)? {
@@ -220,7 +237,7 @@ async fn drawn<C: Chain>(
     if deal.preview_receipt.is_none() {
         let (this, terms, preview) = (seller.clone(), agreement.terms.clone(), preview.clone());
         let look = move || this.inspect_preview(&terms, &preview);
-        let Some(finding) = seller.look(id, ciphertext, look)? else {
+        let Some(finding) = seller.look(id, ciphertext, agreement.deadline, look)? else {
             return Ok(Next::Wait);
         };
         if let Some(next) = seller.weigh(id, "the preview", finding)? {
@@ -259,7 +276,7 @@ async fn previewed<C: RoundChain>(
         // From the receipt on the bond is at stake: a last look at the delivery, and at what it takes to prove it.
         let (this, terms, delivery) = (seller.clone(), agreement.terms.clone(), manifest.clone());
         let look = move || this.inspect(&terms, &delivery);
-        let Some(finding) = seller.look(id, ciphertext, look)? else {
+        let Some(finding) = seller.look(id, ciphertext, agreement.deadline, look)? else {
             return Ok(Next::Wait);
         };
         if let Some(next) = seller.weigh(id, "the delivery", finding)? {

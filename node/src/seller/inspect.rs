@@ -1,7 +1,12 @@
 //! Looks at a delivered test set before anything is at stake: does it open what was agreed, and would it pay?
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context;
-use zknode_circuit::{commitment::CommittedShard, network::rank};
+use zknode_circuit::{
+    commitment::{CommittedShard, Seed},
+    network::rank,
+};
 use zknode_protocol::{
     agreement::{Metric, Terms},
     chain::Chain,
@@ -13,7 +18,7 @@ use zknode_protocol::{
 
 use super::Seller;
 use crate::{
-    delivery::{self, ShardOpening},
+    delivery::{self, Sample, ShardOpening},
     home::read_file,
     output::explain,
     testset::shard_points,
@@ -132,6 +137,24 @@ impl<C: Chain> Seller<C> {
             ));
         }
         Ok(Finding::Good)
+    }
+
+    /// What a look at a full shard takes here and now: to commit to it, and to run the network on each of its samples.
+    pub fn measure_look(&self) -> anyhow::Result<Duration> {
+        let layout = &self.model.layout;
+        let pixels = layout.architecture().input.cells();
+        let sample = Sample {
+            pixels: (0..=u8::MAX).cycle().take(pixels).collect(),
+            label: 0,
+        };
+        let opening = ShardOpening {
+            seed: Seed::new([0; 32]),
+            samples: vec![sample; layout.options().samples],
+        };
+        let start = Instant::now();
+        self.commit(&opening)?;
+        self.count(&opening, Metric::Top1)?;
+        Ok(start.elapsed())
     }
 
     /// Samples that will be proven to be answered correctly.

@@ -7,10 +7,9 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::sync::Semaphore;
 use zknode_protocol::value::{AgreementId, Hash};
 
-use super::inspect::Finding;
+use super::{inspect::Finding, slots::Slots};
 
 /// Deliveries that are opened at once; each is held in memory meanwhile.
 const SLOTS: usize = 2;
@@ -25,14 +24,14 @@ enum Look {
 
 /// The looks under way, and what those came to that nobody has asked for yet.
 pub struct Looks {
-    slots: Arc<Semaphore>,
+    slots: Slots,
     looks: Arc<Mutex<BTreeMap<Delivery, Look>>>,
 }
 
 impl Default for Looks {
     fn default() -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(SLOTS)),
+            slots: Slots::new(SLOTS),
             looks: Arc::default(),
         }
     }
@@ -40,10 +39,12 @@ impl Default for Looks {
 
 impl Looks {
     /// What a look at this delivery came to, told once. `None` while it is under way: one is begun where there is none, and
-    /// `done` is called at its end. An error is trouble of this node: asked again, it is looked at again.
+    /// `done` is called at its end. Of those that wait, the nearest `deadline` (Unix seconds) is begun first. An error is trouble
+    /// of this node: asked again, it is looked at again.
     pub(super) fn ask(
         &self,
         delivery: Delivery,
+        deadline: u64,
         look: impl FnOnce() -> anyhow::Result<Finding> + Send + 'static,
         done: impl FnOnce() + Send + 'static,
     ) -> Option<anyhow::Result<Finding>> {
@@ -59,7 +60,7 @@ impl Looks {
         let (slots, looks) = (self.slots.clone(), self.looks.clone());
         tokio::spawn(async move {
             let found = async {
-                let _slot = slots.acquire_owned().await?;
+                let _slot = slots.take(deadline).await;
                 let looked = tokio::task::spawn_blocking(look).await;
                 looked.context("the look at the delivery broke off")?
             };
@@ -109,7 +110,7 @@ mod tests {
         ) -> Option<anyhow::Result<Finding>> {
             let bell = self.bell.clone();
             self.looks
-                .ask(delivery(number), look, move || bell.notify_one())
+                .ask(delivery(number), 0, look, move || bell.notify_one())
         }
 
         /// A look that lasts until something is sent, or the sender dropped.

@@ -1,8 +1,9 @@
 //! The seller's node: offers one registered model over HTTP, and sees every agreement through to its end.
 //!
-//! Three tasks: the interface ([`http`]), the clerk, who takes every agreement as far as it goes without a proof
-//! ([`deal`]), and the prover ([`work`]). They meet in the database and on the chain only. The clerk's turn is short: what
-//! takes long, a look at a delivery, goes on beside it ([`look`]).
+//! Four tasks: the interface ([`http`]), the clerk, who takes every agreement as far as it goes without a proof
+//! ([`deal`]), the prover, and one that answers contests with what is proven ([`work`]). They meet in the database and on the
+//! chain only. The clerk opens no delivery: looks at them, which may take minutes, go on beside it ([`look`]). It does wait
+//! for its own transactions, one after the other, until they lie deep enough.
 
 pub(crate) mod deal;
 pub mod door;
@@ -16,6 +17,8 @@ mod prove;
 mod receive;
 pub mod rounds;
 pub mod schedule;
+pub mod send;
+mod slots;
 pub mod work;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -95,15 +98,18 @@ pub struct Seller<C> {
     pub max_connections: usize,
     /// The deliveries that are looked at.
     pub looks: Looks,
-    /// Held from the look at what is promised to the transaction that promises more.
-    pub promising: Mutex<()>,
+    /// What a look at a shard of a delivery takes: see [`Seller::measure_look`].
+    pub look_time: Duration,
+    /// Held while a proof is made: one at a time takes every core and most of the memory.
+    pub proving: Mutex<()>,
 }
 
-/// Wakes the clerk and the prover.
+/// Wakes the clerk, the prover and who answers contests.
 #[derive(Debug, Default)]
 pub struct Bell {
     clerk: Notify,
     prover: Notify,
+    answers: Notify,
 }
 
 impl Bell {
@@ -111,6 +117,7 @@ impl Bell {
     pub fn ring(&self) {
         self.clerk.notify_one();
         self.prover.notify_one();
+        self.answers.notify_one();
     }
 }
 
@@ -130,6 +137,12 @@ pub async fn serve<C: RetrievalChain + RoundChain>(
     tasks.spawn(async move { server.await.context("the HTTP interface stopped") });
     let clerk = seller.clone();
     tasks.spawn(async move { clerk.keep_on(&clerk.bell.clerk, clerk_round).await });
+    let answers = seller.clone();
+    tasks.spawn(async move {
+        answers
+            .keep_on(&answers.bell.answers, work::answer_contests)
+            .await
+    });
     tasks.spawn(async move { seller.keep_on(&seller.bell.prover, work::next).await });
     tokio::select! {
         outcome = tasks.join_next() => match outcome {

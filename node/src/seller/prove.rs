@@ -1,6 +1,6 @@
 //! Proves delivered agreements, the one with the nearest deadline first, one proof at a time: it takes every core and
 //! most of the memory. Everything else goes on meanwhile ([`super::deal`]); what comes first among agreements, retrievals
-//! and rounds is [`super::work`]'s.
+//! and rounds is [`super::work`]'s. What is contested is answered beside it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -20,7 +20,13 @@ use zknode_protocol::{
     value::{AgreementId, Data, Point},
 };
 
-use super::{deal::Deal, event::Event, model::spend_opening, work::Owed, Seller};
+use super::{
+    deal::Deal,
+    event::Event,
+    model::spend_opening,
+    send::{send_all, Proof, AT_ONCE},
+    Seller,
+};
 use crate::{
     card::{shard_claim, ShardEvidence},
     delivery::ShardOpening,
@@ -29,16 +35,12 @@ use crate::{
     testset::{model_points, shard_points},
 };
 
-/// Agreements of which something is owed, the nearest deadline first.
+/// Agreements in this state, the nearest deadline first.
 async fn owed<C: Chain>(
     seller: &Seller<C>,
-    what: Owed,
+    state: State,
 ) -> anyhow::Result<Vec<(AgreementId, Deal, AgreementSummary)>> {
     let now = seller.wallet.chain().head().await?.time;
-    let state = match what {
-        Owed::Answers => State::Contested,
-        Owed::Claims => State::Delivered,
-    };
     let mut owed = vec![];
     for (id, deal) in seller.active()? {
         if let Some(agreement) = seller.wallet.agreement(id).await? {
@@ -54,18 +56,17 @@ async fn owed<C: Chain>(
 
 /// The nearest deadline of a claim.
 pub async fn nearest<C: Chain>(seller: &Seller<C>) -> anyhow::Result<Option<u64>> {
-    let owed = owed(seller, Owed::Claims).await?;
+    let owed = owed(seller, State::Delivered).await?;
     Ok(owed.first().map(|(_, _, agreement)| agreement.deadline))
 }
 
 /// Proves what is to be proven; whether there was anything.
-pub async fn prove_next<C: Chain>(seller: &Arc<Seller<C>>, what: Owed) -> anyhow::Result<bool> {
+pub async fn prove_next<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
     let mut failed = None;
-    for (id, deal, agreement) in owed(seller, what).await? {
-        let done = match (agreement.state, agreement.terms.mode) {
-            (State::Contested, _) => answer(seller, id, &deal, &agreement).await,
-            (_, Mode::Eager) => prove_on_chain(seller, id, &deal, &agreement).await,
-            (_, Mode::Optimistic) => claim(seller, id, &deal, &agreement).await,
+    for (id, deal, agreement) in owed(seller, State::Delivered).await? {
+        let done = match agreement.terms.mode {
+            Mode::Eager => prove_on_chain(seller, id, &deal, &agreement).await,
+            Mode::Optimistic => claim(seller, id, &deal, &agreement).await,
         };
         match done {
             Ok(true) => return Ok(true),
@@ -74,6 +75,50 @@ pub async fn prove_next<C: Chain>(seller: &Arc<Seller<C>>, what: Owed) -> anyhow
         }
     }
     failed.map_or(Ok(false), Err)
+}
+
+/// Brings the proofs of contested shards to the chain, the nearest deadlines first; whether there were any.
+pub async fn answer_contests<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
+    let (mut proofs, mut failed) = (vec![], None);
+    for (id, deal, agreement) in owed(seller, State::Contested).await? {
+        if proofs.len() >= AT_ONCE {
+            break;
+        }
+        match answers(seller, id, &deal, &agreement, AT_ONCE - proofs.len()).await {
+            Ok(more) => proofs.extend(more),
+            Err(error) => failed = Some(error.context(format!("agreement {id}"))),
+        }
+    }
+    let sent = send_all(seller, &seller.wallet, proofs).await?;
+    failed.map_or(Ok(sent), Err)
+}
+
+/// The answers to some contests of an agreement.
+async fn answers<C: Chain>(
+    seller: &Arc<Seller<C>>,
+    id: AgreementId,
+    deal: &Deal,
+    agreement: &AgreementSummary,
+    most: usize,
+) -> anyhow::Result<Vec<Proof>> {
+    let contested = seller.wallet.chain().unanswered(id, agreement).await?;
+    let delivery = Delivery::open(seller, deal, agreement)?;
+    let mut answers = vec![];
+    for index in contested.into_iter().take(most) {
+        let attestation = delivery.attest(seller, id, agreement, index).await?;
+        let evidence = seller.evidence(id, agreement, index)?;
+        let evidence = evidence.with_context(|| format!("shard {index} is not in the claim"))?;
+        let call = Call::Answer {
+            proof: Box::new(delivery.proof(id, index, &attestation)?),
+            path: evidence.path,
+        };
+        answers.push(Proof {
+            purpose: format!("answer {id}/{index}"),
+            call,
+            event: Box::new(move |gas| proven(id, index, &attestation, gas)),
+        });
+    }
+    Ok(answers)
 }
 
 /// Makes one proof that is still missing; with all of them made, claims.
@@ -113,32 +158,6 @@ async fn claim<C: Chain>(
     Ok(true)
 }
 
-/// Brings the proof of one contested shard.
-async fn answer<C: Chain>(
-    seller: &Arc<Seller<C>>,
-    id: AgreementId,
-    deal: &Deal,
-    agreement: &AgreementSummary,
-) -> anyhow::Result<bool> {
-    let chain = seller.wallet.chain();
-    let contested = chain.unanswered(id, agreement).await?;
-    let Some(index) = contested.first().copied() else {
-        return Ok(false);
-    };
-    let delivery = Delivery::open(seller, deal, agreement)?;
-    let attestation = delivery.attest(seller, id, agreement, index).await?;
-    let evidence = seller.evidence(id, agreement, index)?;
-    let evidence = evidence.with_context(|| format!("shard {index} is not in the claim"))?;
-    let call = Call::Answer {
-        proof: Box::new(delivery.proof(id, index, &attestation)?),
-        path: evidence.path,
-    };
-    let purpose = format!("answer {id}/{index}");
-    let receipt = seller.wallet.execute(&purpose, &call).await?;
-    tell_proven(seller, id, index, &attestation, receipt.gas);
-    Ok(true)
-}
-
 /// Eager mode: proves one missing shard on the chain; false when none is missing.
 async fn prove_on_chain<C: Chain>(
     seller: &Arc<Seller<C>>,
@@ -154,24 +173,18 @@ async fn prove_on_chain<C: Chain>(
     let call = Call::ProveShard(Box::new(delivery.proof(id, index, &attestation)?));
     let purpose = format!("prove {id}/{index}");
     let receipt = seller.wallet.execute(&purpose, &call).await?;
-    tell_proven(seller, id, index, &attestation, receipt.gas);
+    seller.tell(proven(id, index, &attestation, receipt.gas));
     Ok(true)
 }
 
-fn tell_proven<C: Chain>(
-    seller: &Seller<C>,
-    agreement: AgreementId,
-    shard: u32,
-    attestation: &Attestation,
-    gas: u64,
-) {
-    seller.tell(Event::Proven {
+fn proven(agreement: AgreementId, shard: u32, attestation: &Attestation, gas: u64) -> Event {
+    Event::Proven {
         agreement,
         shard,
         top1: attestation.statement.top1,
         valid: attestation.statement.valid,
         gas,
-    });
+    }
 }
 
 /// The opened test set of an agreement.
@@ -346,6 +359,7 @@ impl<C: Chain> Seller<C> {
                 "{whose}: the stored proof of {what} is of no use, making it anew"
             ));
         }
+        let _proving = self.proving.lock().await;
         let shard = tokio::task::block_in_place(|| self.commit(opening))?;
         // The shard's first: the model's openings are worth more.
         let shard_key = shard.column().commitment().to_string();

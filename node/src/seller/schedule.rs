@@ -7,6 +7,9 @@
 //! criterion of Baruah, Rosier and Howell, "Algorithms and complexity concerning the preemptive scheduling of periodic,
 //! real-time tasks on one processor", 1990). A proof that is begun is finished first: where there are others that are due
 //! later, one more proof is counted.
+//!
+//! There are two such orders: the prover's, of proofs to be made, at the seconds a proof takes; and the chain's, of answers to
+//! contests, one a block ([`super::send`]).
 
 use thiserror::Error;
 
@@ -26,7 +29,7 @@ pub struct Duty {
 /// A deadline that would be missed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{whose} would miss its deadline {deadline} by {} s: {proofs} proofs of this node may have to be made in the {left} s before \
+    "{whose} would miss its deadline {deadline} by {} s: {proofs} proofs of this node may be asked for in the {left} s before \
      it, and take {needed} s",
     needed.saturating_sub(*.left)
 )]
@@ -35,7 +38,7 @@ pub struct Late {
     pub whose: String,
     /// The deadline, Unix seconds.
     pub deadline: u64,
-    /// Proofs to be made by then, with one that may be in the way.
+    /// Proofs asked for by then, with one that may be in the way.
     pub proofs: u64,
     /// Seconds they take, with reserve.
     pub needed: u64,

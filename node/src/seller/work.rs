@@ -1,8 +1,9 @@
-//! What the prover does first, of all that is owed to others. It makes one proof, then looks again.
+//! What the prover does first, of all that is owed to others, and what is answered beside it.
 //!
-//! Proofs of contested shards are made already (no claim is made without), so they are sent before any proof is made. Of
-//! the rest the nearest deadline comes first, whatever it belongs to: a claim of an agreement or of a retrieval, or a
-//! contested prediction. Audits of predictions have no deadline on the chain and come last.
+//! The prover makes one proof, then looks again: the nearest deadline comes first, whatever it belongs to, a claim of an
+//! agreement or of a retrieval, or a contested prediction. Audits of predictions have no deadline on the chain and come last.
+//! What is contested and proven needs no prover, only the chain: it is sent by a task of its own, so that neither waits for the
+//! other.
 
 use std::sync::Arc;
 
@@ -11,16 +12,26 @@ use zknode_protocol::chain::{retrieval::RetrievalChain, RoundChain};
 use super::{prove, rounds, Seller};
 use crate::retrieval;
 
-/// Which proofs of an agreement or a retrieval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owed {
-    /// Those that are contested.
-    Answers,
-    /// Those that a claim is made of.
-    Claims,
+/// Answers contests of each kind; whether there were any. What fails does not hold up the others.
+pub async fn answer_contests<C: RetrievalChain + RoundChain>(
+    seller: &Arc<Seller<C>>,
+) -> anyhow::Result<bool> {
+    let outcomes = [
+        prove::answer_contests(seller).await,
+        retrieval::answer_contests(seller).await,
+        rounds::answer_contests(seller).await,
+    ];
+    let (mut any, mut failed) = (false, None);
+    for outcome in outcomes {
+        match outcome {
+            Ok(some) => any |= some,
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(any), Err)
 }
 
-/// Does the first thing there is to do; whether there was any. What fails does not hold up the others.
+/// Does the first thing there is to prove; whether there was any. What fails does not hold up the others.
 pub async fn next<C: RetrievalChain + RoundChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
     let mut failed = None;
     let mut done = |outcome: anyhow::Result<bool>| {
@@ -29,11 +40,6 @@ pub async fn next<C: RetrievalChain + RoundChain>(seller: &Arc<Seller<C>>) -> an
             false
         })
     };
-    if done(prove::prove_next(seller, Owed::Answers).await)
-        || done(retrieval::prove_next(seller, Owed::Answers).await)
-    {
-        return Ok(true);
-    }
     let deadlines = [
         prove::nearest(seller).await,
         retrieval::nearest(seller).await,
@@ -41,8 +47,8 @@ pub async fn next<C: RetrievalChain + RoundChain>(seller: &Arc<Seller<C>>) -> an
     ];
     for kind in in_order(deadlines.map(|deadline| deadline.unwrap_or_default())) {
         let outcome = match kind {
-            Kind::Agreement => prove::prove_next(seller, Owed::Claims).await,
-            Kind::Retrieval => retrieval::prove_next(seller, Owed::Claims).await,
+            Kind::Agreement => prove::prove_next(seller).await,
+            Kind::Retrieval => retrieval::prove_next(seller).await,
             Kind::Prediction => rounds::prove_next(seller, true).await,
         };
         if done(outcome) {

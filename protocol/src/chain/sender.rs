@@ -85,12 +85,60 @@ impl<'a, C: Chain, S: FnMut(&Journal) -> Result<(), String>> Sender<'a, C, S> {
         self.clear_the_way(Some(purpose)).await?;
         let fresh = !self.take_up(purpose).await?;
         if fresh {
-            let executed = self.chain.next_nonce().await?;
-            let nonce = self.journal.next_nonce(executed);
-            let market = self.chain.market().await?;
-            let tx = self.chain.sign(call, nonce, market.first()).await?;
-            self.record(purpose, tx, false, market.block)?;
+            self.sign(purpose, call).await?;
         }
+        self.see_through(purpose, fresh).await
+    }
+
+    /// Sends calls that do not wait for each other, each for its purpose, all of them before any is waited for: one block
+    /// may take them all. What each came to, in their order, as [`Sender::execute`] says it; the first of which that stays
+    /// open is the last that is told of. What is not told of may still be executed: asked for again, it is waited for again.
+    pub async fn execute_all(
+        &mut self,
+        calls: &[(String, Call)],
+    ) -> Result<Vec<Result<TxReceipt, ChainError>>, ChainError> {
+        self.clear_the_way(None).await?;
+        let mut signed = vec![];
+        for (purpose, call) in calls {
+            let fresh = match self.take_up(purpose).await? {
+                true => Ok(false),
+                false => self.sign(purpose, call).await.map(|()| true),
+            };
+            if let Ok(true) = fresh {
+                // What the pool does not take is sent again when it is waited for.
+                let last = self.entry(purpose)?.attempts.last();
+                if let Some(tx) = last.map(|last| last.tx.clone()) {
+                    self.broadcast(&tx).await?;
+                }
+            }
+            signed.push(fresh);
+        }
+        let mut outcomes = vec![];
+        for (fresh, (purpose, _)) in signed.into_iter().zip(calls) {
+            let outcome = match fresh {
+                Ok(fresh) => self.see_through(purpose, fresh).await,
+                Err(refusal) => Err(refusal),
+            };
+            let stays_open = self.journal.entry(purpose).is_some_and(Entry::is_pending);
+            outcomes.push(outcome);
+            if stays_open {
+                break;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Signs for a purpose under the next nonce, and writes it down.
+    async fn sign(&mut self, purpose: &str, call: &Call) -> Result<(), ChainError> {
+        let executed = self.chain.next_nonce().await?;
+        let nonce = self.journal.next_nonce(executed);
+        let market = self.chain.market().await?;
+        let tx = self.chain.sign(call, nonce, market.first()).await?;
+        self.record(purpose, tx, false, market.block)
+    }
+
+    /// Waits until what was signed for a purpose is deep enough.
+    async fn see_through(&mut self, purpose: &str, fresh: bool) -> Result<TxReceipt, ChainError> {
         let execution = match self.drive(purpose, Goal::Deep, fresh).await {
             Err(error @ ChainError::NonceTaken { .. }) => {
                 self.journal.set_void(purpose, true)?;

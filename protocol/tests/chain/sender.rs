@@ -77,6 +77,52 @@ async fn what_is_no_longer_wanted_does_not_block_the_account() {
     assert_eq!(scene.seller.journal.pending().len(), 0);
 }
 
+/// All are in the pool before the first is waited for, and one that is refused holds up none.
+#[tokio::test]
+async fn what_is_sent_together_waits_together() {
+    let (chain, mut scene) = fake().await;
+    let [one, cancelled, two] = [
+        scene.open(8).await,
+        scene.open(8).await,
+        scene.open(8).await,
+    ];
+    scene.buyer.run(Call::Cancel(cancelled)).await.unwrap();
+    let calls: Vec<_> = [
+        ("accept A", one),
+        ("accept B", cancelled),
+        ("accept C", two),
+    ]
+    .map(|(purpose, id)| (purpose.to_owned(), accept(id)))
+    .into();
+    let first = nonce(&scene).await;
+    chain.hold();
+    let party = &mut scene.seller;
+    let mut sender = Sender::new(&party.chain, &mut party.journal, SHORT, |_| Ok(()));
+    let outcomes = sender.execute_all(&calls).await.unwrap();
+    assert!(
+        matches!(outcomes[..], [Err(ChainError::NotMined { .. })]),
+        "{outcomes:?}"
+    );
+    let nonces: Vec<_> = chain.pool().iter().map(|tx| tx.nonce).collect();
+    assert_eq!(nonces, [first, first + 1]);
+
+    // After a crash what was signed is seen through, and told of.
+    scene.seller.restart();
+    chain.release();
+    let party = &mut scene.seller;
+    let mut sender = Sender::new(&party.chain, &mut party.journal, SHORT, |_| Ok(()));
+    let outcomes = sender.execute_all(&calls).await.unwrap();
+    assert!(
+        matches!(outcomes[..], [Ok(_), Err(ChainError::Revert { .. }), Ok(_)]),
+        "{outcomes:?}"
+    );
+    for id in [one, two] {
+        assert_eq!(scene.state(id).await, State::Previewed);
+    }
+    assert_eq!(nonce(&scene).await, first + 2);
+    assert_eq!(scene.seller.journal.pending().len(), 0);
+}
+
 #[tokio::test]
 async fn what_is_still_wanted_goes_first() {
     let (chain, mut scene) = fake().await;

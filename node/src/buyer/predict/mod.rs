@@ -47,11 +47,10 @@ impl<C: RoundChain> Buyer<C> {
         Ok(order)
     }
 
-    /// The stored rounds that are not over.
+    /// The stored rounds that are not over, of any version.
     pub fn unfinished_rounds(&self) -> anyhow::Result<Vec<(RoundId, Order)>> {
         let mut open = vec![];
         for (_, order) in self.store.all::<Order>(Table::Orders)? {
-            order.check_version()?;
             if order.outcome.is_none() && order.not_opened.is_none() {
                 open.push((order.id(), order));
             }

@@ -6,13 +6,13 @@ use zknode_protocol::{
     value::{AgreementId, Amount, Hash},
 };
 
-use super::{Deal, VERSION};
+use super::{Deal, Next, VERSION};
 use crate::{
     seller::{
         model::openings_left,
-        policy::{received_by, Facts},
+        policy::{last_contest, received_by, Facts},
         schedule::Duty,
-        Seller,
+        send, Seller,
     },
     store::Table,
 };
@@ -20,10 +20,24 @@ use crate::{
 /// What is promised to others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Promised {
-    /// Proofs that may have to come to the chain, at worst.
+    /// Proofs that may still have to be made, at worst.
     pub proofs: u32,
-    /// Those of them that are still to be made.
+    /// When those are owed.
     pub duties: Vec<Duty>,
+    /// Proofs that may still have to come to the chain, at worst: of contested shards long after they were made.
+    pub on_chain: u32,
+    /// When those may be asked for.
+    pub answers: Vec<Duty>,
+    /// Shards of deliveries that may still have to be looked at.
+    pub looks: u32,
+}
+
+impl Promised {
+    /// So many proofs more.
+    pub(crate) fn add(&mut self, proofs: u32, on_chain: u32) {
+        self.proofs = self.proofs.saturating_add(proofs);
+        self.on_chain = self.on_chain.saturating_add(on_chain);
+    }
 }
 
 impl<C: RoundChain> Seller<C> {
@@ -36,8 +50,12 @@ impl<C: RoundChain> Seller<C> {
             model: self.card.model,
             shard_size: self.model.layout.options().samples,
             openings_left: left.saturating_sub(promised.proofs),
-            promised: promised.proofs,
+            promised: promised.on_chain,
             duties: promised.duties,
+            answers: promised.answers,
+            looks: promised.looks,
+            look_time: self.look_time,
+            queue: send::queue(self.wallet.depth()),
             balance: chain.balance(chain.account()).await?,
             now,
             gas_price: self.price_of_gas().await?,
@@ -50,11 +68,12 @@ impl<C: RoundChain> Seller<C> {
         but: Option<AgreementId>,
         now: u64,
     ) -> anyhow::Result<Promised> {
-        let proofs = self.promised_batches()?;
-        let proofs = proofs.saturating_add(self.promised_retrievals()?);
-        let mut duties = self.round_duties(now).await?;
-        duties.extend(self.retrieval_duties(now)?);
-        let mut promised = Promised { proofs, duties };
+        let mut promised = Promised::default();
+        let batches = self.promised_batches()?;
+        promised.add(batches, batches);
+        (promised.duties, promised.answers) = self.round_duties(now).await?;
+        self.promise_retrievals(&mut promised, now)?;
+        let queue = send::queue(self.wallet.depth());
         for (id, deal) in self.active()? {
             if Some(id) == but || deal.refused.is_some() {
                 continue;
@@ -62,26 +81,36 @@ impl<C: RoundChain> Seller<C> {
             let Some(agreement) = self.wallet.agreement(id).await? else {
                 continue;
             };
-            let accepted = match agreement.state {
-                // On its way to the chain.
-                State::Open => self.wallet.was_sent(&accept_purpose(id))?,
-                state => (State::Accepted..=State::Delivered).contains(&state),
-            };
-            if accepted {
-                promised.proofs = promised.proofs.saturating_add(agreement.missing());
-                promised.duties.extend(self.duty(id, &agreement, now)?);
+            let state = agreement.state;
+            // On its way to the chain, where it is still open there.
+            let accepted = state > State::Open || self.wallet.was_sent(&accept_purpose(id))?;
+            // Past these deadlines the bond is lost, and nothing can be brought any more.
+            let bound = matches!(state, State::Delivered | State::Contested);
+            let lost = bound && now > agreement.deadline;
+            if !accepted || state.is_terminal() || lost {
+                continue;
+            }
+            promised.answers.extend(answers(id, &agreement, now, queue));
+            if state > State::Delivered {
+                promised.add(0, agreement.missing());
+                continue;
+            }
+            promised.add(agreement.missing(), agreement.missing());
+            promised.duties.push(self.duty(id, &agreement, now)?);
+            if state < State::Delivered && deal.receipt.is_none() {
+                promised.looks = promised.looks.saturating_add(agreement.terms.shards);
             }
         }
         Ok(promised)
     }
 
-    /// When an accepted agreement's proofs are owed that are not made yet; `None` past its deadline.
+    /// When an accepted agreement's proofs are owed that are not made yet.
     fn duty(
         &self,
         id: AgreementId,
         agreement: &AgreementSummary,
         now: u64,
-    ) -> anyhow::Result<Option<Duty>> {
+    ) -> anyhow::Result<Duty> {
         let terms = &agreement.terms;
         let delivered = agreement.state == State::Delivered;
         let (from, proofs) = match (delivered, terms.mode) {
@@ -95,10 +124,35 @@ impl<C: RoundChain> Seller<C> {
                 (now, missing)
             }
         };
-        let late = now > agreement.deadline;
-        let duty = || Duty::by(format!("agreement {id}"), proofs, from, terms.claim_by);
-        Ok((!late).then(duty))
+        let whose = format!("agreement {id}");
+        Ok(Duty::by(whose, proofs, from, terms.claim_by))
     }
+}
+
+/// When an accepted agreement's proofs may be asked for on the chain, where an answer may wait `queue` seconds for its turn:
+/// all of them at once, at any moment from now to the end of the window.
+fn answers(id: AgreementId, agreement: &AgreementSummary, now: u64, queue: u64) -> Vec<Duty> {
+    let terms = &agreement.terms;
+    if terms.mode == Mode::Eager {
+        return vec![];
+    }
+    let whose = || format!("agreement {id}, contested,");
+    let (due, last) = match agreement.state {
+        State::Claimed => (0, agreement.window_end),
+        State::Contested => (agreement.unanswered, agreement.window_end),
+        _ => (0, last_contest(terms)),
+    };
+    let mut answers = vec![];
+    if due > 0 {
+        let deadline = agreement.deadline.saturating_sub(queue);
+        answers.push(Duty::by(whose(), due, now, deadline));
+    }
+    let more = agreement.missing().saturating_sub(due);
+    if more > 0 && now <= last {
+        let within = u64::from(terms.prove_time).saturating_sub(queue);
+        answers.push(Duty::on_demand(whose(), more, (now, last), within));
+    }
+    answers
 }
 
 impl<C: Chain> Seller<C> {
@@ -153,6 +207,18 @@ impl<C: Chain> Seller<C> {
                 change(&mut deal);
                 Ok::<_, anyhow::Error>((deal, ()))
             })?
+    }
+
+    /// Nothing is at stake, and nothing will be: it is not looked at any more.
+    pub(super) fn never_accepted(&self, id: AgreementId) -> anyhow::Result<Next> {
+        self.change(id, |deal| {
+            let late = || "the time to accept is over".to_owned();
+            deal.refused.get_or_insert_with(late);
+            deal.over = true;
+        })?;
+        let words = format!("agreement {id} is not accepted, and forgotten");
+        self.progress.say(words);
+        Ok(Next::Over)
     }
 
     /// Whether this ciphertext is the one already stored for the agreement.

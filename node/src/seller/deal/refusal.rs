@@ -43,12 +43,13 @@ impl<C: Chain> Seller<C> {
         self: &Arc<Self>,
         id: AgreementId,
         ciphertext: Hash,
+        deadline: u64,
         look: impl FnOnce() -> anyhow::Result<Finding> + Send + 'static,
     ) -> anyhow::Result<Option<Finding>> {
         let this = self.clone();
         let found = self
             .looks
-            .ask((id, ciphertext), look, move || this.bell.ring());
+            .ask((id, ciphertext), deadline, look, move || this.bell.ring());
         found.transpose()
     }
 

@@ -2,6 +2,8 @@
 
 mod refusal;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use zknode_protocol::{
     agreement::{Mode, Terms},
@@ -11,7 +13,10 @@ use zknode_protocol::{
 };
 
 pub use self::refusal::Refusal;
-use super::schedule::{self, Duty};
+use super::{
+    schedule::{self, Duty},
+    send::BLOCK,
+};
 use crate::costs::{broken, gas};
 
 /// Openings kept back for each agreement: a proof that is interrupted spends one, and is made again.
@@ -58,8 +63,8 @@ pub struct Economics {
 
 /// How far above the threshold a seller's model is taken to be, basis points.
 const MARGIN: u32 = 250;
-/// Seconds between two blocks.
-const BLOCK: u64 = 12;
+/// How much longer a look takes while a proof is made beside it.
+const BESIDE_A_PROOF: u128 = 2;
 /// A count that a model of the known accuracy has less often than once in so many test sets is the test set's fault.
 const INCREDIBLE: f64 = 1_000.0;
 
@@ -72,10 +77,18 @@ pub struct Facts {
     pub shard_size: usize,
     /// Openings left of the model commitment, those promised to other agreements taken off.
     pub openings_left: u32,
-    /// Proofs promised to others.
+    /// Proofs promised to others that may have to come to the chain.
     pub promised: u32,
     /// When those are owed that are not made yet.
     pub duties: Vec<Duty>,
+    /// When they may be asked for on the chain.
+    pub answers: Vec<Duty>,
+    /// Shards of others' deliveries that may have to be looked at.
+    pub looks: u32,
+    /// What a look at a shard takes.
+    pub look_time: Duration,
+    /// Seconds that a transaction may wait for those before it.
+    pub queue: u64,
     /// Wei of the account.
     pub balance: Amount,
     /// Block time.
@@ -140,6 +153,7 @@ impl Policy {
         if let Some(got) = answers.into_iter().find(|got| u64::from(*got) < expected) {
             return Err(Refusal::Answer { expected, got });
         }
+        self.check_look(terms, facts)?;
         if terms.buyer_bond < terms.preview_fee {
             return Err(Refusal::BuyerBond {
                 expected: terms.preview_fee,
@@ -165,6 +179,24 @@ impl Policy {
             });
         }
         self.check_reasons(terms, facts)
+    }
+
+    /// Whether there is time to look at a delivery of the last second, those of others before it, and to answer.
+    fn check_look(&self, terms: &Terms, facts: &Facts) -> Result<(), Refusal> {
+        let shards = u128::from(terms.shards) + u128::from(facts.looks);
+        let looks = facts.look_time.as_millis().saturating_mul(shards);
+        let looks = looks.saturating_mul(BESIDE_A_PROOF).div_ceil(1_000);
+        let looks = u64::try_from(looks).unwrap_or(u64::MAX);
+        let expected = looks.saturating_add(facts.queue).saturating_add(BLOCK);
+        let got = terms.response_time;
+        if u64::from(got) < expected {
+            return Err(Refusal::Look {
+                expected,
+                looks,
+                got,
+            });
+        }
+        Ok(())
     }
 
     /// Whether nobody gains by hurting the seller.
@@ -223,7 +255,8 @@ impl Policy {
         self.check_means(terms, facts, facts.now, Amount::ZERO)
     }
 
-    /// Time for the proofs, owed from the second `from` on, and gas for all of them, those promised to others included.
+    /// Time to make the proofs, owed from the second `from` on, time to bring them to the chain if all are contested, and gas
+    /// for that, those promised to others included.
     fn check_means(
         &self,
         terms: &Terms,
@@ -233,6 +266,13 @@ impl Policy {
     ) -> Result<(), Refusal> {
         let own = Duty::by("this agreement", terms.shards, from, terms.claim_by);
         schedule::check(&own, &facts.duties, self.seconds_per_shard, facts.now)?;
+        if terms.mode == Mode::Optimistic {
+            let whose = "this agreement, contested,";
+            let contests = (facts.now, last_contest(terms));
+            let within = u64::from(terms.prove_time).saturating_sub(facts.queue);
+            let answers = Duty::on_demand(whose, terms.shards, contests, within);
+            schedule::check(&answers, &facts.answers, BLOCK, facts.now)?;
+        }
         let proofs = facts.promised.saturating_add(terms.shards);
         let gas = self.gas_per_shard.0.saturating_mul(proofs.into());
         let expected = Amount(gas.saturating_add(bond.0));
@@ -249,6 +289,11 @@ impl Policy {
 /// The last second in which a delivery may be acknowledged.
 pub(super) fn received_by(terms: &Terms) -> u64 {
     terms.deliver_by.saturating_add(terms.response_time.into())
+}
+
+/// The last second in which a shard may be contested.
+pub(super) fn last_contest(terms: &Terms) -> u64 {
+    terms.claim_by.saturating_add(terms.window.into())
 }
 
 #[cfg(test)]

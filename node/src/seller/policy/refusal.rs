@@ -68,7 +68,7 @@ pub enum Refusal {
     /// The terms cannot be judged.
     #[error("the terms cannot be judged: {0}")]
     Malformed(String),
-    /// Too little time for the proofs, or for those promised to others before.
+    /// Too little time to make the proofs, or to bring them to the chain, or those promised to others before.
     #[error(transparent)]
     Late(#[from] Late),
     /// No time to answer on chain.
@@ -76,6 +76,16 @@ pub enum Refusal {
     Answer {
         /// Least time.
         expected: u64,
+        /// Time agreed.
+        got: u32,
+    },
+    /// No time to look at what is delivered in the last second.
+    #[error("expected at least {expected} s to answer a delivery ({looks} s of them to look at it and at those promised before), got {got} s: see --respond-within")]
+    Look {
+        /// Least time.
+        expected: u64,
+        /// What the looks take of it.
+        looks: u64,
         /// Time agreed.
         got: u32,
     },

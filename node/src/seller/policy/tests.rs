@@ -23,14 +23,14 @@ fn terms() -> Terms {
         contest_fee: Amount(1),
         accept_by: 100,
         preview_by: 150,
-        deliver_by: 190,
+        deliver_by: 188,
         claim_by: 300,
         metric: Metric::Top1,
         mode: Mode::Optimistic,
         preview_shards: 1,
-        response_time: 10,
+        response_time: 12,
         window: 100,
-        prove_time: 10,
+        prove_time: 24,
     }
 }
 
@@ -55,6 +55,10 @@ const FACTS: Facts = Facts {
     openings_left: 10,
     promised: 1,
     duties: Vec::new(),
+    answers: Vec::new(),
+    looks: 0,
+    look_time: Duration::ZERO,
+    queue: 0,
     balance: Amount(3 * 7 + 50),
     now: 10,
     gas_price: Amount(1),
@@ -102,7 +106,7 @@ fn each_limit_of_the_terms_is_inclusive_and_refuses_one_beyond() {
     let cheap = refused(|terms| terms.buyer_bond = Amount(3));
     assert!(matches!(cheap, Refusal::BuyerBond { .. }));
     let wait = refused(|terms| {
-        terms.deliver_by = 191;
+        terms.deliver_by = 189;
         terms.claim_by = 301;
     });
     assert!(matches!(wait, Refusal::Wait { got: 191, .. }));
@@ -110,6 +114,89 @@ fn each_limit_of_the_terms_is_inclusive_and_refuses_one_beyond() {
         unreachable!()
     };
     assert_eq!((late.deadline, late.needed, late.left), (299, 100, 99));
+}
+
+/// All shards may be contested at once, with those promised to others, and a block is taken to hold one answer.
+#[test]
+fn answers_have_a_schedule_too() {
+    let late = |prove_time, answers, queue| {
+        let terms = Terms {
+            prove_time,
+            ..terms()
+        };
+        let facts = Facts {
+            answers,
+            queue,
+            ..FACTS
+        };
+        let terms = Terms {
+            response_time: 100,
+            claim_by: 400,
+            ..terms
+        };
+        let policy = Policy {
+            longest_wait: 300,
+            ..POLICY
+        };
+        match policy.check(&terms, &facts) {
+            Ok(()) => None,
+            Err(Refusal::Late(late)) => Some((late.whose, late.needed - late.left)),
+            Err(other) => unreachable!("{other}"),
+        }
+    };
+    let own = || "this agreement, contested,".to_owned();
+    assert_eq!(late(24, vec![], 0), None);
+    assert_eq!(late(23, vec![], 0), Some((own(), 1)));
+    // Others of this account may be waited for first.
+    assert_eq!(late(24 + 36, vec![], 36), None);
+    assert_eq!(late(24 + 36, vec![], 37), Some((own(), 1)));
+    // Contested while others are, whenever that is, and after they ended.
+    let another = |last| vec![Duty::on_demand("another", 3, (10, last), 60)];
+    assert_eq!(late(60, another(300), 0), None);
+    assert_eq!(late(24, another(300), 0), Some((own(), 12)));
+    let hurt = Some(("another".to_owned(), 12));
+    let slow = |last| vec![Duty::on_demand("another", 4, (10, last), 60)];
+    assert_eq!(late(36, slow(300), 0), hurt);
+    // Eager agreements have no contests.
+    let eager = Terms {
+        mode: Mode::Eager,
+        prove_time: 0,
+        ..terms()
+    };
+    POLICY.check(&eager, &FACTS).unwrap();
+}
+
+#[test]
+fn a_delivery_of_the_last_second_can_be_looked_at() {
+    let check = |response_time, looks, milliseconds, queue| {
+        let terms = Terms {
+            response_time,
+            deliver_by: 200 - u64::from(response_time),
+            ..terms()
+        };
+        let facts = Facts {
+            looks,
+            look_time: Duration::from_millis(milliseconds),
+            queue,
+            ..FACTS
+        };
+        match POLICY.check(&terms, &facts) {
+            Ok(()) => None,
+            Err(Refusal::Look {
+                expected, looks, ..
+            }) => Some((expected, looks)),
+            Err(other) => unreachable!("{other}"),
+        }
+    };
+    // A block to answer in.
+    assert_eq!(check(12, 0, 0, 0), None);
+    assert_eq!(check(11, 0, 0, 0), Some((12, 0)));
+    // Two shards, twice as slow beside a proof, after three of others.
+    assert_eq!(check(22, 3, 1_000, 0), None);
+    assert_eq!(check(21, 3, 1_000, 0), Some((22, 10)));
+    assert_eq!(check(22, 3, 1_001, 0), Some((23, 11)));
+    assert_eq!(check(22, 4, 1_000, 0), Some((24, 12)));
+    assert_eq!(check(22, 3, 1_000, 1), Some((23, 10)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use zknode_protocol::{
 };
 
 use super::{policy::RoundFacts, Rounds, Service};
-use crate::seller::{model::openings_left, schedule::Duty, Seller};
+use crate::seller::{model::openings_left, schedule::Duty, send, Seller};
 
 impl<C: Chain> Seller<C> {
     /// Proofs that accepted rounds may still ask for, at worst.
@@ -20,12 +20,16 @@ impl<C: Chain> Seller<C> {
 }
 
 impl<C: RoundChain> Seller<C> {
-    /// When accepted rounds may ask for the proofs that are not made yet.
-    pub(in crate::seller) async fn round_duties(&self, now: u64) -> anyhow::Result<Vec<Duty>> {
+    /// When accepted rounds may ask for the proofs that are not made yet, and for those that are to come to the chain.
+    pub(in crate::seller) async fn round_duties(
+        &self,
+        now: u64,
+    ) -> anyhow::Result<(Vec<Duty>, Vec<Duty>)> {
+        let (mut duties, mut answers) = (vec![], vec![]);
         let Some(rounds) = &self.rounds else {
-            return Ok(vec![]);
+            return Ok((duties, answers));
         };
-        let mut duties = vec![];
+        let queue = send::queue(rounds.wallet.depth());
         for (id, service) in self.services()? {
             if !service.accepted {
                 continue;
@@ -35,10 +39,11 @@ impl<C: RoundChain> Seller<C> {
             for index in 0..service.served {
                 made += u32::from(self.batch_proof(id, index)?.is_some());
             }
-            let close_before = rounds.close_before;
-            duties.extend(owed(id, &service, round.as_ref(), made, close_before, now));
+            let times = (rounds.close_before, queue, now);
+            duties.extend(owed(id, &service, round.as_ref(), made, times));
+            answers.extend(owed(id, &service, round.as_ref(), 0, times));
         }
-        Ok(duties)
+        Ok((duties, answers))
     }
 
     /// What the policy must know at `now`.
@@ -53,8 +58,10 @@ impl<C: RoundChain> Seller<C> {
         Ok(RoundFacts {
             model: self.card.model,
             openings_left: left.saturating_sub(promised.proofs),
-            promised: promised.proofs,
+            promised: promised.on_chain,
             duties: promised.duties,
+            answers: promised.answers,
+            queue: send::queue(self.wallet.depth()),
             balance: chain.balance(chain.account()).await?,
             close_before: rounds.close_before,
             gas_price: self.price_of_gas().await?,
@@ -63,21 +70,19 @@ impl<C: RoundChain> Seller<C> {
     }
 }
 
-/// What an accepted round may ask for, `round` being the chain's and `made` of the served batches proven already. The seller
-/// itself closes, not earlier than `close_before` seconds before the end; from then on the buyer may contest any batch at any
-/// moment of the window, all at once.
+/// What an accepted round may ask for, `round` being the chain's and `made` of the served batches no matter any more. The
+/// seller itself closes, not earlier than `close_before` seconds before the end; from then on the buyer may contest any batch
+/// at any moment of the window, all at once. An answer may wait `queue` seconds for its turn.
 fn owed(
     id: RoundId,
     service: &Service,
     round: Option<&Round>,
     made: u32,
-    close_before: u64,
-    now: u64,
+    (close_before, queue, now): (u64, u64, u64),
 ) -> Vec<Duty> {
     let terms = &service.offer.terms;
     let name = || format!("round {id}");
-    let within = terms.prove_time.into();
-    let served = service.served.saturating_sub(made);
+    let within = u64::from(terms.prove_time).saturating_sub(queue);
     let on_demand = |proofs, first: u64, last: u64| {
         let span = (first.max(now), last);
         (now <= last).then(|| Duty::on_demand(name(), proofs, span, within))
@@ -88,14 +93,17 @@ fn owed(
         let proofs = terms.batches.saturating_sub(made);
         return Vec::from_iter(on_demand(proofs, first, last));
     };
+    let served = service.served.saturating_sub(made);
+    let more = || on_demand(served, now, round.window_end);
     match round.state {
-        RoundState::Closed => Vec::from_iter(on_demand(served, now, round.window_end)),
+        RoundState::Closed => Vec::from_iter(more()),
         RoundState::Contested => {
-            let contested = round.contests.min(served);
-            let due = Duty::by(name(), contested, now, round.deadline);
-            let more = on_demand(served - contested, now, round.window_end);
+            // Which ones are contested is not known here: they may be those that are not made, and so may those that are
+            // contested later.
+            let deadline = round.deadline.saturating_sub(queue);
+            let due = Duty::by(name(), round.contests.min(served), now, deadline);
             let due = (now <= round.deadline).then_some(due);
-            due.into_iter().chain(more).collect()
+            due.into_iter().chain(more()).collect()
         }
         // Nothing is owed any more.
         _ => vec![],
@@ -127,8 +135,9 @@ mod tests {
         let mut service = service();
         (service.served, service.accepted) = (5, true);
         let id = service.offer.round;
-        let owed =
-            |round: Option<Round>, made, now| owed(id, &service, round.as_ref(), made, 50, now);
+        let owed = |round: Option<Round>, made, now| {
+            owed(id, &service, round.as_ref(), made, (50, 0, now))
+        };
         let name = format!("round {id}");
         let all = |proofs, span| vec![Duty::on_demand(name.clone(), proofs, span, 10)];
         for state in [RoundState::Open, RoundState::Serving] {
@@ -141,7 +150,8 @@ mod tests {
         assert_eq!(closed, all(3, (1_952, 1_955)));
         let contested = |now| owed(Some(round(RoundState::Contested, 1_962, 1)), 2, now);
         let due = |now| Duty::by(name.clone(), 1, now, 1_962);
-        let mut both = all(2, (1_952, 1_955));
+        // It may be one of the two that are made, and the three others be contested still.
+        let mut both = all(3, (1_952, 1_955));
         both.insert(0, due(1_952));
         assert_eq!(contested(1_952), both);
         assert_eq!(contested(1_960), vec![due(1_960)]);

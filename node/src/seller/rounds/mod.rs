@@ -22,7 +22,7 @@ use zknode_protocol::{
 
 pub use self::gate::Gate;
 use self::policy::RoundPolicy;
-pub(super) use self::prove::{nearest, prove_next};
+pub(super) use self::prove::{answer_contests, nearest, prove_next};
 use super::{deal::Next, event::Event, Seller};
 use crate::{store::Table, wallet::Wallet};
 
@@ -190,8 +190,7 @@ async fn open<C: RoundChain>(
         return Ok(Next::Wait);
     }
     let terms = &round.terms;
-    // From the look at what is promised to the acceptance, nothing else is accepted.
-    let _promising = seller.promising.lock().await;
+    // From the look at what is promised to the acceptance, nothing else is accepted: the clerk accepts, one after the other.
     // Once it may have been sent, it is seen through.
     if !service.accepted {
         let facts = seller.round_facts(rounds, now).await?;

@@ -6,7 +6,10 @@ use zknode_protocol::{
     value::{Address, Amount, ModelId},
 };
 
-use crate::seller::schedule::{self, Duty, Late};
+use crate::seller::{
+    schedule::{self, Duty, Late},
+    send::BLOCK,
+};
 
 /// Openings kept back for each round: a proof that is interrupted spends one, and is made again.
 const SPARE_OPENINGS: u32 = 8;
@@ -73,10 +76,14 @@ pub struct RoundFacts {
     pub model: ModelId,
     /// Openings left of the model commitment, those promised to others taken off.
     pub openings_left: u32,
-    /// Proofs promised to others.
+    /// Proofs promised to others that may have to come to the chain.
     pub promised: u32,
     /// When those are owed that are not made yet.
     pub duties: Vec<Duty>,
+    /// When they may be asked for on the chain.
+    pub answers: Vec<Duty>,
+    /// Seconds that an answer may wait for its turn.
+    pub queue: u64,
     /// Wei of the account.
     pub balance: Amount,
     /// Seconds before the end at which the seller closes.
@@ -234,8 +241,10 @@ impl RoundPolicy {
             terms.serve_by.saturating_sub(facts.close_before),
             terms.serve_by.saturating_add(terms.window.into()),
         );
-        let own = Duty::on_demand("this round", terms.batches, contests, got.into());
+        let within = u64::from(got).saturating_sub(facts.queue);
+        let own = Duty::on_demand("this round", terms.batches, contests, within);
         schedule::check(&own, &facts.duties, self.seconds_per_proof, facts.now)?;
+        schedule::check(&own, &facts.answers, BLOCK, facts.now)?;
         let proofs = facts.promised.saturating_add(terms.batches);
         let gas = self.gas_per_proof.0.saturating_mul(proofs.into());
         let expected = Amount(gas.saturating_add(terms.wei(terms.bond).0));
@@ -270,6 +279,8 @@ mod tests {
         openings_left: 12,
         promised: 1,
         duties: Vec::new(),
+        answers: Vec::new(),
+        queue: 0,
         balance: Amount(5 * 7 + 50),
         close_before: 99,
         gas_price: Amount(2),
@@ -295,7 +306,7 @@ mod tests {
     fn each_limit_is_inclusive_and_refuses_one_beyond() {
         assert_eq!(POLICY.check(&terms(), &FACTS), Ok(()));
         type Change = (fn(&mut RoundTerms, &mut RoundFacts), &'static str);
-        let changes: [Change; 13] = [
+        let changes: [Change; 15] = [
             (|t, _| t.model = ModelId(Bytes([9; 32])), "sells model"),
             (|t, _| t.token = Bytes([9; 20]), "paid in the token"),
             (|t, _| t.price = Amount(9), "a price of at least 10"),
@@ -312,6 +323,11 @@ mod tests {
             (
                 |_, f| f.duties = vec![Duty::by("another", 1, 150, 190)],
                 "another would miss its deadline 190",
+            ),
+            (|_, f| f.queue = 1, "by 1 s: 4 proofs"),
+            (
+                |_, f| f.answers = vec![Duty::on_demand("another", 5, (150, 900), 100)],
+                "by 8 s: 9 proofs",
             ),
             (|_, f| f.balance = Amount(84), "needs 85 wei"),
             (|_, f| f.openings_left = 11, "11 more times"),

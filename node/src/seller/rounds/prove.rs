@@ -1,4 +1,5 @@
 //! Proofs of predictions: of the contested ones, which go on chain, and of those the buyer audits, which are handed over.
+//! Proofs are made by the prover, one at a time; those that are contested go to the chain beside it, many at once.
 
 use std::sync::Arc;
 
@@ -13,7 +14,11 @@ use zknode_protocol::{
 use super::{Rounds, Service};
 use crate::{
     predict::batch_key,
-    seller::{event::Event, Seller},
+    seller::{
+        event::Event,
+        send::{send_all, Proof, AT_ONCE},
+        Seller,
+    },
     store::Table,
     testset::model_points,
 };
@@ -42,7 +47,30 @@ pub(in crate::seller) async fn nearest<C: RoundChain>(
     Ok(nearest)
 }
 
-/// Proves one batch that is contested, else one that is audited; whether there was any.
+/// Rounds of which batches were served, as the newest block has them, the nearest deadline first.
+async fn served<C: RoundChain>(
+    seller: &Seller<C>,
+    rounds: &Rounds<C>,
+) -> anyhow::Result<Vec<(RoundId, Service, Round)>> {
+    let mut found = vec![];
+    for (id, service) in seller.services()? {
+        if service.served == 0 {
+            continue;
+        }
+        if let Some(round) = rounds.wallet.chain().round_at_depth(id, 0).await? {
+            found.push((id, service, round));
+        }
+    }
+    found.sort_by_key(|(id, _, round)| (round.deadline, *id));
+    Ok(found)
+}
+
+/// Past its deadline the bond is lost; whoever gains by it ends the round.
+fn is_contested(round: &Round, now: u64) -> bool {
+    round.state == RoundState::Contested && now <= round.deadline
+}
+
+/// Proves one batch that is contested, or else one that is audited; whether there was any.
 pub(in crate::seller) async fn prove_next<C: RoundChain>(
     seller: &Arc<Seller<C>>,
     contested: bool,
@@ -50,24 +78,12 @@ pub(in crate::seller) async fn prove_next<C: RoundChain>(
     let Some(rounds) = &seller.rounds else {
         return Ok(false);
     };
-    let chain = rounds.wallet.chain();
+    let now = rounds.wallet.chain().head().await?.time;
     let mut failed = None;
-    let mut owed = vec![];
-    for (id, service) in seller.services()? {
-        if service.served == 0 {
-            continue;
-        }
-        if let Some(round) = chain.round_at_depth(id, 0).await? {
-            owed.push((id, service, round));
-        }
-    }
-    owed.sort_by_key(|(id, _, round)| (round.deadline, *id));
-    let now = chain.head().await?.time;
-    for (id, service, round) in owed {
+    for (id, service, round) in served(seller, rounds).await? {
         let done = match round.state {
-            // Past its deadline the bond is lost; whoever gains by it ends the round.
-            RoundState::Contested if contested && now <= round.deadline => {
-                answer(seller, rounds, id, &service, &round).await
+            _ if contested && is_contested(&round, now) => {
+                prove_contested(seller, rounds, id, &service).await
             }
             RoundState::Serving | RoundState::Closed | RoundState::Contested if !contested => {
                 audit(seller, rounds, id, &service).await
@@ -83,50 +99,113 @@ pub(in crate::seller) async fn prove_next<C: RoundChain>(
     failed.map_or(Ok(false), Err)
 }
 
-/// Brings the proof of one contested prediction of this seller's.
-async fn answer<C: RoundChain>(
-    seller: &Arc<Seller<C>>,
+/// Batches of this seller's that are contested, and not answered yet.
+async fn contested<C: RoundChain>(
+    seller: &Seller<C>,
     rounds: &Rounds<C>,
     id: RoundId,
     service: &Service,
-    round: &Round,
-) -> anyhow::Result<bool> {
-    let chain = rounds.wallet.chain();
+) -> anyhow::Result<Vec<u32>> {
+    let mut found = vec![];
     for index in 0..service.served {
         let Some(batch) = seller.batch(id, index)? else {
             continue;
         };
         let prediction = batch.answer.prediction();
         let digest = rounds.domain().prediction_digest(id, &prediction);
-        if chain.contest_of(digest).await? != Some(Contest::Open) {
+        if rounds.wallet.chain().contest_of(digest).await? == Some(Contest::Open) {
+            found.push(index);
+        }
+    }
+    Ok(found)
+}
+
+/// Makes the proof of one contested prediction of this seller's.
+async fn prove_contested<C: RoundChain>(
+    seller: &Arc<Seller<C>>,
+    rounds: &Rounds<C>,
+    id: RoundId,
+    service: &Service,
+) -> anyhow::Result<bool> {
+    for index in contested(seller, rounds, id, service).await? {
+        if seller.batch_proof(id, index)?.is_none() {
+            seller.attest_batch(rounds, id, index).await?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Brings the proofs of contested predictions that are made to the chain, the nearest deadlines first; whether there were any.
+pub(in crate::seller) async fn answer_contests<C: RoundChain>(
+    seller: &Arc<Seller<C>>,
+) -> anyhow::Result<bool> {
+    let Some(rounds) = &seller.rounds else {
+        return Ok(false);
+    };
+    let now = rounds.wallet.chain().head().await?.time;
+    let (mut proofs, mut failed) = (vec![], None);
+    for (id, service, round) in served(seller, rounds).await? {
+        if proofs.len() >= AT_ONCE {
+            break;
+        }
+        if !is_contested(&round, now) {
             continue;
         }
-        let attestation = seller.attest_batch(rounds, id, index).await?;
-        let call = RoundCall::Answer {
-            id,
-            index,
-            valid: prediction.valid,
-            model_points: model_points(&attestation.model),
-            shard_points: batch.answer.points,
-            proof: Data(attestation.proof),
-        };
-        let purpose = format!("answer round {id}/{index}");
-        let call = Call::Round(Box::new(call));
-        let receipt = rounds.wallet.execute(&purpose, &call).await?;
-        seller.tell(Event::PredictionProven {
-            round: id,
-            batch: index,
-            gas: receipt.gas,
-        });
-        return Ok(true);
+        let most = AT_ONCE - proofs.len();
+        match answers(seller, rounds, (id, &service, &round), most).await {
+            Ok(more) => proofs.extend(more),
+            Err(error) => failed = Some(error.context(format!("round {id}"))),
+        }
     }
-    if round.contests > 0 {
+    let sent = send_all(seller, &rounds.wallet, proofs).await?;
+    failed.map_or(Ok(sent), Err)
+}
+
+/// The answers to some contests of a round.
+async fn answers<C: RoundChain>(
+    seller: &Arc<Seller<C>>,
+    rounds: &Rounds<C>,
+    (id, service, round): (RoundId, &Service, &Round),
+    most: usize,
+) -> anyhow::Result<Vec<Proof>> {
+    let contested = contested(seller, rounds, id, service).await?;
+    if contested.is_empty() && round.contests > 0 {
         seller.progress.say(format!(
             "round {id}: {} contested predictions are none of those stored here",
             round.contests
         ));
     }
-    Ok(false)
+    let mut answers = vec![];
+    for index in contested {
+        if answers.len() == most {
+            break;
+        }
+        if seller.batch_proof(id, index)?.is_none() {
+            continue;
+        }
+        let attestation = seller.attest_batch(rounds, id, index).await?;
+        let batch = seller.batch(id, index)?;
+        let batch = batch.with_context(|| format!("batch {index} is not stored here"))?;
+        let call = RoundCall::Answer {
+            id,
+            index,
+            valid: batch.answer.prediction().valid,
+            model_points: model_points(&attestation.model),
+            shard_points: batch.answer.points,
+            proof: Data(attestation.proof),
+        };
+        answers.push(Proof {
+            purpose: format!("answer round {id}/{index}"),
+            call: Call::Round(Box::new(call)),
+            event: Box::new(move |gas| Event::PredictionProven {
+                round: id,
+                batch: index,
+                gas,
+            }),
+        });
+    }
+    Ok(answers)
 }
 
 /// Makes one proof the buyer asked for.

@@ -6,11 +6,18 @@ mod scene;
 use zknode_protocol::{
     agreement::{State, Terms},
     chain::Call,
-    value::Bytes,
+    value::{Address, AgreementId, Bytes},
 };
 
 use self::scene::{Scene, TestSet, NOW};
 use super::*;
+use crate::{
+    buyer::{
+        challenge::{Buyer, Challenge},
+        reopen, Client,
+    },
+    store::Table,
+};
 
 /// The file of a delivery is a pipe here, so that the look at it lasts for as long as the test likes.
 #[cfg(unix)]
@@ -45,11 +52,9 @@ async fn a_slow_delivery_does_not_delay_anothers_deadline() {
     assert!(deal.receipt.is_some() && deal.refused.is_none());
 }
 
-/// With all places taken, who asks for a proof is told to come back, and when.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_busy_seller_says_when_to_come_back() {
-    let scene = Scene::new().await;
-    let (seller, set) = (&scene.seller, TestSet::new(&scene));
+/// An agreement about one shard, delivered.
+async fn delivered(scene: &Scene) -> AgreementId {
+    let (seller, set) = (&scene.seller, TestSet::new(scene));
     let id = scene.open(scene.terms(set.root, NOW + 2_000)).await;
     scene.turn().await;
     let (sealed, manifest) = set.seal(seller, id);
@@ -58,13 +63,81 @@ async fn a_busy_seller_says_when_to_come_back() {
     let noted = seller.change(id, |deal| deal.manifest = Some(manifest));
     noted.unwrap();
     scene.until(id, State::Delivered).await;
+    id
+}
+
+/// Claims without a proof.
+async fn claim(scene: &Scene, id: AgreementId) {
     let claim = Call::Claim {
         id,
         node: Bytes([1; 32]),
         top1: 1,
         topk: 1,
     };
-    seller.wallet.execute("claim", &claim).await.unwrap();
+    scene.seller.wallet.execute("claim", &claim).await.unwrap();
+}
+
+/// Until nothing may be contested any more, ether and time are kept back for bringing the proof to the chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_contested_is_promised_to_the_end() {
+    let scene = Scene::new().await;
+    let promised = async || {
+        let now = scene.seller.wallet.chain().head().await.unwrap().time;
+        let promised = scene.seller.promised(None, now).await.unwrap();
+        let (duties, answers) = (promised.duties.len(), promised.answers.len());
+        [
+            promised.proofs as usize,
+            duties,
+            promised.on_chain as usize,
+            answers,
+        ]
+    };
+    assert_eq!(promised().await, [0, 0, 0, 0]);
+    let id = delivered(&scene).await;
+    assert_eq!(promised().await, [1, 1, 1, 1]);
+    claim(&scene, id).await;
+    assert_eq!(promised().await, [0, 0, 1, 1]);
+    scene.contest(id).await;
+    assert_eq!(scene.state(id).await, State::Contested);
+    assert_eq!(promised().await, [0, 0, 1, 1]);
+    // Past the deadline there is nothing more to bring.
+    scene.fake.advance(201);
+    assert_eq!(promised().await, [0, 0, 0, 0]);
+}
+
+/// What is opened for next to nothing costs no request of every turn for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_accepted_is_looked_at_no_more() {
+    let scene = Scene::new().await;
+    let terms = |root: u8, bond| Terms {
+        bond: Amount(bond),
+        ..scene.terms(Bytes([root; 32]), NOW + 2_000)
+    };
+    let refused = scene.open(terms(8, 2_000)).await;
+    scene.turn().await;
+    assert!(scene.seller.active().unwrap().is_empty());
+    let late = scene.open(terms(9, 50)).await;
+    scene.fake.advance(101);
+    scene.turn().await;
+    assert!(scene.seller.active().unwrap().is_empty());
+    for (id, words) in [
+        (refused, "a bond of at most"),
+        (late, "time to accept is over"),
+    ] {
+        let deal = scene.seller.deal(id).unwrap().unwrap();
+        let reason = deal.refused.unwrap();
+        assert!(deal.over && reason.contains(words), "{reason}");
+        assert_eq!(scene.state(id).await, State::Open);
+    }
+}
+
+/// With all places taken, who asks for a proof is told to come back, and when.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_seller_says_when_to_come_back() {
+    let scene = Scene::new().await;
+    let seller = &scene.seller;
+    let id = delivered(&scene).await;
+    claim(&scene, id).await;
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -101,13 +174,50 @@ async fn an_agreement_that_would_make_another_late_is_refused() {
         claim_by: NOW + claim_by,
         ..scene.terms(Bytes([root; 32]), NOW + 2_000)
     };
-    let first = scene.open(terms(8, 2_020)).await;
+    let first = scene.open(terms(8, 2_110)).await;
     scene.turn().await;
     assert_eq!(scene.state(first).await, State::Previewed);
-    let second = scene.open(terms(9, 2_030)).await;
+    let second = scene.open(terms(9, 2_120)).await;
     scene.turn().await;
     assert_eq!(scene.state(second).await, State::Open);
     let words = scene.seller.deal(second).unwrap().unwrap().refused.unwrap();
-    let expected = format!("agreement {first} would miss its deadline 1002020 by 10 s");
+    let expected = format!("agreement {first} would miss its deadline 1002110 by 10 s");
     assert!(words.contains(&expected), "{words}");
+}
+
+/// Resumed in a home that uses another contract by now, or has another key, it would be paid for once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_is_opened_at_no_other_contract_and_by_no_other_account() {
+    let scene = Scene::new().await;
+    let (seller, root) = (&scene.seller, Bytes([9; 32]));
+    let progress = Progress::new();
+    let model = reopen(seller.card.clone(), 31_337, &seller.home, &progress).unwrap();
+    let client = Client::new("http://127.0.0.1:1").unwrap();
+    let chain = seller.wallet.chain();
+    let sent = chain.next_nonce().await.unwrap();
+    let resume = async |escrow: Address, account: Address| {
+        let terms = scene.terms(root, NOW + 2_000);
+        let mut challenge = Challenge::new(&client, &model, terms, vec![]);
+        challenge.buyer = Some(account);
+        let key = root.to_string();
+        seller
+            .store
+            .put(Table::Challenges, &key, &challenge)
+            .unwrap();
+        let buyer = Buyer {
+            home: seller.home.clone(),
+            store: seller.store.clone(),
+            wallet: seller.wallet.over(escrow),
+            key: seller.key.clone(),
+            progress,
+        };
+        let refused = buyer.see_through(root, &model).await;
+        refused.unwrap_err().to_string()
+    };
+    let (other, account) = (Bytes([3; 20]), chain.account());
+    let words = resume(other, account).await;
+    assert!(words.contains("is of escrow"), "{words}");
+    let words = resume(chain.contracts().escrow, other).await;
+    assert!(words.contains("is of account"), "{words}");
+    assert_eq!(chain.next_nonce().await.unwrap(), sent);
 }

@@ -187,7 +187,8 @@ impl Scene {
                 places,
                 max_connections: 1,
                 looks: Looks::default(),
-                promising: Mutex::default(),
+                look_time: Duration::ZERO,
+                proving: Mutex::default(),
             }),
         }
     }
@@ -214,7 +215,7 @@ impl Scene {
             metric: Metric::Top1,
             mode: Mode::Optimistic,
             preview_shards: 0,
-            response_time: 10,
+            response_time: 100,
             window: 100,
             prove_time: 100,
         }
@@ -246,6 +247,16 @@ impl Scene {
 
     pub(super) async fn state(&self, id: AgreementId) -> State {
         self.buyer.agreement(id).await.unwrap().unwrap().state
+    }
+
+    /// The buyer contests the only shard.
+    pub(super) async fn contest(&self, id: AgreementId) {
+        let call = Call::Contest {
+            id,
+            index: 0,
+            value: Amount(0),
+        };
+        self.buyer.execute("contest", &call).await.unwrap();
     }
 
     /// Turn after turn until the agreement is in this state.
