@@ -46,10 +46,10 @@ impl Sender {
     }
 
     /// The same where it is refused: with what status.
-    async fn refused(&self, agreement: AgreementId) -> u16 {
+    async fn refused(&self, agreement: AgreementId) -> Option<u16> {
         match self.send(agreement).await {
-            Err(ClientError::Refused { status, .. }) => status,
-            other => panic!("expected a refusal, got {other:?}"),
+            Err(ClientError::Refused { status, .. }) => Some(status),
+            _ => None,
         }
     }
 }
@@ -104,7 +104,7 @@ async fn a_delivery_that_waited_is_judged_again() {
         refused.unwrap();
         drop(place);
     });
-    assert_eq!(status, 409);
+    assert_eq!(status, Some(409));
     assert!(seller.deal(id).unwrap().unwrap().manifest.is_none());
     assert!(!seller.home.received(id, Part::Rest).exists());
 }
@@ -126,7 +126,7 @@ async fn a_buyer_that_finds_no_place_is_not_denied() {
     let sender = Sender::new(&scene, set).await;
     let place = seller.places.delivery(AgreementId(Bytes([1; 32])));
     let place = place.await.unwrap();
-    assert_eq!(sender.refused(honest).await, 503);
+    assert_eq!(sender.refused(honest).await, Some(503));
     for id in [honest, silent] {
         let ciphertext = sender.manifest.ciphertext_hash;
         scene.send(Call::Send { id, ciphertext }).await;
