@@ -40,7 +40,7 @@ abstract contract Deal is IDeal, Ledger, ModelProofs {
     }
 
     /// @dev Sent by `signer`, or signed: by its key, or as its code says now.
-    function _signed(bytes32 id, address signer, bytes32 digest, bytes calldata signature) internal view {
+    function _signedByKeyOrCode(bytes32 id, address signer, bytes32 digest, bytes calldata signature) internal view {
         if (msg.sender == signer) return;
         if (!Signatures.isByKeyOrCode(signer, digest, signature)) revert NotSigned(id, signer);
     }

@@ -100,7 +100,7 @@ contract Escrow is IEscrow, TermsRules, ShardProofs, EIP712, Nonces {
     function proceed(bytes32 id, bytes32 ciphertextHash, bytes calldata signature) external {
         Agreement storage a = _known(id);
         if (a.state != State.Drawn && a.state != State.PreviewSent) revert WrongState(a.state);
-        _signed(id, a.seller, previewDigest(id, ciphertextHash), signature);
+        _signedByKeyOrCode(id, a.seller, previewDigest(id, ciphertextHash), signature);
         _inTime(a.deadline);
         _enter(a, State.Previewed, a.terms.deliverBy);
         emit Proceeded(id, ciphertextHash);
@@ -110,7 +110,7 @@ contract Escrow is IEscrow, TermsRules, ShardProofs, EIP712, Nonces {
     function acknowledge(bytes32 id, bytes32 ciphertextHash, bytes calldata signature) external {
         Agreement storage a = _known(id);
         if (a.state != State.Previewed && a.state != State.RestSent) revert WrongState(a.state);
-        _signed(id, a.seller, receiptDigest(id, ciphertextHash), signature);
+        _signedByKeyOrCode(id, a.seller, receiptDigest(id, ciphertextHash), signature);
         _inTime(a.deadline);
         a.ciphertextHash = ciphertextHash;
         _enter(a, State.Delivered, a.terms.claimBy);
@@ -159,7 +159,7 @@ contract Escrow is IEscrow, TermsRules, ShardProofs, EIP712, Nonces {
     /// @inheritdoc IEscrow
     function approve(bytes32 id, bytes calldata signature) external nonReentrant {
         Agreement storage a = _in(id, State.Claimed);
-        _signed(id, a.buyer, approvalDigest(id, a.claimRoot), signature);
+        _signedByKeyOrCode(id, a.buyer, approvalDigest(id, a.claimRoot), signature);
         _inTime(a.deadline);
         emit Approved(id);
         _settle(id, a);

@@ -137,27 +137,6 @@ interface IAgreement is IDeal {
         bytes32 claimRoot;
     }
 
-    /// @notice What one proof says about one shard. `valid` is bound by the dataset root, the counts by the proof.
-    struct Shard {
-        uint32 index;
-        uint32 valid;
-        uint32 top1;
-        uint32 topk;
-    }
-
-    /// @notice A shard with everything that proves it.
-    struct ShardProof {
-        Shard shard;
-        /// Commitments of the model, as registered.
-        bytes modelPoints;
-        /// Commitments of the shard, under the dataset root.
-        bytes shardPoints;
-        /// Siblings under the dataset root, from the leaf up.
-        bytes32[] merkleProof;
-        /// For the verifier.
-        bytes proof;
-    }
-
     event Opened(
         bytes32 indexed id, address indexed buyer, bytes32 indexed modelId, address seller, uint256 nonce, Terms terms
     );
@@ -177,7 +156,7 @@ interface IAgreement is IDeal {
     event Settled(bytes32 indexed id, uint256 correct, bool passed);
     event Slashed(bytes32 indexed id);
 
-    // Terms that open refuses, beside those of every deal.
+    // Terms that open refuses, beside those of every deal; what is refused of shards is named in `IShards`.
     error PenaltyAboveBond(uint128 penalty, uint128 bond);
     error PreviewFeeAboveBond(uint128 previewFee, uint128 bond);
     /// @notice 1 <= shards <= samples.
@@ -188,8 +167,6 @@ interface IAgreement is IDeal {
     error DeadlinesOutOfOrder(uint256 now_, uint48 acceptBy, uint48 previewBy, uint48 deliverBy, uint48 claimBy);
     /// @notice A claim that nobody could contest in time, or whose proof could never be in time.
     error NoTimeToContest(uint32 window, uint32 proveTime);
-    /// @notice claimBy + window + proveTime is beyond the notice period of the registry, which the stake must outlive.
-    error AgreementTooLong(uint256 lastSecond, uint256 latest);
 
     // Who, what, when.
     error UnknownAgreement(bytes32 id);
@@ -204,18 +181,7 @@ interface IAgreement is IDeal {
     /// @notice The chain does not know the hash of that block any more.
     error DrawTooLate(uint48 drawBlock, uint256 currentBlock);
 
-    // Proofs and claims.
-    error ShardOutOfRange(uint32 index, uint32 shards);
-    error ShardAlreadyProven(uint32 index);
-    error ShardAlreadyContested(uint32 index);
-    error ShardNotContested(uint32 index);
-    error CountAboveValid(uint32 count, uint32 valid);
-    error ClaimAboveSamples(uint32 count, uint32 samples);
-    error PathLength(uint256 expected, uint256 found);
-    error ShardNotInDataset(bytes32 expectedRoot, bytes32 foundRoot);
-    error ShardNotInClaim(bytes32 expectedRoot, bytes32 foundRoot);
-    /// @notice The verifier reverted, ran out of its gas, or did not return exactly one word 1.
-    error ProofRejected(uint32 index);
+    // Proofs.
     /// @notice Eager mode: the proven shards hold more samples than agreed, or all of them are proven and hold fewer.
     /// The seller looks for this before it acknowledges.
     error SamplesMismatch(uint32 expected, uint256 found);

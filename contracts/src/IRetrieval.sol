@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IAgreement} from "./IAgreement.sol";
 import {IDeal} from "./IDeal.sol";
 import {IShards} from "./IShards.sol";
 import {SumTree} from "./SumTree.sol";
@@ -118,7 +117,7 @@ interface IRetrieval is IShards, IDeal {
     event Rejected(bytes32 indexed id, uint256 burnt);
     event Slashed(bytes32 indexed id);
 
-    // Terms that open refuses, beside those of every deal. Errors about shards, proofs and claims are those of `IAgreement`.
+    // Terms that open refuses, beside those of every deal. Errors about shards, proofs and claims are those of `IShards`.
     /// @notice The requester opened a retrieval with these terms and this nonce before.
     error AlreadyOpened(bytes32 id);
     /// @notice 1 <= shards <= samples.
@@ -166,7 +165,7 @@ interface IRetrieval is IShards, IDeal {
 
     /// @notice Brings the proof of a contested shard: its leaf in the claim, and what makes the leaf true. Anyone may.
     /// @param path Siblings in the claim's sum tree, from the leaf up.
-    function answer(bytes32 id, IAgreement.ShardProof calldata shardProof, SumTree.Node[] calldata path) external;
+    function answer(bytes32 id, ShardProof calldata shardProof, SumTree.Node[] calldata path) external;
 
     /// @notice The requester says that the items did not come, do not open or are not those that match. The chain cannot
     /// know who is right, so both lose: what the items cost and the requester's bond are burnt, and as much of the

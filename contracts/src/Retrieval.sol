@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Deal} from "./Deal.sol";
-import {IAgreement} from "./IAgreement.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 import {IRetrieval} from "./IRetrieval.sol";
 import {ShardProofs} from "./ShardProofs.sol";
@@ -77,7 +76,7 @@ contract Retrieval is IRetrieval, ShardProofs, EIP712 {
     /// @inheritdoc IRetrieval
     function approve(bytes32 id, bytes calldata signature) external nonReentrant {
         Request storage r = _in(id, State.Claimed);
-        _signed(id, r.requester, approvalDigest(id, r.claimRoot, r.ciphertextHash), signature);
+        _signedByKeyOrCode(id, r.requester, approvalDigest(id, r.claimRoot, r.ciphertextHash), signature);
         _inTime(r.deadline);
         emit Approved(id);
         _settle(id, r);
@@ -100,13 +99,10 @@ contract Retrieval is IRetrieval, ShardProofs, EIP712 {
     }
 
     /// @inheritdoc IRetrieval
-    function answer(bytes32 id, IAgreement.ShardProof calldata shardProof, SumTree.Node[] calldata path)
-        external
-        nonReentrant
-    {
+    function answer(bytes32 id, ShardProof calldata shardProof, SumTree.Node[] calldata path) external nonReentrant {
         Request storage r = _in(id, State.Contested);
         _inTime(r.deadline);
-        IAgreement.Shard calldata s = shardProof.shard;
+        Shard calldata s = shardProof.shard;
         _isOwed(id, s.index, r.terms.shards);
         _checkLeaf(r.claimRoot, r.terms.shards, shardProof, path);
         uint256 context = _contextOf(id, s.index, r.responder);

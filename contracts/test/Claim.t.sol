@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAgreement} from "../src/IAgreement.sol";
 import {IDeal} from "../src/IDeal.sol";
+import {IShards} from "../src/IShards.sol";
 import {ModelProofs} from "../src/ModelProofs.sol";
 import {SumTree} from "../src/SumTree.sol";
 import {BurningVerifier, LongAnswer} from "./mocks/Verifiers.sol";
@@ -38,9 +39,9 @@ contract ClaimTest is Scene {
     function test_moreThanAllCannotBeClaimed() public {
         bytes32 id = _delivered(_optimistic(address(0)));
         vm.startPrank(seller);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ClaimAboveSamples.selector, 11, 10));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ClaimAboveSamples.selector, 11, 10));
         escrow.claim(id, CIPHERTEXT, 11, 10);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ClaimAboveSamples.selector, 11, 10));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ClaimAboveSamples.selector, 11, 10));
         escrow.claim(id, CIPHERTEXT, 10, 11);
         vm.stopPrank();
     }
@@ -50,7 +51,7 @@ contract ClaimTest is Scene {
     /// @dev Totals above the sum of the leaves: no shard can be answered for.
     function test_inflatedTotals() public {
         bytes32 id = _delivered(_optimistic(address(0)));
-        IAgreement.ShardProof[] memory counts = _counts(id, 3);
+        IShards.ShardProof[] memory counts = _counts(id, 3);
         SumTree.Node memory top = _sumNode(counts, 0, 2);
         vm.prank(seller);
         escrow.claim(id, top.hash, 8, 8);
@@ -67,7 +68,7 @@ contract ClaimTest is Scene {
     /// @dev One more counted behind the last shard, where nothing can be contested: the last shard does not open.
     function test_countsBehindTheLastShard() public {
         bytes32 id = _delivered(_optimistic(address(0)));
-        IAgreement.ShardProof[] memory counts = _counts(id, 3);
+        IShards.ShardProof[] memory counts = _counts(id, 3);
         SumTree.Node memory hidden = SumTree.Node(keccak256("hidden"), SumTree.pack(0, 1, 1));
         SumTree.Node memory left = _sumNode(counts, 0, 1);
         SumTree.Node memory last = _sumNode(counts, 2, 0);
@@ -93,7 +94,7 @@ contract ClaimTest is Scene {
     /// @dev A sibling whose sums wrap around would take away what another adds.
     function test_sumsThatWrap(uint8 lane, uint256 excess) public {
         bytes32 id = _delivered(_optimistic(address(0)));
-        IAgreement.ShardProof[] memory counts = _counts(id, 0);
+        IShards.ShardProof[] memory counts = _counts(id, 0);
         SumTree.Node[] memory path = _sumPath(counts, 0);
         excess = _bound(excess, 1, type(uint32).max);
         path[0].sums += excess << (64 * (lane % 3) + 32);
@@ -112,14 +113,14 @@ contract ClaimTest is Scene {
     /// @dev A leaf says what the proof under it does not.
     function test_leafOfAnotherProof() public {
         bytes32 id = _delivered(_optimistic(address(0)));
-        IAgreement.ShardProof[] memory counts = _counts(id, 3);
+        IShards.ShardProof[] memory counts = _counts(id, 3);
         // The claim is made with a leaf of 4 of 4, whose proof says 1 of 4.
         bytes memory honest = counts[0].proof;
         (counts[0].shard.top1, counts[0].shard.topk) = (4, 4);
         _claim(id, counts);
         _contest(id, 0);
         counts[0].proof = honest;
-        _refusedAs(id, counts[0], _sumPath(counts, 0), IAgreement.ProofRejected.selector);
+        _refusedAs(id, counts[0], _sumPath(counts, 0), IShards.ProofRejected.selector);
         (counts[0].shard.top1, counts[0].shard.topk) = (1, 1);
         _unanswerable(id, counts[0], _sumPath(counts, 0));
     }
@@ -127,12 +128,12 @@ contract ClaimTest is Scene {
     /// @dev Favourable shards twice: a leaf is bound to its place, in the claim and in the dataset.
     function test_aShardCountsInItsPlaceOnly() public {
         bytes32 id = _delivered(_optimistic(address(0)));
-        IAgreement.ShardProof[] memory counts = _counts(id, 3);
-        IAgreement.ShardProof[] memory twice = _counts(id, 3);
+        IShards.ShardProof[] memory counts = _counts(id, 3);
+        IShards.ShardProof[] memory twice = _counts(id, 3);
         twice[0] = counts[1];
         _claim(id, counts);
         _contest(id, 0);
-        _refusedAs(id, twice[0], _sumPath(counts, 1), IAgreement.ShardNotContested.selector);
+        _refusedAs(id, twice[0], _sumPath(counts, 1), IShards.ShardNotContested.selector);
         twice[0].shard.index = 0;
         _unanswerable(id, twice[0], _sumPath(counts, 0));
     }
@@ -140,9 +141,9 @@ contract ClaimTest is Scene {
     function test_pathsOfAnotherLength() public {
         bytes32 id = _claimed(_optimistic(address(0)), 0);
         _contest(id, 0);
-        IAgreement.ShardProof[] memory counts = _counts(id, 0);
-        _refusedAs(id, counts[0], new SumTree.Node[](1), IAgreement.PathLength.selector);
-        _refusedAs(id, counts[0], new SumTree.Node[](3), IAgreement.PathLength.selector);
+        IShards.ShardProof[] memory counts = _counts(id, 0);
+        _refusedAs(id, counts[0], new SumTree.Node[](1), IShards.PathLength.selector);
+        _refusedAs(id, counts[0], new SumTree.Node[](3), IShards.PathLength.selector);
     }
 
     /// @dev Trees of any size: every shard of an honest claim can be answered for.
@@ -160,7 +161,7 @@ contract ClaimTest is Scene {
         for (uint32 i = 0; i < shards; ++i) {
             _contest(id, i);
         }
-        IAgreement.ShardProof[] memory counts = _counts(id, 0);
+        IShards.ShardProof[] memory counts = _counts(id, 0);
         for (uint32 i = uint32(shards); i > 0; --i) {
             _answer(id, counts, i - 1);
         }
@@ -178,9 +179,9 @@ contract ClaimTest is Scene {
         modelId = _register(1);
         vm.roll(block.number + 1);
         bytes32 id = _delivered(_terms(address(0)));
-        IAgreement.ShardProof memory p = _shardProof(id, IAgreement.Shard(0, 4, 4, 4));
+        IShards.ShardProof memory p = _shardProof(id, IShards.Shard(0, 4, 4, 4));
         uint256 before = gasleft();
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ProofRejected.selector, 0));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ProofRejected.selector, 0));
         escrow.proveShard(id, p);
         _isTrue(before - gasleft() < 3_200_000, "gas");
     }
@@ -190,8 +191,8 @@ contract ClaimTest is Scene {
         modelId = _register(1);
         vm.roll(block.number + 1);
         bytes32 id = _delivered(_terms(address(0)));
-        IAgreement.ShardProof memory p = _shardProof(id, IAgreement.Shard(0, 4, 4, 4));
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ProofRejected.selector, 0));
+        IShards.ShardProof memory p = _shardProof(id, IShards.Shard(0, 4, 4, 4));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ProofRejected.selector, 0));
         escrow.proveShard(id, p);
     }
 
@@ -272,7 +273,7 @@ contract ClaimTest is Scene {
     function test_copiedAnswerPaysTheSeller() public {
         bytes32 id = _claimed(_optimistic(address(0)), 0);
         _contest(id, 1);
-        IAgreement.ShardProof[] memory counts = _counts(id, 0);
+        IShards.ShardProof[] memory counts = _counts(id, 0);
         vm.prank(stranger);
         escrow.answer(id, counts[1], _sumPath(counts, 1));
         _eq(escrow.credit(seller, address(0)), 40, "seller");
@@ -283,7 +284,7 @@ contract ClaimTest is Scene {
         delete dataset;
         dataset = [4, 4, 2];
         bytes32 id = _delivered(_terms(address(0)));
-        IAgreement.ShardProof memory p = _shardProof(id, IAgreement.Shard(0, 4, 4, 4));
+        IShards.ShardProof memory p = _shardProof(id, IShards.Shard(0, 4, 4, 4));
         // Committed by the buyer with one point too many: another leaf, and still refused.
         p.shardPoints = bytes.concat(p.shardPoints, p.modelPoints);
         IAgreement.Terms memory terms = _terms(address(0));
@@ -296,13 +297,11 @@ contract ClaimTest is Scene {
         escrow.proveShard(id, p);
     }
 
-    function _unanswerable(bytes32 id, IAgreement.ShardProof memory p, SumTree.Node[] memory path) private {
-        _refusedAs(id, p, path, IAgreement.ShardNotInClaim.selector);
+    function _unanswerable(bytes32 id, IShards.ShardProof memory p, SumTree.Node[] memory path) private {
+        _refusedAs(id, p, path, IShards.ShardNotInClaim.selector);
     }
 
-    function _refusedAs(bytes32 id, IAgreement.ShardProof memory p, SumTree.Node[] memory path, bytes4 selector)
-        private
-    {
+    function _refusedAs(bytes32 id, IShards.ShardProof memory p, SumTree.Node[] memory path, bytes4 selector) private {
         (bool success, bytes memory answer) = address(escrow).call(abi.encodeCall(escrow.answer, (id, p, path)));
         _isTrue(!success, "refused");
         _eq(bytes32(bytes4(answer)), bytes32(selector), "error");

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Escrow} from "../src/Escrow.sol";
 import {IAgreement} from "../src/IAgreement.sol";
 import {IModelRegistry} from "../src/IModelRegistry.sol";
+import {IShards} from "../src/IShards.sol";
 import {ModelRegistry} from "../src/ModelRegistry.sol";
 import {SumTree} from "../src/SumTree.sol";
 import {DigestVerifier} from "./mocks/Verifiers.sol";
@@ -100,9 +101,19 @@ contract Crowd is Shim {
         (bool success,) = address(registry).call(abi.encodeCall(registry.withdrawStake, models[m % models.length]));
         if (!success) return;
         _isTrue(person(p) == model.seller && block.timestamp > model.retiresAt, "stake paid by the rule");
+        for (uint256 i = 0; i < agreements.length; ++i) {
+            IAgreement.Agreement memory a = escrow.agreement(agreements[i]);
+            // Here and not as an invariant: once the agreement is over too, nobody sees it any more.
+            if (a.terms.modelId == models[m % models.length]) _isTrue(!_mayBeContested(a), "stake paid too early");
+        }
         wallet[model.seller][address(0)] += model.stake;
         stakes -= model.stake;
         ++calls;
+    }
+
+    function _mayBeContested(IAgreement.Agreement memory a) private view returns (bool) {
+        uint256 last = uint256(a.terms.claimBy) + a.terms.window + a.terms.proveTime;
+        return a.state < IAgreement.State.Cancelled && block.timestamp <= last;
     }
 
     /// @dev Opens, and often walks on at once: the later the state, the fewer random calls would find the way there.
@@ -233,7 +244,7 @@ contract Crowd is Shim {
         bytes32 id = _pick(i);
         index %= SHARDS;
         uint32 right = claimed[id];
-        IAgreement.ShardProof memory shown = _shown(id, index, right);
+        IShards.ShardProof memory shown = _shown(id, index, right);
         SumTree.Node[] memory path = new SumTree.Node[](1);
         path[0] = _sumLeaf(id, 1 - index, right);
         if (flaw % 16 == 1) shown.proof[0] ^= 0x01;
@@ -245,7 +256,7 @@ contract Crowd is Shim {
 
     function proveShard(uint256 p, uint256 i, uint32 index, uint32 right, uint8 flaw) external {
         if (agreements.length == 0) return;
-        IAgreement.ShardProof memory shown = _shown(_pick(i), index % SHARDS, right % (VALID + 1));
+        IShards.ShardProof memory shown = _shown(_pick(i), index % SHARDS, right % (VALID + 1));
         // Now and then the proof, or what it is about, is not what it should be.
         if (flaw % 16 == 1) shown.proof[0] ^= 0x01;
         if (flaw % 16 == 2) shown.merkleProof[0] = 0;
@@ -355,15 +366,15 @@ contract Crowd is Shim {
         return abi.encodePacked(r, s, v);
     }
 
-    function _shown(bytes32 id, uint32 index, uint32 right) private view returns (IAgreement.ShardProof memory shown) {
-        shown.shard = IAgreement.Shard(index, VALID, right, right);
+    function _shown(bytes32 id, uint32 index, uint32 right) private view returns (IShards.ShardProof memory shown) {
+        shown.shard = IShards.Shard(index, VALID, right, right);
         (shown.modelPoints, shown.shardPoints) = (_modelPoints, _points(index));
         shown.merkleProof = new bytes32[](1);
         shown.merkleProof[0] = _leaf(1 - index);
         shown.proof = bytes.concat(_proof(id, shown.shard));
     }
 
-    function _proof(bytes32 id, IAgreement.Shard memory shard) private view returns (bytes32) {
+    function _proof(bytes32 id, IShards.Shard memory shard) private view returns (bytes32) {
         address payee = escrow.agreement(id).seller;
         bytes32 digest = keccak256(abi.encode(block.chainid, address(escrow), id, shard.index, payee));
         uint256 context =
@@ -373,7 +384,7 @@ contract Crowd is Shim {
     }
 
     function _sumLeaf(bytes32 id, uint32 index, uint32 right) private view returns (SumTree.Node memory) {
-        bytes memory proof = bytes.concat(_proof(id, IAgreement.Shard(index, VALID, right, right)));
+        bytes memory proof = bytes.concat(_proof(id, IShards.Shard(index, VALID, right, right)));
         return SumTree.leaf(index, VALID, right, right, keccak256(proof));
     }
 

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "../src/IAgreement.sol";
+import {IShards} from "../src/IShards.sol";
 import {Scene} from "./Scene.sol";
 
 /// @title What each call costs as a transaction of its own, in snapshots/Gas.json.
@@ -100,7 +101,7 @@ contract GasTest is Scene {
 
     function _eagerly(address money, string memory in_) private {
         bytes32 id = _delivered(_terms(money));
-        IAgreement.ShardProof[] memory counts = _counts(id, 0);
+        IShards.ShardProof[] memory counts = _counts(id, 0);
         escrow.proveShard(id, counts[0]);
         _snap("prove the first of 3 shards", in_);
         escrow.proveShard(id, counts[1]);

@@ -53,6 +53,14 @@ contract LemmasTest is Scene {
         assert(address(escrow).balance == all && escrow.held(address(0)) == all);
     }
 
+    /// @dev The same by forge, on random amounts: halmos once gave examples against it that hold when they are run.
+    function test_unansweredContestCostsTheBond(Amounts memory m) public {
+        (m.price, m.buyerBond, m.bond) = (m.price >> 8, m.buyerBond >> 8, m.bond >> 8);
+        m.contestFee >>= 8;
+        (m.penalty, m.previewFee) = (m.penalty % (m.bond + 1), m.previewFee % (m.bond + 1));
+        check_unansweredContestCostsTheBond(m);
+    }
+
     function check_goingAwayCostsThePreviewFee(Amounts memory m) public {
         bytes32 id = _acceptedWith(m);
         vm.prank(seller);

@@ -6,6 +6,8 @@ import {Shim} from "./Shim.sol";
 
 /// @title A state machine's table against its contract, every row and everything that is no row: each event in each state
 /// by each party, in the last second and one later, under all conditions.
+/// @dev `open` is tried where there is nothing yet, by the first party: whoever sends it is that, and elsewhere it opens
+/// something else.
 abstract contract Machine is Shim {
     struct Table {
         uint256 events;
@@ -32,8 +34,9 @@ abstract contract Machine is Shim {
     }
 
     Table private _t;
-    uint256 private _allowed;
-    uint256 private _refused;
+    /// A bit for each row that allowed a call, and for each state that was looked at.
+    uint256 private _met;
+    uint256 private _seen;
 
     constructor(string memory file) {
         string memory json = vm.readFile(file);
@@ -68,7 +71,7 @@ abstract contract Machine is Shim {
 
     function _exists(uint256 state, uint256 variant) internal pure virtual returns (bool);
 
-    /// @dev Into a state.
+    /// @dev Into a state; `None`: the id that `open` will give.
     function _reach(uint256 state, uint256 variant) internal virtual returns (bytes32 id);
 
     /// @dev The call as whoever is entitled would make it.
@@ -86,15 +89,15 @@ abstract contract Machine is Shim {
 
     // ---- everything is tried
 
-    function _judgeAll(uint256 allowed, uint256 refused) internal {
+    function _judgeAll() internal {
         (, uint256 last) = _terminal();
         for (uint256 variant = 0; variant < 1 << _t.conditions; ++variant) {
-            for (uint256 state = 1; state <= last; ++state) {
+            for (uint256 state = 0; state <= last; ++state) {
                 if (_exists(state, variant)) this.judgeState(state, variant);
             }
         }
-        // Every row that is not `open` was met, and much that is no row.
-        _isTrue(_allowed > allowed && _refused > refused, "calls made");
+        _eq(_met, (1 << _t.rows) - 1, "rows met");
+        _eq(_seen, (1 << (last + 1)) - 1, "states seen");
     }
 
     function judgeState(uint256 state, uint256 variant) external {
@@ -103,11 +106,12 @@ abstract contract Machine is Shim {
         (uint256 found, uint256 deadline) = _where(id);
         (uint256 terminal,) = _terminal();
         _eq(found, state, "reached");
-        if (state >= terminal) deadline = block.timestamp;
+        if (state == 0 || state >= terminal) deadline = block.timestamp;
+        _seen |= 1 << state;
         for (uint256 late = 0; late < 2; ++late) {
             vm.warp(deadline + late);
             for (uint256 who = 0; who < 3; ++who) {
-                for (uint256 e = 1; e < _t.events; ++e) {
+                for (uint256 e = state + who == 0 ? 0 : 1; e < _t.events; ++e) {
                     uint256 here = vm.snapshotState();
                     _judge(id, variant, [state, e, who, late]);
                     _forget(here);
@@ -117,11 +121,11 @@ abstract contract Machine is Shim {
         _forget(clean);
     }
 
-    /// @dev Back to a snapshot, but for the two counters.
+    /// @dev Back to a snapshot, but for what was met.
     function _forget(uint256 snapshot) private {
-        (uint256 allowed, uint256 refused) = (_allowed, _refused);
+        (uint256 met, uint256 seen) = (_met, _seen);
         vm.revertToState(snapshot);
-        (_allowed, _refused) = (allowed, refused);
+        (_met, _seen) = (met, seen);
     }
 
     /// @dev `place`: state, event, party, whether late.
@@ -137,12 +141,12 @@ abstract contract Machine is Shim {
         _eq(state, found ? _t.to[row] : place[0], where);
         if (found) _checkMoves(row, _amounts(variant, open), before, where);
         else _eq(keccak256(abi.encode(before)), keccak256(abi.encode(_wealth())), where);
-        if (found) ++_allowed;
-        else ++_refused;
+        if (found) _met |= 1 << row;
     }
 
     function _try(bytes32 id, uint256 variant, uint256 e, uint256 who) private returns (bool success) {
         (uint256 value, bytes memory data) = _call(id, variant, e);
+        _isTrue(data.length >= 4, "every event has its call");
         vm.prank(_people()[who]);
         (success,) = _contract().call{value: value}(data);
     }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "../src/IAgreement.sol";
+import {IShards} from "../src/IShards.sol";
 import {ModelProofs} from "../src/ModelProofs.sol";
 import {DigestVerifier, FixedAnswer, WritingVerifier} from "./mocks/Verifiers.sol";
 import {Scene} from "./Scene.sol";
@@ -10,7 +11,7 @@ import {Scene} from "./Scene.sol";
 contract ProveShardTest is Scene {
     struct Call {
         bytes32 id;
-        IAgreement.ShardProof p;
+        IShards.ShardProof p;
     }
 
     bytes32 private _id;
@@ -45,45 +46,45 @@ contract ProveShardTest is Scene {
     function test_shardIndexInRange() public {
         Call memory c = _honest(2, 2, 2);
         c.p.shard.index = 3;
-        _refused(c, abi.encodeWithSelector(IAgreement.ShardOutOfRange.selector, 3, 3));
+        _refused(c, abi.encodeWithSelector(IShards.ShardOutOfRange.selector, 3, 3));
     }
 
     function test_shardCountsOnce() public {
         _send(_honest(0, 4, 4));
-        _refused(_honest(0, 4, 4), abi.encodeWithSelector(IAgreement.ShardAlreadyProven.selector, 0));
-        _refused(_honest(0, 3, 3), abi.encodeWithSelector(IAgreement.ShardAlreadyProven.selector, 0));
+        _refused(_honest(0, 4, 4), abi.encodeWithSelector(IShards.ShardAlreadyProven.selector, 0));
+        _refused(_honest(0, 3, 3), abi.encodeWithSelector(IShards.ShardAlreadyProven.selector, 0));
     }
 
     function test_countsWithinValid() public {
-        _refused(_honest(2, 3, 2), abi.encodeWithSelector(IAgreement.CountAboveValid.selector, 3, 2));
-        _refused(_honest(2, 2, 3), abi.encodeWithSelector(IAgreement.CountAboveValid.selector, 3, 2));
+        _refused(_honest(2, 3, 2), abi.encodeWithSelector(IShards.CountAboveValid.selector, 3, 2));
+        _refused(_honest(2, 2, 3), abi.encodeWithSelector(IShards.CountAboveValid.selector, 3, 2));
     }
 
     function test_siblingsOneTooFewOrTooMany() public {
         Call memory c = _honest(0, 4, 4);
         c.p.merkleProof = new bytes32[](1);
-        _refused(c, abi.encodeWithSelector(IAgreement.PathLength.selector, 2, 1));
+        _refused(c, abi.encodeWithSelector(IShards.PathLength.selector, 2, 1));
         c.p.merkleProof = new bytes32[](3);
-        _refused(c, abi.encodeWithSelector(IAgreement.PathLength.selector, 2, 3));
+        _refused(c, abi.encodeWithSelector(IShards.PathLength.selector, 2, 3));
     }
 
     function test_wrongSibling() public {
         Call memory c = _honest(0, 4, 4);
         c.p.merkleProof[1] = ~c.p.merkleProof[1];
-        _refusedAs(c, IAgreement.ShardNotInDataset.selector);
+        _refusedAs(c, IShards.ShardNotInDataset.selector);
     }
 
     function test_shardOfAnotherIndex() public {
         Call memory c = _honest(0, 4, 4);
         (c.p.shard.index, c.p.merkleProof) = (1, _siblings(1));
-        _refusedAs(c, IAgreement.ShardNotInDataset.selector);
+        _refusedAs(c, IShards.ShardNotInDataset.selector);
     }
 
     function test_moreValidSamplesThanCommitted() public {
         Call memory c = _honest(0, 4, 4);
         c.p.shard.valid = 5;
         c.p.proof = _proof(_id, c.p.shard);
-        _refusedAs(c, IAgreement.ShardNotInDataset.selector);
+        _refusedAs(c, IShards.ShardNotInDataset.selector);
     }
 
     function test_anotherModel() public {
@@ -101,7 +102,7 @@ contract ProveShardTest is Scene {
         bytes memory both = bytes.concat(c.p.modelPoints, c.p.shardPoints);
         c.p.modelPoints = _slice(both, 0, 128);
         c.p.shardPoints = _slice(both, 128, both.length);
-        _refusedAs(c, IAgreement.ShardNotInDataset.selector);
+        _refusedAs(c, IShards.ShardNotInDataset.selector);
     }
 
     function test_verifierWithOtherCode() public {
@@ -131,7 +132,7 @@ contract ProveShardTest is Scene {
             bytes32 id = _deliveredWith(address(new FixedAnswer(answers[i])));
             Call memory c = _honest(0, 4, 4);
             c.id = id;
-            _refused(c, abi.encodeWithSelector(IAgreement.ProofRejected.selector, 0));
+            _refused(c, abi.encodeWithSelector(IShards.ProofRejected.selector, 0));
         }
         bytes32 yes = _deliveredWith(address(new FixedAnswer(abi.encode(1))));
         Call memory d = _honest(0, 4, 4);
@@ -143,7 +144,7 @@ contract ProveShardTest is Scene {
         bytes32 id = _deliveredWith(address(new WritingVerifier()));
         Call memory c = _honest(0, 4, 4);
         c.id = id;
-        _refused(c, abi.encodeWithSelector(IAgreement.ProofRejected.selector, 0));
+        _refused(c, abi.encodeWithSelector(IShards.ProofRejected.selector, 0));
     }
 
     // ---- a proof is worth something in one place only
@@ -155,29 +156,29 @@ contract ProveShardTest is Scene {
         if (word == 0) c.p.shard.top1 = uint32(_bound(bit, 0, 1));
         else if (word == 1) c.p.shard.topk = 4;
         else c.p.proof[bit % 32] ^= bytes1(uint8(1) << (bit / 32));
-        _refused(c, abi.encodeWithSelector(IAgreement.ProofRejected.selector, 1));
+        _refused(c, abi.encodeWithSelector(IShards.ProofRejected.selector, 1));
         _send(_honest(1, 2, 3));
     }
 
     function test_trailingOrMissingBytes() public {
         Call memory c = _honest(1, 2, 3);
         c.p.proof = bytes.concat(c.p.proof, hex"00");
-        _refusedAs(c, IAgreement.ProofRejected.selector);
+        _refusedAs(c, IShards.ProofRejected.selector);
         c.p.proof = "";
-        _refusedAs(c, IAgreement.ProofRejected.selector);
+        _refusedAs(c, IShards.ProofRejected.selector);
     }
 
     function test_proofOfAnotherAgreement() public {
         bytes32 other = _delivered(_terms(address(0)));
         Call memory c = _honest(0, 4, 4);
         c.id = other;
-        _refusedAs(c, IAgreement.ProofRejected.selector);
+        _refusedAs(c, IShards.ProofRejected.selector);
     }
 
     function test_proofOfAnotherChain() public {
         Call memory c = _honest(0, 4, 4);
         vm.chainId(block.chainid + 1);
-        _refusedAs(c, IAgreement.ProofRejected.selector);
+        _refusedAs(c, IShards.ProofRejected.selector);
     }
 
     function test_proofForAnotherPayee() public {
@@ -186,13 +187,13 @@ contract ProveShardTest is Scene {
         seller = stranger;
         c.p.proof = _proof(_id, c.p.shard);
         seller = honest;
-        _refusedAs(c, IAgreement.ProofRejected.selector);
+        _refusedAs(c, IShards.ProofRejected.selector);
     }
 
     function test_proofOfAnEqualShardElsewhere() public {
         Call memory c = _honest(1, 4, 4);
         c.p.proof = _honest(0, 4, 4).p.proof;
-        _refusedAs(c, IAgreement.ProofRejected.selector);
+        _refusedAs(c, IShards.ProofRejected.selector);
     }
 
     /// @dev A proof copied from the mempool still pays its prover.
@@ -240,7 +241,7 @@ contract ProveShardTest is Scene {
     // ---- how a call is made
 
     function _honest(uint32 index, uint32 top1, uint32 topk) private view returns (Call memory c) {
-        IAgreement.Shard memory shard = IAgreement.Shard(index, dataset[index], top1, topk);
+        IShards.Shard memory shard = IShards.Shard(index, dataset[index], top1, topk);
         c = Call(_id, _shardProof(_id, shard));
     }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IAgreement} from "../src/IAgreement.sol";
 import {IDeal} from "../src/IDeal.sol";
 import {IRetrieval} from "../src/IRetrieval.sol";
+import {IShards} from "../src/IShards.sol";
 import {RetrievalScene} from "./RetrievalScene.sol";
 
 /// @title The retrieval's rules: who may do what until when, what it leads to, who is paid.
@@ -24,7 +24,7 @@ contract RetrievalTest is RetrievalScene {
             vm.prank(stranger);
             retrieval.approve(id, _sign(BUYER_KEY, digest));
             _isIn(id, IRetrieval.State.Settled);
-            _pays(_money(i), 100 + 30, 400 + 70 + 530, 0);
+            _pays(_money(i), 100 + 30, 400 + 70 + 577, 0);
         }
     }
 
@@ -33,7 +33,7 @@ contract RetrievalTest is RetrievalScene {
         _eq(retrieval.request(id).matches, 6, "matches");
         vm.prank(buyer);
         retrieval.approve(id, "");
-        _pays(address(0), 30, 500 + 70 + 530, 0);
+        _pays(address(0), 30, 500 + 70 + 577, 0);
     }
 
     function test_silenceSettles() public {
@@ -42,7 +42,7 @@ contract RetrievalTest is RetrievalScene {
         vm.prank(stranger);
         retrieval.expire(id);
         _isIn(id, IRetrieval.State.Settled);
-        _pays(address(0), 130, 1000, 0);
+        _pays(address(0), 130, 1047, 0);
     }
 
     function test_rejectionBurnsAsMuchOfBoth() public {
@@ -51,7 +51,7 @@ contract RetrievalTest is RetrievalScene {
             vm.prank(buyer);
             retrieval.reject(id);
             _isIn(id, IRetrieval.State.Rejected);
-            _pays(_money(i), 100, 70 + 530 - 430, 860);
+            _pays(_money(i), 100, 70 + 577 - 430, 860);
         }
     }
 
@@ -69,7 +69,7 @@ contract RetrievalTest is RetrievalScene {
             _isTrue(retrieval.isProven(id, 0) && !retrieval.isProven(id, 1), "proven");
             vm.prank(buyer);
             retrieval.approve(id, "");
-            _pays(_money(i), 130, 1000 + 80, 0);
+            _pays(_money(i), 130, 1047 + 80, 0);
         }
     }
 
@@ -82,7 +82,7 @@ contract RetrievalTest is RetrievalScene {
         vm.prank(stranger);
         retrieval.expire(id);
         _isIn(id, IRetrieval.State.Slashed);
-        _pays(address(0), 500 + 70 + 30 + 530 + 40, 40, 0);
+        _pays(address(0), 500 + 70 + 30 + 577 + 40, 40, 0);
     }
 
     function test_noClaimCostsTheBond() public {
@@ -90,7 +90,7 @@ contract RetrievalTest is RetrievalScene {
         vm.warp(4001);
         retrieval.expire(id);
         _isIn(id, IRetrieval.State.Slashed);
-        _pays(address(0), 1130, 0, 0);
+        _pays(address(0), 1177, 0, 0);
     }
 
     function test_nobodyAccepted() public {
@@ -144,7 +144,7 @@ contract RetrievalTest is RetrievalScene {
         vm.expectRevert(abi.encodeWithSelector(IRetrieval.OnlyRequester.selector, buyer, stranger));
         retrieval.cancel(id);
         vm.expectRevert(abi.encodeWithSelector(IRetrieval.OnlyResponder.selector, seller, stranger));
-        retrieval.accept{value: 530}(id);
+        retrieval.accept{value: 577}(id);
         vm.expectRevert(abi.encodeWithSelector(IDeal.TooEarly.selector, 2000, block.timestamp));
         retrieval.expire(id);
         vm.expectRevert(abi.encodeWithSelector(IRetrieval.UnknownRequest.selector, bytes32(0)));
@@ -153,15 +153,15 @@ contract RetrievalTest is RetrievalScene {
         vm.warp(2001);
         vm.prank(seller);
         vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, 2000, 2001));
-        retrieval.accept{value: 530}(id);
+        retrieval.accept{value: 577}(id);
         vm.warp(T0);
         id = _taken(_offer(address(0)));
         vm.expectRevert(abi.encodeWithSelector(IRetrieval.OnlyResponder.selector, seller, address(this)));
         retrieval.claim(id, 0, 0, 0, 0);
         vm.startPrank(seller);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ClaimAboveSamples.selector, 11, 10));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ClaimAboveSamples.selector, 11, 10));
         retrieval.claim(id, 0, 11, 0, 0);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ClaimAboveSamples.selector, 12, 10));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ClaimAboveSamples.selector, 12, 10));
         retrieval.claim(id, 0, 0, 12, 0);
         vm.warp(4001);
         vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, 4000, 4001));

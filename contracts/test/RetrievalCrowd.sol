@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IAgreement} from "../src/IAgreement.sol";
 import {IRetrieval} from "../src/IRetrieval.sol";
+import {IShards} from "../src/IShards.sol";
 import {ModelRegistry} from "../src/ModelRegistry.sol";
 import {Retrieval} from "../src/Retrieval.sol";
 import {SumTree} from "../src/SumTree.sol";
@@ -124,8 +124,8 @@ contract RetrievalCrowd is Shim {
         uint32 shown = right % 4 == 0 ? right % (VALID + 1) : retrieval.request(_pick(i)).matches;
         if (shown > VALID) return;
         bytes memory proof = bytes.concat(_proof(_pick(i), shown));
-        IAgreement.ShardProof memory p_ = IAgreement.ShardProof(
-            IAgreement.Shard(0, VALID, shown, shown), _modelPoints, _shardPoints, new bytes32[](0), proof
+        IShards.ShardProof memory p_ = IShards.ShardProof(
+            IShards.Shard(0, VALID, shown, shown), _modelPoints, _shardPoints, new bytes32[](0), proof
         );
         bytes memory call_ = abi.encodeCall(retrieval.answer, (_pick(i), p_, new SumTree.Node[](0)));
         _call(person(p), _pick(i), 0, call_);

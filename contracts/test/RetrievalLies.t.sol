@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IAgreement} from "../src/IAgreement.sol";
 import {IDeal} from "../src/IDeal.sol";
 import {ILedger} from "../src/ILedger.sol";
 import {IRetrieval} from "../src/IRetrieval.sol";
+import {IShards} from "../src/IShards.sol";
 import {SumTree} from "../src/SumTree.sol";
 import {RetrievalScene} from "./RetrievalScene.sol";
 
@@ -18,12 +18,12 @@ contract RetrievalLiesTest is RetrievalScene {
             bytes32 id = _counted(_offer(address(0)), lie);
             _doubt(id, 0);
             // The proof is of two matches.
-            IAgreement.ShardProof[] memory true_ = _matches(id, 2);
+            IShards.ShardProof[] memory true_ = _matches(id, 2);
             SumTree.Node[] memory path = _sumPath(_matches(id, lie), 0);
             bytes32 claimRoot = retrieval.request(id).claimRoot;
             SumTree.Node memory leaf = SumTree.leaf(0, 4, 2, 4, keccak256(true_[0].proof));
             bytes32 found = this.climb(leaf, path);
-            vm.expectRevert(abi.encodeWithSelector(IAgreement.ShardNotInClaim.selector, claimRoot, found));
+            vm.expectRevert(abi.encodeWithSelector(IShards.ShardNotInClaim.selector, claimRoot, found));
             retrieval.answer(id, true_[0], path);
         }
     }
@@ -35,13 +35,13 @@ contract RetrievalLiesTest is RetrievalScene {
     /// @dev The claimed leaf is there, but what it says is not proven.
     function test_aFalseProofIsRefused() public {
         bytes32 id = _taken(_offer(address(0)));
-        IAgreement.ShardProof[] memory all = _matches(id, 2);
+        IShards.ShardProof[] memory all = _matches(id, 2);
         all[0].shard.top1 = 1;
         SumTree.Node memory top = _sumNode(all, 0, _height());
         vm.prank(seller);
         retrieval.claim(id, top.hash, uint32(top.sums >> 64), uint32(top.sums >> 128), CIPHERTEXT);
         _doubt(id, 0);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ProofRejected.selector, 0));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ProofRejected.selector, 0));
         retrieval.answer(id, all[0], _sumPath(all, 0));
     }
 
@@ -49,26 +49,24 @@ contract RetrievalLiesTest is RetrievalScene {
     function test_aProofOfAnotherRequestIsRefused() public {
         bytes32 other = _counted(_offer(address(0)), 2);
         bytes32 id = _taken(_offer(address(0)));
-        IAgreement.ShardProof[] memory all = _matches(other, 2);
+        IShards.ShardProof[] memory all = _matches(other, 2);
         SumTree.Node memory top = _sumNode(all, 0, _height());
         vm.prank(seller);
         retrieval.claim(id, top.hash, uint32(top.sums >> 64), uint32(top.sums >> 128), CIPHERTEXT);
         _doubt(id, 0);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ProofRejected.selector, 0));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ProofRejected.selector, 0));
         retrieval.answer(id, all[0], _sumPath(all, 0));
     }
 
     function test_otherItemsAreRefused() public {
         bytes32 id = _taken(_offer(address(0)));
-        IAgreement.ShardProof[] memory all = _matches(id, 2);
+        IShards.ShardProof[] memory all = _matches(id, 2);
         all[0].shardPoints = abi.encode(9, 9, 9, 9);
         SumTree.Node memory top = _sumNode(all, 0, _height());
         vm.prank(seller);
         retrieval.claim(id, top.hash, uint32(top.sums >> 64), uint32(top.sums >> 128), CIPHERTEXT);
         _doubt(id, 0);
-        _refused(
-            abi.encodeCall(retrieval.answer, (id, all[0], _sumPath(all, 0))), IAgreement.ShardNotInDataset.selector
-        );
+        _refused(abi.encodeCall(retrieval.answer, (id, all[0], _sumPath(all, 0))), IShards.ShardNotInDataset.selector);
     }
 
     /// @dev By the selector alone.
@@ -79,25 +77,25 @@ contract RetrievalLiesTest is RetrievalScene {
 
     function test_answersOutOfPlaceAreRefused() public {
         bytes32 id = _counted(_offer(address(0)), 2);
-        IAgreement.ShardProof[] memory all = _matches(id, 2);
+        IShards.ShardProof[] memory all = _matches(id, 2);
         SumTree.Node[] memory path = _sumPath(all, 1);
         vm.expectRevert(abi.encodeWithSelector(IRetrieval.WrongState.selector, IRetrieval.State.Claimed));
         retrieval.answer(id, all[1], path);
         _doubt(id, 0);
         _doubt(id, 1);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ShardNotContested.selector, 2));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ShardNotContested.selector, 2));
         retrieval.answer(id, all[2], path);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.PathLength.selector, 2, 0));
+        vm.expectRevert(abi.encodeWithSelector(IShards.PathLength.selector, 2, 0));
         retrieval.answer(id, all[1], new SumTree.Node[](0));
         retrieval.answer(id, all[1], path);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ShardAlreadyProven.selector, 1));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ShardAlreadyProven.selector, 1));
         retrieval.answer(id, all[1], path);
         vm.deal(buyer, 40);
         vm.prank(buyer);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ShardAlreadyContested.selector, 1));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ShardAlreadyContested.selector, 1));
         retrieval.contest{value: 40}(id, 1);
         vm.prank(buyer);
-        vm.expectRevert(abi.encodeWithSelector(IAgreement.ShardOutOfRange.selector, 3, 3));
+        vm.expectRevert(abi.encodeWithSelector(IShards.ShardOutOfRange.selector, 3, 3));
         retrieval.contest{value: 40}(id, 3);
     }
 
@@ -130,7 +128,7 @@ contract RetrievalLiesTest is RetrievalScene {
         t = _offer(address(0));
         (t.maxItems, t.pricePerItem) = (type(uint32).max, type(uint128).max);
         uint256 most = uint256(type(uint32).max) * type(uint128).max + 30;
-        _opens(t, abi.encodeWithSelector(IRetrieval.BondTooSmall.selector, most, 530));
+        _opens(t, abi.encodeWithSelector(IRetrieval.BondTooSmall.selector, most, 577));
         t = _offer(address(0));
         t.acceptBy = uint48(block.timestamp);
         _opens(t, abi.encodeWithSelector(IRetrieval.DeadlinesOutOfOrder.selector, block.timestamp, t.acceptBy, 4000));
@@ -143,7 +141,7 @@ contract RetrievalLiesTest is RetrievalScene {
         t = _offer(address(0));
         uint256 latest = block.timestamp + registry.NOTICE_PERIOD();
         t.claimBy = uint48(latest - 999);
-        _opens(t, abi.encodeWithSelector(IAgreement.AgreementTooLong.selector, latest + 1, latest));
+        _opens(t, abi.encodeWithSelector(IShards.AgreementTooLong.selector, latest + 1, latest));
         t = _offer(address(0));
         t.scanFee = 71;
         _opens(t, abi.encodeWithSelector(ILedger.WrongValue.selector, 601, 600));

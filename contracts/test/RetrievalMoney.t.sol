@@ -73,7 +73,7 @@ contract RetrievalMoneyTest is RetrievalScene {
             return retrieval.cancel(id);
         }
         vm.startPrank(seller);
-        retrieval.accept{value: 530}(id);
+        retrieval.accept{value: 577}(id);
         retrieval.claim(id, 0, matches, matches, CIPHERTEXT);
         vm.stopPrank();
         if (end == 1) {
@@ -147,7 +147,7 @@ contract RetrievalMoneyTest is RetrievalScene {
         vm.snapshotGasLastCall("Gas", "open a retrieval, ether");
         bytes32 next = retrieval.requestIdOf(buyer, 99, t);
         vm.prank(seller);
-        retrieval.accept{value: 530}(next);
+        retrieval.accept{value: 577}(next);
         vm.snapshotGasLastCall("Gas", "accept a retrieval, ether");
         vm.prank(seller);
         retrieval.claim(id, keccak256("top"), 4, 10, CIPHERTEXT);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IAgreement} from "../src/IAgreement.sol";
 import {IRetrieval} from "../src/IRetrieval.sol";
+import {IShards} from "../src/IShards.sol";
 import {SumTree} from "../src/SumTree.sol";
 import {RetrievalScene} from "./RetrievalScene.sol";
 import {Stories} from "./Stories.sol";
@@ -81,20 +81,20 @@ contract RetrievalScenariosTest is Stories, RetrievalScene {
     }
 
     function _answerCall(string memory j) private view returns (bytes memory) {
-        IAgreement.ShardProof[] memory all = _found(j);
+        IShards.ShardProof[] memory all = _found(j);
         uint32 index = uint32(_arg(j, "index"));
-        IAgreement.ShardProof memory shown;
+        IShards.ShardProof memory shown;
         if (index < all.length) shown = all[index];
         else shown.shard.index = index;
         return abi.encodeCall(retrieval.answer, (_id, shown, _sumPath(all, index < all.length ? index : 0)));
     }
 
     /// @dev Every shard with the counts of a claim, some of them with a proof that the verifier rejects.
-    function _found(string memory j) private view returns (IAgreement.ShardProof[] memory all) {
-        all = new IAgreement.ShardProof[](dataset.length);
+    function _found(string memory j) private view returns (IShards.ShardProof[] memory all) {
+        all = new IShards.ShardProof[](dataset.length);
         for (uint32 k = 0; k < all.length; ++k) {
             uint256[] memory counts = _numbers(_step(j, string.concat("args.counts[", vm.toString(k), "]")));
-            all[k] = _match(_id, IAgreement.Shard(k, dataset[k], uint32(counts[0]), uint32(counts[1])));
+            all[k] = _match(_id, IShards.Shard(k, dataset[k], uint32(counts[0]), uint32(counts[1])));
         }
         uint256[] memory rejected = _numbers(_step(j, "args.rejected"));
         for (uint256 k = 0; k < rejected.length; ++k) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IAgreement} from "../src/IAgreement.sol";
 import {IRetrieval} from "../src/IRetrieval.sol";
+import {IShards} from "../src/IShards.sol";
 import {Retrieval} from "../src/Retrieval.sol";
 import {SumTree} from "../src/SumTree.sol";
 import {Scene} from "./Scene.sol";
@@ -10,7 +10,7 @@ import {Scene} from "./Scene.sol";
 /// @title A retrieval contract beside the scene's escrow: the buyer asks, the seller answers, over the same three shards.
 abstract contract RetrievalScene is Scene {
     Retrieval internal retrieval;
-    uint256 private _nonce;
+    uint256 internal _nonce;
 
     function setUp() public virtual override {
         super.setUp();
@@ -35,7 +35,7 @@ abstract contract RetrievalScene is Scene {
             pricePerItem: 100,
             scanFee: 70,
             requesterBond: 30,
-            bond: 530,
+            bond: 577,
             contestFee: 40,
             acceptBy: 2000,
             claimBy: 4000,
@@ -80,24 +80,24 @@ abstract contract RetrievalScene is Scene {
     }
 
     function _show(bytes32 id, uint32 first, uint32 index) internal {
-        IAgreement.ShardProof[] memory all = _matches(id, first);
+        IShards.ShardProof[] memory all = _matches(id, first);
         retrieval.answer(id, all[index], _sumPath(all, index));
     }
 
-    function _matches(bytes32 id, uint32 first) internal view returns (IAgreement.ShardProof[] memory all) {
-        all = new IAgreement.ShardProof[](dataset.length);
+    function _matches(bytes32 id, uint32 first) internal view returns (IShards.ShardProof[] memory all) {
+        all = new IShards.ShardProof[](dataset.length);
         for (uint32 i = 0; i < all.length; ++i) {
             uint32 top1 = i == 0 ? first : 1;
-            all[i] = _match(id, IAgreement.Shard(i, dataset[i], top1, dataset[i]));
+            all[i] = _match(id, IShards.Shard(i, dataset[i], top1, dataset[i]));
         }
     }
 
     /// @dev An honest proof: statement, context and proof as the definitions say.
-    function _match(bytes32 id, IAgreement.Shard memory s) internal view returns (IAgreement.ShardProof memory) {
+    function _match(bytes32 id, IShards.Shard memory s) internal view returns (IShards.ShardProof memory) {
         uint256 context = uint256(keccak256(abi.encode(block.chainid, address(retrieval), id, s.index, seller))) % R;
         bytes memory points = bytes.concat(modelPoints, _shardPoints(s.index));
         bytes32 digest = keccak256(bytes.concat(points, abi.encode(s.valid, s.top1, s.topk, context)));
-        return IAgreement.ShardProof(s, modelPoints, _shardPoints(s.index), _siblings(s.index), abi.encode(digest));
+        return IShards.ShardProof(s, modelPoints, _shardPoints(s.index), _siblings(s.index), abi.encode(digest));
     }
 
     function _isIn(bytes32 id, IRetrieval.State expected) internal view {

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAgreement} from "../src/IAgreement.sol";
+import {IShards} from "../src/IShards.sol";
 import {SumTree} from "../src/SumTree.sol";
 import {Scene} from "./Scene.sol";
 import {Stories} from "./Stories.sol";
@@ -102,11 +103,11 @@ contract ScenariosTest is Stories, Scene {
     }
 
     /// @dev Every shard with the counts of a claim, some of them with a proof that the verifier rejects.
-    function _counted(string memory j) private view returns (IAgreement.ShardProof[] memory counts) {
-        counts = new IAgreement.ShardProof[](dataset.length);
+    function _counted(string memory j) private view returns (IShards.ShardProof[] memory counts) {
+        counts = new IShards.ShardProof[](dataset.length);
         for (uint32 k = 0; k < counts.length; ++k) {
             uint256[] memory right = _numbers(_step(j, string.concat("args.counts[", vm.toString(k), "]")));
-            counts[k] = _shardProof(_id, IAgreement.Shard(k, dataset[k], uint32(right[0]), uint32(right[1])));
+            counts[k] = _shardProof(_id, IShards.Shard(k, dataset[k], uint32(right[0]), uint32(right[1])));
         }
         uint256[] memory rejected = _numbers(_step(j, "args.rejected"));
         for (uint256 k = 0; k < rejected.length; ++k) {
@@ -115,22 +116,22 @@ contract ScenariosTest is Stories, Scene {
     }
 
     function _answerCall(string memory j) private view returns (bytes memory) {
-        IAgreement.ShardProof[] memory counts = _counted(j);
+        IShards.ShardProof[] memory counts = _counted(j);
         uint32 index = uint32(_arg(j, "index"));
-        IAgreement.ShardProof memory shown;
+        IShards.ShardProof memory shown;
         if (index < counts.length) shown = counts[index];
         else shown.shard.index = index;
         return abi.encodeCall(escrow.answer, (_id, shown, _sumPath(counts, index < counts.length ? index : 0)));
     }
 
     function _proveCall(string memory j) private view returns (bytes memory) {
-        IAgreement.Shard memory shard = IAgreement.Shard({
+        IShards.Shard memory shard = IShards.Shard({
             index: uint32(_arg(j, "index")),
             valid: uint32(_arg(j, "valid")),
             top1: uint32(_arg(j, "top1")),
             topk: uint32(_arg(j, "topk"))
         });
-        IAgreement.ShardProof memory shown = _shardProof(_id, shard);
+        IShards.ShardProof memory shown = _shardProof(_id, shard);
         if (!_truth(_step(j, "args.accepted"))) shown.proof[0] ^= 0x01;
         return abi.encodeCall(escrow.proveShard, (_id, shown));
     }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Escrow} from "../src/Escrow.sol";
 import {IAgreement} from "../src/IAgreement.sol";
+import {IShards} from "../src/IShards.sol";
 import {ModelRegistry} from "../src/ModelRegistry.sol";
 import {SumTree} from "../src/SumTree.sol";
 import {DigestVerifier} from "./mocks/Verifiers.sol";
@@ -134,7 +135,7 @@ abstract contract Scene is Shim {
         _claim(id, _counts(id, missing));
     }
 
-    function _claim(bytes32 id, IAgreement.ShardProof[] memory counts) internal {
+    function _claim(bytes32 id, IShards.ShardProof[] memory counts) internal {
         SumTree.Node memory top = _sumNode(counts, 0, _height());
         vm.prank(seller);
         escrow.claim(id, top.hash, uint32(top.sums >> 64), uint32(top.sums >> 128));
@@ -148,22 +149,22 @@ abstract contract Scene is Shim {
 
     /// @dev An honest call of proveShard: shard, siblings and proof as the definitions say.
     function _prove(bytes32 id, uint32 index, uint32 top1, uint32 topk) internal {
-        _prove(id, IAgreement.Shard(index, dataset[index], top1, topk));
+        _prove(id, IShards.Shard(index, dataset[index], top1, topk));
     }
 
-    function _prove(bytes32 id, IAgreement.Shard memory shard) internal {
+    function _prove(bytes32 id, IShards.Shard memory shard) internal {
         escrow.proveShard(id, _shardProof(id, shard));
     }
 
     /// @dev Proves every shard fully right, up to `missing` answers of the first.
     function _proveAll(bytes32 id, uint32 missing) internal {
-        IAgreement.ShardProof[] memory counts = _counts(id, missing);
+        IShards.ShardProof[] memory counts = _counts(id, missing);
         for (uint256 i = 0; i < counts.length; ++i) {
             escrow.proveShard(id, counts[i]);
         }
     }
 
-    function _answer(bytes32 id, IAgreement.ShardProof[] memory counts, uint32 index) internal {
+    function _answer(bytes32 id, IShards.ShardProof[] memory counts, uint32 index) internal {
         escrow.answer(id, counts[index], _sumPath(counts, index));
     }
 
@@ -182,31 +183,31 @@ abstract contract Scene is Shim {
         return uint256(keccak256(abi.encode(block.chainid, address(escrow), id, index, seller))) % R;
     }
 
-    function _statement(bytes32 id, IAgreement.Shard memory s) internal view returns (bytes memory) {
+    function _statement(bytes32 id, IShards.Shard memory s) internal view returns (bytes memory) {
         bytes memory points = bytes.concat(modelPoints, _shardPoints(s.index));
         return bytes.concat(points, abi.encode(s.valid, s.top1, s.topk, _context(id, s.index)));
     }
 
     /// @dev What the digest verifier accepts for this statement.
-    function _proof(bytes32 id, IAgreement.Shard memory s) internal view returns (bytes memory) {
+    function _proof(bytes32 id, IShards.Shard memory s) internal view returns (bytes memory) {
         return abi.encode(keccak256(_statement(id, s)));
     }
 
-    function _shardProof(bytes32 id, IAgreement.Shard memory s) internal view returns (IAgreement.ShardProof memory) {
-        return IAgreement.ShardProof(s, modelPoints, _shardPoints(s.index), _siblings(s.index), _proof(id, s));
+    function _shardProof(bytes32 id, IShards.Shard memory s) internal view returns (IShards.ShardProof memory) {
+        return IShards.ShardProof(s, modelPoints, _shardPoints(s.index), _siblings(s.index), _proof(id, s));
     }
 
     /// @dev Every shard with its proof, fully right, up to `missing` answers of the first.
-    function _counts(bytes32 id, uint32 missing) internal view returns (IAgreement.ShardProof[] memory counts) {
-        counts = new IAgreement.ShardProof[](dataset.length);
+    function _counts(bytes32 id, uint32 missing) internal view returns (IShards.ShardProof[] memory counts) {
+        counts = new IShards.ShardProof[](dataset.length);
         for (uint32 i = 0; i < counts.length; ++i) {
             uint32 right = i == 0 ? dataset[0] - missing : dataset[i];
-            counts[i] = _shardProof(id, IAgreement.Shard(i, dataset[i], right, right));
+            counts[i] = _shardProof(id, IShards.Shard(i, dataset[i], right, right));
         }
     }
 
     /// @dev Node of the claim's tree at height `height` whose leftmost leaf is `first`.
-    function _sumNode(IAgreement.ShardProof[] memory counts, uint256 first, uint256 height)
+    function _sumNode(IShards.ShardProof[] memory counts, uint256 first, uint256 height)
         internal
         pure
         returns (SumTree.Node memory)
@@ -214,7 +215,7 @@ abstract contract Scene is Shim {
         // What lies beyond the last leaf is zero at every height.
         if (first >= counts.length) return SumTree.Node(0, 0);
         if (height == 0) {
-            IAgreement.Shard memory s = counts[first].shard;
+            IShards.Shard memory s = counts[first].shard;
             bytes32 inner = keccak256(abi.encode(first, s.valid, s.top1, s.topk, keccak256(counts[first].proof)));
             uint256 sums = s.valid + (uint256(s.top1) << 64) + (uint256(s.topk) << 128);
             return SumTree.Node(keccak256(abi.encode(inner)), sums);
@@ -224,7 +225,7 @@ abstract contract Scene is Shim {
         return SumTree.Node(keccak256(abi.encode(left, right)), left.sums + right.sums);
     }
 
-    function _sumPath(IAgreement.ShardProof[] memory counts, uint256 index)
+    function _sumPath(IShards.ShardProof[] memory counts, uint256 index)
         internal
         view
         returns (SumTree.Node[] memory path)

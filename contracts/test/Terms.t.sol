@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAgreement} from "../src/IAgreement.sol";
 import {IDeal} from "../src/IDeal.sol";
+import {IShards} from "../src/IShards.sol";
 import {Scene} from "./Scene.sol";
 
 /// @title What `open` refuses and stores, and who may call what when; errors with their numbers.
@@ -91,7 +92,7 @@ contract TermsTest is Scene {
             && terms.deliverBy + terms.responseTime < terms.claimBy;
         if (terms.claimBy + 800 > latest) {
             bytes memory error_ =
-                abi.encodeWithSelector(IAgreement.AgreementTooLong.selector, uint256(terms.claimBy) + 800, latest);
+                abi.encodeWithSelector(IShards.AgreementTooLong.selector, uint256(terms.claimBy) + 800, latest);
             _refusedTerms(terms, error_);
         } else if (!ordered) {
             bytes memory error_ = abi.encodeWithSelector(
@@ -161,7 +162,7 @@ contract TermsTest is Scene {
         bytes32 id = _delivered(_terms(address(0)));
         _prove(id, 0, 4, 4);
         _prove(id, 1, 4, 4);
-        IAgreement.ShardProof memory last = _shardProof(id, IAgreement.Shard(2, 3, 3, 3));
+        IShards.ShardProof memory last = _shardProof(id, IShards.Shard(2, 3, 3, 3));
         vm.expectRevert(abi.encodeWithSelector(IAgreement.SamplesMismatch.selector, 10, 11));
         escrow.proveShard(id, last);
     }

@@ -75,7 +75,7 @@ function sumTree(leaves) {
 }
 
 /** A table as numbers, for tests in Solidity: names become positions, sums of amounts become coefficients. */
-function machine(file, contract) {
+function machine(file, contract, stories) {
   const table = JSON.parse(readFileSync(here(`../${file}`), "utf8"));
   const amounts = Object.keys(table.amounts);
   const conditions = Object.keys(table.conditions);
@@ -107,7 +107,8 @@ function machine(file, contract) {
   const selector = ({ name, inputs }) => keccakText(`${name}(${inputs.map(({ type }) => type)})`).slice(0, 10);
   const errors = abi.filter(({ type }) => type === "error").map((error) => [error.name, selector(error)]);
   return {
-    states, events: table.events, conditions, amounts, errors: Object.fromEntries(errors), rows: rows.length,
+    states, events: table.events, conditions, amounts, errors: Object.fromEntries(errors),
+    stories: stories.length, rows: rows.length,
     from: column("from"), event: column("event"), by: column("by"), after: column("after"), to: column("to"), if: column("if"),
     deposit: column("deposit").flat(), first: column("first").flat(), second: column("second").flat(), nobody: column("nobody").flat(),
   };
@@ -194,9 +195,9 @@ const files = {
   "stories.jsonl": told(scenarios),
   "round-stories.jsonl": told(roundScenarios),
   "retrieval-stories.jsonl": told(retrievalScenarios),
-  "machine.json": lines(machine("agreement.json", "Escrow"), 1),
-  "round-machine.json": lines(machine("round.json", "Predictions"), 1),
-  "retrieval-machine.json": lines(machine("retrieval.json", "Retrieval"), 1),
+  "machine.json": lines(machine("agreement.json", "Escrow", scenarios), 1),
+  "round-machine.json": lines(machine("round.json", "Predictions", roundScenarios), 1),
+  "retrieval-machine.json": lines(machine("retrieval.json", "Retrieval", retrievalScenarios), 1),
   "hashes.json": lines(hashes(), 4),
   "retrieval.json": lines(retrieval({ keccak, keccakText, concat, encode, word, cast, SCALAR_ORDER }), 2),
   "predictions.json": lines(predictions({ keccak, keccakText, encode, concat, word, cast, SCALAR_ORDER }), 2),

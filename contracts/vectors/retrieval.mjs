@@ -5,7 +5,7 @@ const cases = [
   { matches: 0, contests: 0 }, { matches: 1, contests: 0 }, { matches: 4, contests: 1 },
   { matches: 5, contests: 0 }, { matches: 6, contests: 2 }, { matches: 10, contests: 0 },
 ];
-const amounts = { maxItems: 5, pricePerItem: 100, scanFee: 70, requesterBond: 30, bond: 530, contestFee: 40 };
+const amounts = { maxItems: 5, pricePerItem: 100, scanFee: 70, requesterBond: 30, bond: 577, contestFee: 40 };
 
 /** [requester, responder, burnt] */
 function split({ matches, contests }) {

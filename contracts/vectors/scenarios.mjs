@@ -1,5 +1,5 @@
 // The agreement's rules as stories: who does what when, what state follows, whose money moves.
-// `make.mjs` writes them out as stories.json; the amounts are written by hand, not computed by a model.
+// `make.mjs` writes them out as stories.jsonl; the amounts are written by hand, not computed by a model.
 import { teller } from "./story.mjs";
 
 export const noticePeriod = 2_592_000;

@@ -19,15 +19,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     claim_tree::SumNode,
-    value::{Address, Amount, Bytes, Hash, ModelId},
+    digest::hash_words,
+    value::{Address, AgreementId, Amount, Bytes, Hash, ModelId},
 };
 
+pub use crate::{
+    claim_tree::ShardCount,
+    deal::{ModelFacts, Moment, NOTICE_PERIOD},
+    shards::{ShardFacts, Verdict},
+};
 pub use ledger::Ledger;
 pub use rule::RuleError;
 pub use step::step;
-
-/// Seconds between a seller's notice and its stake, and so the longest life of an agreement: 30 days.
-pub const NOTICE_PERIOD: u64 = 2_592_000;
 
 /// Which proven count is held against the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +134,53 @@ impl Terms {
             Amount::ZERO
         }
     }
+}
+
+/// The agreement's id: `keccak256(abi.encode(chainid, escrow, buyer, nonce, terms))`, `nonce` the buyer's count of
+/// opened agreements.
+pub fn agreement_id(
+    chain_id: u64,
+    escrow: Address,
+    buyer: Address,
+    nonce: u64,
+    terms: &Terms,
+) -> AgreementId {
+    let metric = match terms.metric {
+        Metric::Top1 => 0u32,
+        Metric::TopK => 1,
+    };
+    let mode = match terms.mode {
+        Mode::Optimistic => 0u32,
+        Mode::Eager => 1,
+    };
+    AgreementId(hash_words(&[
+        chain_id.into(),
+        escrow.into(),
+        buyer.into(),
+        nonce.into(),
+        terms.model.into(),
+        terms.dataset_root.into(),
+        terms.token.into(),
+        terms.shards.into(),
+        terms.samples.into(),
+        terms.threshold.into(),
+        terms.price.into(),
+        terms.buyer_bond.into(),
+        terms.bond.into(),
+        terms.penalty.into(),
+        terms.preview_fee.into(),
+        terms.contest_fee.into(),
+        terms.accept_by.into(),
+        terms.preview_by.into(),
+        terms.deliver_by.into(),
+        terms.claim_by.into(),
+        metric.into(),
+        mode.into(),
+        terms.preview_shards.into(),
+        terms.response_time.into(),
+        terms.window.into(),
+        terms.prove_time.into(),
+    ]))
 }
 
 /// How far an agreement came. From [`State::Cancelled`] on they absorb: nothing changes the agreement any more.
@@ -244,59 +294,6 @@ impl Agreement {
     }
 }
 
-/// What the registry says about a model, as far as the rules ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModelFacts {
-    /// Who registered it.
-    pub seller: Address,
-    /// Block of the registration.
-    pub registered_block: u64,
-    /// 0 while offered; else the last second of the notice period.
-    pub retires_at: u64,
-    /// Digest of its commitment points.
-    pub points: Hash,
-    /// Points of a shard's commitment.
-    pub shard_points: u16,
-}
-
-/// When a transaction is executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// Block number.
-    pub block: u64,
-    /// Block time, Unix seconds.
-    pub time: u64,
-}
-
-/// What one proof says about one shard. `valid` is bound by the dataset root, the counts by the proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShardCount {
-    /// Position in the dataset.
-    pub index: u32,
-    /// Samples that count.
-    pub valid: u32,
-    /// Correct at the first place.
-    pub top1: u32,
-    /// Correct among the first k places.
-    pub topk: u32,
-}
-
-/// What the outside world says about a shard proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The verifier of the registered architecture accepted it.
-    Accepted,
-    /// It did not, for whatever reason.
-    Rejected,
-    /// The code at the verifier's address is no longer the registered one.
-    VerifierChanged {
-        /// Code hash at registration.
-        expected: Hash,
-        /// Code hash now.
-        found: Hash,
-    },
-}
-
 /// One transaction to the escrow: who sends it, and what it asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -384,27 +381,6 @@ pub enum Action {
     ProveShard(ShardFacts),
     /// After the deadline of its state: what this state comes to when nobody does anything.
     Expire,
-}
-
-/// A shard proof, and what the outside world says about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShardFacts {
-    /// What the proof says.
-    pub shard: ShardCount,
-    /// Digest of the model points the registry holds.
-    pub registered_points: Hash,
-    /// Digest of the model points sent along.
-    pub model_points: Hash,
-    /// Points of a shard's commitment, as registered.
-    pub registered_length: u16,
-    /// Points of the shard sent along.
-    pub length: usize,
-    /// Their digest.
-    pub shard_points: Hash,
-    /// Siblings under the dataset root, from the leaf up.
-    pub path: Vec<Hash>,
-    /// What the verifier says.
-    pub verdict: Verdict,
 }
 
 /// Money that an accepted event moves.

@@ -26,7 +26,8 @@ use self::fees::{Fees, Market};
 pub use self::rounds::{RoundCall, RoundChain};
 pub use self::summary::AgreementSummary;
 use crate::{
-    agreement::{Agreement, ModelFacts},
+    agreement::Agreement,
+    deal::ModelFacts,
     value::{Address, AgreementId, Amount, Data, Hash, ModelId},
 };
 

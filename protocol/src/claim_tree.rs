@@ -11,11 +11,23 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    agreement::ShardCount,
     dataset_root::{tree_depth, MAX_SHARDS},
     digest::{hash_words, keccak, Word},
     value::Hash,
 };
+
+/// What one proof says about one shard. `valid` is bound by the dataset root, the counts by the proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardCount {
+    /// Position in the dataset.
+    pub index: u32,
+    /// Samples that count.
+    pub valid: u32,
+    /// Correct at the first place.
+    pub top1: u32,
+    /// Correct among the first k places.
+    pub topk: u32,
+}
 
 /// What is counted, summed over a subtree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

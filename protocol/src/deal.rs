@@ -5,10 +5,34 @@ use std::fmt::Debug;
 
 use thiserror::Error;
 
-use crate::{
-    agreement::{ModelFacts, Moment, NOTICE_PERIOD},
-    value::{Address, Amount, ModelId},
-};
+use crate::value::{Address, Amount, Hash, ModelId};
+
+/// Seconds between a seller's notice and its stake, and so the longest life of a deal: 30 days.
+pub const NOTICE_PERIOD: u64 = 2_592_000;
+
+/// What the registry says about a model, as far as the rules ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelFacts {
+    /// Who registered it.
+    pub seller: Address,
+    /// Block of the registration.
+    pub registered_block: u64,
+    /// 0 while offered; else the last second of the notice period.
+    pub retires_at: u64,
+    /// Digest of its commitment points.
+    pub points: Hash,
+    /// Points of a shard's commitment.
+    pub shard_points: u16,
+}
+
+/// When a transaction is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Block number.
+    pub block: u64,
+    /// Block time, Unix seconds.
+    pub time: u64,
+}
 
 /// Why a deal of any kind refuses an event: one variant for each custom error of the contracts, under the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -20,7 +44,7 @@ pub enum DealError {
     ModelNotEarlier { registered: u64, current: u64 },
     #[error("model {model} is being retired (stake free after {retires_at}): ask the seller for a new one")]
     ModelRetiring { model: ModelId, retires_at: u64 },
-    #[error("the token {token} has no code")]
+    #[error("the token {token} has no code on this chain: name a deployed ERC-20, or the zero address for ether")]
     TokenWithoutCode { token: Address },
     #[error("the deadline {deadline} is over at {now}")]
     TooLate { deadline: u64, now: u64 },
@@ -32,8 +56,8 @@ pub enum DealError {
     WrongValue { expected: Amount, found: Amount },
     #[error("nothing is credited to {account} in {token}")]
     NothingToWithdraw { account: Address, token: Address },
-    #[error("the amounts add up past 2^128 base units")]
-    AmountOverflow,
+    #[error("with {amount} a sum leaves the range of 128 bits: agree on lower amounts")]
+    AmountOverflow { amount: Amount },
 }
 
 /// The name of the contract's error: that of the variant.
@@ -108,8 +132,19 @@ pub(crate) fn exact_value(expected: Amount, found: Amount) -> Result<(), DealErr
 }
 
 pub(crate) fn sum<const N: usize>(amounts: [Amount; N]) -> Result<Amount, DealError> {
-    amounts
-        .into_iter()
-        .try_fold(Amount::ZERO, Amount::checked_add)
-        .ok_or(DealError::AmountOverflow)
+    let add = |sum: Amount, amount| {
+        let sum = sum.checked_add(amount);
+        sum.ok_or(DealError::AmountOverflow { amount })
+    };
+    amounts.into_iter().try_fold(Amount::ZERO, add)
+}
+
+pub(crate) fn subtract(from: Amount, amount: Amount) -> Result<Amount, DealError> {
+    let left = from.checked_sub(amount);
+    left.ok_or(DealError::AmountOverflow { amount })
+}
+
+pub(crate) fn times(amount: Amount, count: u32) -> Result<Amount, DealError> {
+    let product = amount.0.checked_mul(count.into()).map(Amount);
+    product.ok_or(DealError::AmountOverflow { amount })
 }

@@ -1,9 +1,8 @@
-//! Every hash both sides compute: Keccak-256 over ABI-encoded words, the ids of models and agreements, and the
-//! proof context. The contract computes the same digests; `contracts/vectors/hashes.json` judges both.
+//! Every hash both sides compute: Keccak-256 over ABI-encoded words, the ids of models, and the proof
+//! context. The contract computes the same digests; `contracts/vectors/hashes.json` judges both.
 
 use sha3::{Digest, Keccak256};
 
-use crate::agreement::{Metric, Mode, Terms};
 use crate::value::{Address, AgreementId, Amount, Bytes, Hash, ModelId, Point};
 
 /// Keccak-256 of `bytes` (Ethereum's padding, not SHA-3's).
@@ -117,53 +116,6 @@ pub fn model_id(key: &ModelKey) -> ModelId {
         key.verifier.into(),
         key.points.into(),
         u32::from(key.shard_points).into(),
-    ]))
-}
-
-/// The agreement's id: `keccak256(abi.encode(chainid, escrow, buyer, nonce, terms))`, `nonce` the buyer's count of
-/// opened agreements.
-pub fn agreement_id(
-    chain_id: u64,
-    escrow: Address,
-    buyer: Address,
-    nonce: u64,
-    terms: &Terms,
-) -> AgreementId {
-    let metric = match terms.metric {
-        Metric::Top1 => 0u32,
-        Metric::TopK => 1,
-    };
-    let mode = match terms.mode {
-        Mode::Optimistic => 0u32,
-        Mode::Eager => 1,
-    };
-    AgreementId(hash_words(&[
-        chain_id.into(),
-        escrow.into(),
-        buyer.into(),
-        nonce.into(),
-        terms.model.into(),
-        terms.dataset_root.into(),
-        terms.token.into(),
-        terms.shards.into(),
-        terms.samples.into(),
-        terms.threshold.into(),
-        terms.price.into(),
-        terms.buyer_bond.into(),
-        terms.bond.into(),
-        terms.penalty.into(),
-        terms.preview_fee.into(),
-        terms.contest_fee.into(),
-        terms.accept_by.into(),
-        terms.preview_by.into(),
-        terms.deliver_by.into(),
-        terms.claim_by.into(),
-        metric.into(),
-        mode.into(),
-        terms.preview_shards.into(),
-        terms.response_time.into(),
-        terms.window.into(),
-        terms.prove_time.into(),
     ]))
 }
 

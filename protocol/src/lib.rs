@@ -1,8 +1,8 @@
 //! Who owes whom: agreements, roots, messages, bounds, and the port to the chain that enforces them.
 //!
-//! The pure half ([`agreement`], [`round`], [`retrieval`], [`dataset_root`], [`claim_tree`], [`deal`], [`shards`], [`sampling`], [`bounds`],
-//! [`economics`], [`digest`], [`message`]) has no file,
-//! socket, clock or environment access: randomness and time are arguments. The other half is [`chain`].
+//! The pure half ([`agreement`], [`round`], [`retrieval`], [`deal`], [`shards`], [`dataset_root`], [`claim_tree`],
+//! [`sampling`], [`bounds`], [`economics`], [`digest`], [`message`]) has no file, socket, clock or environment access:
+//! randomness and time are arguments. The other half is [`chain`].
 
 pub mod agreement;
 pub mod bounds;

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    agreement::Terms,
+    agreement::{agreement_id, Terms},
     chain::key::{recover, KeyError},
     dataset_root::{verify_path, DatasetTree, RootError, ShardLeaf},
-    digest::{agreement_id, hash_words, keccak, Word},
+    digest::{hash_words, keccak, Word},
     sampling::{draw_shards, SamplingError},
     value::{Address, AgreementId, Bytes, Hash, Point, Signature},
 };

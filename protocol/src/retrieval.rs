@@ -2,10 +2,10 @@
 //! pays by the item that is proven to be there. `contracts/src/IRetrieval.sol` says the same in Solidity.
 //!
 //! The shards under the dataset root are the corpus's with the wanted class as the label of every item, which both sides
-//! compute from the published [`corpus`]; so `top1` of a shard's proof is the number of its items that match, if each of
-//! them was committed honestly (`docs/protocol.md`). States, events and money are one table,
-//! `contracts/retrieval.json`, which ARCHITECTURE.md draws; [`step`] and the contract are tested against all of it and the same
-//! stories. Every state that is not terminal has one deadline, after which anyone may [`Action::Expire`] it.
+//! compute from the published [`corpus`]; so `top1` of a shard's proof is the number of its items that match, whoever made
+//! their commitments: the corpus comes with the proof that its items stand apart (`docs/protocol.md`). States, events and
+//! money are one table, `contracts/retrieval.json`, which ARCHITECTURE.md draws; [`step`] and the contract are tested against
+//! all of it and the same stories. Every state that is not terminal has one deadline, after which anyone may [`Action::Expire`] it.
 
 pub mod corpus;
 pub mod message;
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use self::rule::RetrievalError;
 pub use self::step::{step, Action, Effects, Event, Record};
 use crate::{
+    deal::{subtract, sum, times, DealError},
     digest::hash_words,
     value::{Address, Amount, Bytes, Hash, ModelId},
 };
@@ -248,35 +249,37 @@ impl Retrieval {
         self.matches.min(self.terms.max_items)
     }
 
-    /// Who gets what in a terminal `state`, fees of answered contests not included. The contract holds these sums, so
-    /// they fit.
-    pub fn payout(&self, state: State) -> Payout {
+    /// Who gets what in a terminal `state`, fees of answered contests not included. The contract reckons in 256 bits; sums
+    /// that do not fit into 128 are refused here.
+    pub fn payout(&self, state: State) -> Result<Payout, DealError> {
         let terms = &self.terms;
-        let all = terms.cost_of(terms.max_items).unwrap_or_default().0;
-        let due = terms.cost_of(self.matches).unwrap_or_default().0;
-        let (scan, own, bond) = (terms.scan_fee.0, terms.requester_bond.0, terms.bond.0);
-        let fees = terms.contest_fee.0.saturating_mul(self.contests.into());
-        let sum = |parts: &[u128]| Amount(parts.iter().fold(0, |a, b| a.saturating_add(*b)));
-        match state {
+        let all = times(terms.price_per_item, terms.max_items)?;
+        let due = times(terms.price_per_item, self.paid_items())?;
+        let left = subtract(all, due)?;
+        let (scan, own, bond) = (terms.scan_fee, terms.requester_bond, terms.bond);
+        Ok(match state {
             State::Cancelled => Payout {
-                requester: sum(&[all, scan, own]),
+                requester: sum([all, scan, own])?,
                 ..Payout::default()
             },
             State::Settled => Payout {
-                requester: sum(&[all.saturating_sub(due), own]),
-                responder: sum(&[due, scan, bond]),
+                requester: sum([left, own])?,
+                responder: sum([due, scan, bond])?,
                 burnt: Amount::ZERO,
             },
             State::Rejected => Payout {
-                requester: Amount(all.saturating_sub(due)),
-                responder: Amount(sum(&[scan, bond]).0.saturating_sub(due.saturating_add(own))),
-                burnt: sum(&[due, due, own, own]),
+                requester: left,
+                responder: subtract(sum([scan, bond])?, sum([due, own])?)?,
+                burnt: sum([due, due, own, own])?,
             },
-            State::Slashed => Payout {
-                requester: sum(&[all, scan, own, bond, fees]),
-                ..Payout::default()
-            },
+            State::Slashed => {
+                let fees = times(terms.contest_fee, self.contests)?;
+                Payout {
+                    requester: sum([all, scan, own, bond, fees])?,
+                    ..Payout::default()
+                }
+            }
             State::Open | State::Accepted | State::Claimed | State::Contested => Payout::default(),
-        }
+        })
     }
 }

@@ -1,10 +1,10 @@
 //! Claims over shards: which are contested, and what makes a shard's proof true, as `contracts/src/ShardProofs.sol` has it.
+//! Shared by agreements, whose claim counts correct answers, and retrievals, whose claim counts items that match.
 
 use thiserror::Error;
 
 use crate::{
-    agreement::{ShardCount, ShardFacts, Verdict},
-    claim_tree::{climb, ClaimError, ShardClaim, SumNode, Sums},
+    claim_tree::{climb, ClaimError, ShardClaim, ShardCount, SumNode, Sums},
     dataset_root::{verify_path, RootError, ShardLeaf},
     value::Hash,
 };
@@ -13,6 +13,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs)] // The message names every field.
 pub enum ShardError {
+    #[error("the last second {last_second} is after {latest}, up to which the model's stake is sure to be there: agree on earlier deadlines")]
+    AgreementTooLong { last_second: u64, latest: u64 },
     #[error("shard {index} is outside a dataset of {shards} shards")]
     ShardOutOfRange { index: u32, shards: u32 },
     #[error("shard {index} is proven already")]
@@ -21,9 +23,9 @@ pub enum ShardError {
     ShardAlreadyContested { index: u32 },
     #[error("shard {index} is not contested")]
     ShardNotContested { index: u32 },
-    #[error("{count} correct answers of {samples} samples cannot be claimed")]
+    #[error("a claim of {count} is above the {samples} samples there are")]
     ClaimAboveSamples { count: u32, samples: u32 },
-    #[error("the shard leads to the claim {found}, the seller's is {expected}")]
+    #[error("the shard leads to the claim {found}, the one on chain is {expected}")]
     ShardNotInClaim { expected: Hash, found: Hash },
     #[error("expected {expected} points of a shard, found {found}")]
     ShardPointsLength { expected: u16, found: usize },
@@ -39,6 +41,50 @@ pub enum ShardError {
     VerifierChanged { expected: Hash, found: Hash },
     #[error("the verifier rejects the proof of shard {index}")]
     ProofRejected { index: u32 },
+}
+
+/// What the outside world says about a shard proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The verifier of the registered architecture accepted it.
+    Accepted,
+    /// It did not, for whatever reason.
+    Rejected,
+    /// The code at the verifier's address is no longer the registered one.
+    VerifierChanged {
+        /// Code hash at registration.
+        expected: Hash,
+        /// Code hash now.
+        found: Hash,
+    },
+}
+
+/// A shard proof, and what the outside world says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardFacts {
+    /// What the proof says.
+    pub shard: ShardCount,
+    /// Digest of the model points the registry holds.
+    pub registered_points: Hash,
+    /// Digest of the model points sent along.
+    pub model_points: Hash,
+    /// Points of a shard's commitment, as registered.
+    pub registered_length: u16,
+    /// Points of the shard sent along.
+    pub length: usize,
+    /// Their digest.
+    pub shard_points: Hash,
+    /// Siblings under the dataset root, from the leaf up.
+    pub path: Vec<Hash>,
+    /// What the verifier says.
+    pub verdict: Verdict,
+}
+
+pub(crate) fn ends_by(last_second: u64, latest: u64) -> Result<(), ShardError> {
+    require(last_second <= latest, || ShardError::AgreementTooLong {
+        last_second,
+        latest,
+    })
 }
 
 /// Root of a claim, its totals included. The total of samples is not the claimant's to say.

@@ -24,7 +24,7 @@ pub type Signature = Bytes<65>;
 #[serde(transparent)]
 pub struct ModelId(pub Hash);
 
-/// Names an agreement (see [`crate::digest::agreement_id`]).
+/// Names an agreement (see [`crate::agreement::agreement_id`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AgreementId(pub Hash);

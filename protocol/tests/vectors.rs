@@ -3,11 +3,11 @@
 
 use serde::Deserialize;
 use zknode_protocol::{
-    agreement::{Metric, Mode, ShardCount, Terms},
+    agreement::{agreement_id, Metric, Mode, Terms},
     chain::key::{recover, Key},
-    claim_tree::{verify_opening, ClaimTree, ShardClaim},
+    claim_tree::{verify_opening, ClaimTree, ShardClaim, ShardCount},
     dataset_root::{verify_path, DatasetTree, ShardLeaf},
-    digest::{agreement_id, draw_seed, model_id, points_digest, proof_context, ModelKey},
+    digest::{draw_seed, model_id, points_digest, proof_context, ModelKey},
     message::Domain,
     sampling::draw_shards,
     value::{Address, AgreementId, Amount, Bytes, Hash, ModelId, Point, Signature},

@@ -5,50 +5,58 @@ use serde_json::Value;
 use zknode::output::Answer;
 use zknode_tests::stage::{over, until, Stage};
 
-/// 13 samples in two shards. Of the second test set the seller sees, before its bond is at stake, that it would fall one
-/// answer short: it declines, and nobody has lost anything.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_exact_count_decides() -> anyhow::Result<()> {
+/// Nine of 13 answers are right, in two shards, and nine are needed: settled for the seller, with so many shards proven on
+/// the chain and so much withdrawn by the seller.
+async fn settles(more: &[&str], proven: u64, withdrawn: u128) -> anyhow::Result<()> {
     let Some(stage) = Stage::new().await? else {
         return Ok(());
     };
     let (mut serving, url) = stage.serve().await?;
-
-    let arguments = stage.challenge(&url, 13, 9, &["--threshold", "9"])?;
+    let wish = [&["--threshold", "9"], more].concat();
+    let arguments = stage.challenge(&url, 13, 9, &wish)?;
     let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;
     assert_eq!(verdict, Answer::Yes);
     let outcome = &answer["outcome"];
-    assert_eq!(
-        (&outcome["correct"], &outcome["valid"]),
-        (&9.into(), &13.into()),
-        "{answer}"
-    );
-    // Price and bond.
-    assert_eq!(until(&mut serving, over).await?, 1_002_000);
-    assert_eq!(outcome["proven"], 0, "{answer}");
+    assert_eq!(outcome["correct"], 9, "{answer}");
+    assert_eq!(outcome["valid"], 13, "{answer}");
+    assert_eq!(outcome["proven"], proven, "{answer}");
+    assert_eq!(until(&mut serving, over).await?, withdrawn);
+    assert_eq!(stage.held().await?.0, 0);
+    serving.stop().await
+}
 
-    // Every shard on the chain: the same count, without a claim.
-    let arguments = stage.challenge(&url, 13, 9, &["--threshold", "9", "--eager"])?;
-    let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;
-    assert_eq!(verdict, Answer::Yes);
-    assert_eq!(answer["outcome"]["proven"], 2, "{answer}");
-    assert_eq!(until(&mut serving, over).await?, 1_002_000);
+/// Price and bond.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exact_count_decides() -> anyhow::Result<()> {
+    settles(&[], 0, 1_002_000).await
+}
 
-    // One contested shard: its proof on the chain earns the fee.
-    let contest = ["--threshold", "9", "--contest", "1", "--contest-fee", "500"];
-    let arguments = stage.challenge(&url, 13, 9, &contest)?;
-    let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;
-    assert_eq!(verdict, Answer::Yes);
-    assert_eq!(answer["outcome"]["proven"], 1, "{answer}");
-    assert_eq!(until(&mut serving, over).await?, 1_002_500);
+/// Every shard on the chain: the same count, without a claim.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_shard_is_proven_on_the_chain() -> anyhow::Result<()> {
+    settles(&["--eager"], 2, 1_002_000).await
+}
 
+/// Its proof on the chain earns the fee.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contested_shard_is_proven_on_the_chain() -> anyhow::Result<()> {
+    settles(&["--contest", "1", "--contest-fee", "500"], 1, 1_002_500).await
+}
+
+/// The seller sees, before its bond is at stake, that it would fall one answer short: it declines, and nobody has lost
+/// anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_answer_short_is_declined() -> anyhow::Result<()> {
+    let Some(stage) = Stage::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = stage.serve().await?;
     let arguments = stage.challenge(&url, 14, 9, &["--threshold", "10"])?;
     let (answer, verdict): (Value, _) = stage.buyer.run(arguments).await?;
     assert_eq!(verdict, Answer::No);
     assert_eq!(answer["outcome"]["state"], "Declined", "{answer}");
     assert_eq!(answer["outcome"]["withdrawn"], "1000000", "{answer}");
     assert_eq!(until(&mut serving, over).await?, 2_000);
-
     assert_eq!(stage.held().await?.0, 0);
     serving.stop().await
 }

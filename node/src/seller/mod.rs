@@ -6,12 +6,14 @@
 //! for its own transactions, one after the other, until they lie deep enough.
 
 pub(crate) mod deal;
+mod deliver;
 pub mod door;
 pub mod event;
 pub(crate) mod http;
 mod inspect;
 pub mod look;
 pub mod model;
+pub mod places;
 pub mod policy;
 mod prove;
 mod receive;
@@ -19,6 +21,7 @@ pub mod rounds;
 pub mod schedule;
 pub mod send;
 mod slots;
+mod turn;
 pub mod work;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -33,20 +36,22 @@ use tokio::{
 use zknode_circuit::prove::Prover;
 use zknode_protocol::{
     chain::{key::Key, retrieval::RetrievalChain, Chain, RoundChain},
-    value::Amount,
+    value::{AgreementId, Amount, Hash},
 };
 
 use self::{
     deal::{advance, Next},
-    door::{Door, Places},
+    door::Door,
     event::Event,
     look::Looks,
     model::OwnModel,
+    places::Places,
     policy::Policy,
     rounds::Rounds,
 };
 use crate::{
     card::ModelCard,
+    claim_trees::ClaimTrees,
     home::Home,
     output::{explain, Output},
     progress::Progress,
@@ -102,6 +107,8 @@ pub struct Seller<C> {
     pub look_time: Duration,
     /// Held while a proof is made: one at a time takes every core and most of the memory.
     pub proving: Mutex<()>,
+    /// The trees of claims that are asked for.
+    pub claim_trees: ClaimTrees<(AgreementId, Hash)>,
 }
 
 /// Wakes the clerk, the prover and who answers contests.
@@ -127,6 +134,7 @@ pub async fn serve<C: RetrievalChain + RoundChain>(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    seller.home.sweep()?;
     let seller = Arc::new(seller);
     let mut tasks = JoinSet::new();
     let routes = http::routes(seller.clone())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Effect;
 use crate::{
-    deal::DealError,
+    deal::{subtract, sum, DealError},
     value::{Address, Amount},
 };
 
@@ -24,19 +24,13 @@ impl Ledger {
             match *effect {
                 Effect::Deposit { token, amount, .. } => {
                     let locked = next.locked.entry(token).or_default();
-                    *locked = locked
-                        .checked_add(amount)
-                        .ok_or(DealError::AmountOverflow)?;
+                    *locked = sum([*locked, amount])?;
                 }
                 Effect::Credit { to, token, amount } => {
                     let locked = next.locked.entry(token).or_default();
-                    *locked = locked
-                        .checked_sub(amount)
-                        .ok_or(DealError::AmountOverflow)?;
+                    *locked = subtract(*locked, amount)?;
                     let credit = next.credits.entry((to, token)).or_default();
-                    *credit = credit
-                        .checked_add(amount)
-                        .ok_or(DealError::AmountOverflow)?;
+                    *credit = sum([*credit, amount])?;
                 }
             }
         }

@@ -38,10 +38,6 @@ pub enum RuleError {
     },
     #[error("a window of {window} s and {prove_time} s for a proof leave no time to contest")]
     NoTimeToContest { window: u32, prove_time: u32 },
-    #[error(
-        "the last second {last_second} is after {latest}: the stake must outlive the agreement"
-    )]
-    AgreementTooLong { last_second: u64, latest: u64 },
 
     #[error("there is no such agreement")]
     UnknownAgreement,

@@ -9,9 +9,9 @@ mod delivery;
 mod ends;
 mod open;
 
-use super::{Action, Agreement, Effect, Event, Metric, Mode, Moment, RuleError, State};
+use super::{Action, Agreement, Effect, Event, Metric, Mode, RuleError, State};
 use crate::{
-    deal::{in_time, signed},
+    deal::{in_time, signed, Moment},
     shards::{in_range, ShardError},
     value::Address,
 };

@@ -91,7 +91,13 @@ fn tokens_bring_no_ether_and_need_code() {
         ..terms()
     };
     let refused = run(None, BUYER, open(big, false, 0));
-    assert_eq!(refused, Err(DealError::AmountOverflow.into()));
+    assert_eq!(
+        refused,
+        Err(DealError::AmountOverflow {
+            amount: Amount(100)
+        }
+        .into())
+    );
 }
 
 /// What is wrong with a shard proof, each by its own name.
@@ -173,7 +179,7 @@ fn books_that_would_not_balance_are_refused_whole() {
     };
     assert_eq!(
         ledger.apply(&[deposit, credit]),
-        Err(DealError::AmountOverflow)
+        Err(DealError::AmountOverflow { amount: Amount(6) })
     );
     assert_eq!(ledger, Ledger::default());
     assert_eq!(

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::retrieval::RetrievalCall;
 use super::RoundCall;
 use crate::{
-    agreement::{ShardCount, Terms},
-    claim_tree::SumNode,
+    agreement::Terms,
+    claim_tree::{ShardCount, SumNode},
     retrieval::RetrievalId,
     round::RoundId,
     value::{Address, AgreementId, Amount, Data, Hash, ModelId, Point, Signature},

@@ -19,7 +19,7 @@ use super::{
     SignedTx, TxReceipt,
 };
 use crate::{
-    agreement::Moment,
+    deal::Moment,
     digest::keccak,
     value::{Address, AgreementId, Amount, Data, Hash, ModelId},
 };

@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Chain, ChainError, ShardProof};
 use crate::{
-    agreement::ShardCount,
-    claim_tree::SumNode,
+    claim_tree::{ShardCount, SumNode},
     retrieval::{Retrieval, RetrievalId, Terms},
     value::{Address, Amount, Data, Hash, Point, Signature},
 };

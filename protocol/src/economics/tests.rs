@@ -183,7 +183,7 @@ fn every_rule_is_reached_and_flips_at_its_boundary() {
     flips(&terms, &costs(), Rule::AnswerWindow);
     terms.windows.respond -= 1;
     flips(&terms, &costs(), Rule::RespondWindow);
-    terms.windows.prove = crate::agreement::NOTICE_PERIOD;
+    terms.windows.prove = crate::deal::NOTICE_PERIOD;
     flips(&terms, &costs(), Rule::Lifetime);
     let reached: std::collections::BTreeSet<_> = cases.iter().map(|(rule, _)| *rule).collect();
     // The three windows above, and sampling below.

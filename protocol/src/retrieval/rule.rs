@@ -18,8 +18,6 @@ pub enum RetrievalError {
     Deal(#[from] DealError),
     #[error(transparent)]
     Shard(#[from] ShardError),
-    #[error("the last second {last_second} is after {latest}, up to which the model's stake is sure to be there")]
-    AgreementTooLong { last_second: u64, latest: u64 },
     #[error("expected 1 <= shards <= items, found {shards} shards and {samples} items")]
     ShardsOutOfRange { shards: u32, samples: u32 },
     #[error("the bond must be {expected} at least, what all items may cost and the requester's bond; found {found}")]
@@ -30,8 +28,12 @@ pub enum RetrievalError {
         accept_by: u64,
         claim_by: u64,
     },
-    #[error("window, prove time and receipt time must not be zero")]
-    NoTimeToJudge,
+    #[error("a window of {window} s, {prove_time} s for a proof and {receipt_time} s for the items leave no time to judge")]
+    NoTimeToJudge {
+        window: u32,
+        prove_time: u32,
+        receipt_time: u32,
+    },
     #[error("the requester opened these terms under this nonce before: take another one")]
     AlreadyOpened,
 

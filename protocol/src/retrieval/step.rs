@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use super::{Payout, Retrieval, RetrievalError, State, Terms};
 use crate::{
-    agreement::{ModelFacts, Moment, ShardFacts, NOTICE_PERIOD},
     claim_tree::SumNode,
-    deal::{exact_value, in_time, is_money, offered, overdue, signed, DealError},
-    shards::{check_leaf, check_shard, claim_root, in_range, ShardError},
+    deal::{
+        exact_value, in_time, is_money, offered, overdue, signed, sum, times, ModelFacts, Moment,
+        NOTICE_PERIOD,
+    },
+    shards::{check_leaf, check_shard, claim_root, ends_by, in_range, ShardError, ShardFacts},
     value::{Address, Amount, Hash},
 };
 
@@ -83,25 +85,20 @@ type Outcome = Result<(Record, Effects), RetrievalError>;
 impl Terms {
     /// What `open` asks of terms, but for the model and the token.
     pub fn check(&self, now: u64) -> Result<(), RetrievalError> {
-        self.ends_by(now.saturating_add(NOTICE_PERIOD))?;
-        self.make_sense(now)
+        ends_by(self.last_second(), now.saturating_add(NOTICE_PERIOD))?;
+        self.make_sense(now)?;
+        Ok(())
     }
 
-    fn ends_by(&self, latest: u64) -> Result<(), RetrievalError> {
-        let last_second = self.last_second();
-        require(last_second <= latest, || RetrievalError::AgreementTooLong {
-            last_second,
-            latest,
-        })
-    }
-
-    fn make_sense(&self, now: u64) -> Result<(), RetrievalError> {
+    /// What is to be deposited.
+    fn make_sense(&self, now: u64) -> Result<Amount, RetrievalError> {
         let (shards, samples) = (self.shards, self.samples);
         require(shards > 0 && shards <= samples, || {
             RetrievalError::ShardsOutOfRange { shards, samples }
         })?;
-        let expected = self.least_bond().ok_or(DealError::AmountOverflow)?;
-        self.deposit().ok_or(DealError::AmountOverflow)?;
+        let price = times(self.price_per_item, self.max_items)?;
+        let expected = sum([price, self.requester_bond])?;
+        let deposit = sum([expected, self.scan_fee])?;
         let found = self.bond;
         require(found >= expected, || RetrievalError::BondTooSmall {
             expected,
@@ -115,8 +112,15 @@ impl Terms {
                 claim_by,
             }
         })?;
-        let times = [self.window, self.prove_time, self.receipt_time];
-        require(!times.contains(&0), || RetrievalError::NoTimeToJudge)
+        let (window, prove_time, receipt_time) = (self.window, self.prove_time, self.receipt_time);
+        require(![window, prove_time, receipt_time].contains(&0), || {
+            RetrievalError::NoTimeToJudge {
+                window,
+                prove_time,
+                receipt_time,
+            }
+        })?;
+        Ok(deposit)
     }
 }
 
@@ -167,11 +171,10 @@ fn open(
     now: Moment,
 ) -> Outcome {
     let (model, latest) = offered(model, terms.model, now)?;
-    terms.ends_by(latest)?;
+    ends_by(terms.last_second(), latest)?;
     is_money(terms.token, token_has_code)?;
-    terms.make_sense(now.time)?;
+    let deposit = terms.make_sense(now.time)?;
     require(before.is_none(), || RetrievalError::AlreadyOpened)?;
-    let deposit = terms.deposit().ok_or(DealError::AmountOverflow)?;
     exact_value(terms.wei(deposit), value)?;
     let retrieval = Retrieval {
         terms: terms.clone(),
@@ -320,7 +323,7 @@ impl Case {
 
     fn ended(mut self, state: State) -> Outcome {
         self.enter(state, 0);
-        let paid = self.record.retrieval.payout(state);
+        let paid = self.record.retrieval.payout(state)?;
         let deposit = Amount::ZERO;
         Ok((self.record, Effects { deposit, paid }))
     }

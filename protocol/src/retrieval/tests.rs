@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::{message::Domain, *};
 use crate::{
-    agreement::{ModelFacts, Moment, NOTICE_PERIOD},
     chain::key::recover,
-    deal::DealError,
+    deal::{DealError, ModelFacts, Moment, NOTICE_PERIOD},
     digest::proof_context,
+    shards::ShardError,
     value::{AgreementId, Signature},
 };
 
@@ -152,7 +152,7 @@ fn every_end_pays_what_the_vectors_say() {
                 requester,
                 responder,
                 burnt,
-            } = retrieval.payout(state);
+            } = retrieval.payout(state).unwrap();
             let expected: Vec<Amount> = (case[name].as_array().unwrap().iter()).map(read).collect();
             assert_eq!(
                 [requester, responder, burnt][..],
@@ -215,16 +215,28 @@ fn terms_that_make_no_sense_are_refused() {
             1 => t.prove_time = 0,
             _ => t.receipt_time = 0,
         };
-        assert_eq!(refused(&change), E::NoTimeToJudge);
+        assert!(matches!(refused(&change), E::NoTimeToJudge { .. }));
     }
     assert!(matches!(
         refused(&|t| t.claim_by = NOW + NOTICE_PERIOD - 999),
-        E::AgreementTooLong { .. }
+        E::Shard(ShardError::AgreementTooLong { .. })
     ));
-    assert_eq!(
-        refused(&|t| t.price_per_item.0 = u128::MAX),
-        DealError::AmountOverflow.into()
-    );
+    let amount = Amount(u128::MAX);
+    let overflow = E::from(DealError::AmountOverflow { amount });
+    assert_eq!(refused(&|t| t.price_per_item = amount), overflow);
+}
+
+/// The contract takes a bond of this height, and pays it back with the fees.
+#[test]
+fn a_payout_past_128_bits_is_refused_by_name() {
+    let mut retrieval = open().retrieval;
+    let amount = Amount(u128::MAX);
+    retrieval.terms.bond = amount;
+    assert!(retrieval.payout(State::Cancelled).is_ok());
+    for end in [State::Settled, State::Rejected, State::Slashed] {
+        let refused = retrieval.payout(end);
+        assert_eq!(refused, Err(DealError::AmountOverflow { amount }));
+    }
 }
 
 fn any_action() -> impl Strategy<Value = Action> {

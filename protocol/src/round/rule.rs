@@ -1,5 +1,6 @@
 //! Why an event is refused: one variant for each custom error of the contract, under the same name; those of
-//! every deal are in [`DealError`].
+//! every deal are in [`DealError`]. The contract also says why it does not ask the verifier (`ModelPointsMismatch`,
+//! `ShardPointsLength`, `VerifierChanged`): here that is [`RoundError::ProofRejected`], as a proof is accepted or not.
 
 use thiserror::Error;
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{Contest, Prediction, Round, RoundError, RoundState, RoundTerms};
 use crate::{
-    agreement::{ModelFacts, Moment},
-    deal::{exact_value, in_time, is_money, offered, overdue, signed, sum, DealError},
+    deal::{
+        exact_value, in_time, is_money, offered, overdue, signed, sum, times, DealError,
+        ModelFacts, Moment,
+    },
     value::{Address, Amount},
 };
 
@@ -146,7 +148,7 @@ fn open(
         },
     )?;
     require(before.is_none(), RoundError::RoundExists)?;
-    let deposit = terms.deposit().ok_or(DealError::AmountOverflow)?;
+    let deposit = times(terms.price, terms.batches)?;
     exact_value(terms.wei(deposit), value)?;
     let round = Round {
         terms: terms.clone(),
@@ -335,8 +337,7 @@ impl Case {
         self.enter(RoundState::Slashed, 0);
         let terms = &self.record.round.terms;
         let open = self.record.round.contests;
-        let fees = terms.contest_fee.0.checked_mul(open.into());
-        let fees = fees.map(Amount).ok_or(DealError::AmountOverflow)?;
+        let fees = times(terms.contest_fee, open)?;
         let to_buyer = sum([self.cost(terms.batches)?, terms.bond, fees])?;
         let effects = Effects {
             to_buyer,
@@ -356,8 +357,7 @@ impl Case {
     }
 
     fn cost(&self, batches: u32) -> Result<Amount, RoundError> {
-        let cost = self.record.round.terms.cost(batches);
-        Ok(cost.ok_or(DealError::AmountOverflow)?)
+        Ok(times(self.record.round.terms.price, batches)?)
     }
 
     fn in_state(&self, expected: &[RoundState]) -> Result<(), RoundError> {

@@ -5,8 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    agreement::{ModelFacts, Moment},
-    deal::DealError,
+    deal::{DealError, ModelFacts, Moment},
     value::Bytes,
 };
 
@@ -208,7 +207,8 @@ fn terms_are_refused_by_name() {
     let token = refused(|terms| terms.token = OTHER);
     assert_eq!(token, DealError::TokenWithoutCode { token: OTHER }.into());
     let huge = refused(|terms| terms.price = Amount(u128::MAX));
-    assert_eq!(huge, DealError::AmountOverflow.into());
+    let amount = Amount(u128::MAX);
+    assert_eq!(huge, DealError::AmountOverflow { amount }.into());
     let unknown = step(None, &open_with(terms(), None, 1000), START);
     assert!(matches!(
         unknown,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zknode_protocol::{
-    agreement::{Metric, Mode, ShardCount, State, Terms},
+    agreement::{agreement_id, Metric, Mode, State, Terms},
     chain::{
         created_contract,
         fake::FakeChain,
@@ -12,9 +12,9 @@ use zknode_protocol::{
         sender::Sender,
         Call, Chain, ChainError, ChainEvent, Contracts, Registration, ShardProof, TxReceipt,
     },
-    claim_tree::{ClaimTree, ShardClaim},
+    claim_tree::{ClaimTree, ShardClaim, ShardCount},
     dataset_root::{DatasetTree, ShardLeaf},
-    digest::{agreement_id, draw_seed, keccak},
+    digest::{draw_seed, keccak},
     message::Domain,
     value::{Address, AgreementId, Amount, Bytes, Data, Hash, ModelId, Point},
 };

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use zknode_protocol::{
     agreement::{
-        step, Action, Agreement, Effect, Event, Metric, Mode, ModelFacts, Moment, ShardCount,
-        ShardFacts, Terms, Verdict, NOBODY,
+        step, Action, Agreement, Effect, Event, Metric, Mode, State, Terms, KNOWN_BLOCKS, NOBODY,
     },
-    claim_tree::{ClaimTree, ShardClaim},
+    claim_tree::{ClaimTree, ShardClaim, ShardCount},
     dataset_root::{DatasetTree, ShardLeaf},
+    deal::{ModelFacts, Moment},
     digest::keccak,
+    shards::{ShardFacts, Verdict},
     value::{Address, Amount, Bytes, Hash, ModelId},
 };
 
 use super::game::{
     Game, Moves,
-    Turn::{self, At, Blocks, Do},
+    Turn::{self, At, Blocks, Deadline, Do},
     Variant, FIRST, SECOND, STRANGER,
 };
 
@@ -48,6 +49,15 @@ impl Game for AgreementGame {
         (format!("{:?}", record.state), record.deadline)
     }
 
+    fn window_end(record: &Agreement) -> u64 {
+        record.window_end
+    }
+
+    fn draw_missed(record: &Agreement) -> Option<u64> {
+        let accepted = record.state == State::Accepted;
+        accepted.then(|| record.draw_block + KNOWN_BLOCKS + 1)
+    }
+
     fn unanswered(record: &Agreement) -> u32 {
         record.unanswered().count() as u32
     }
@@ -66,6 +76,11 @@ impl Game for AgreementGame {
 
     fn reach(&self, state: &str) -> Option<Vec<Turn>> {
         let (preview, eager) = (self.0.is("preview"), self.0.is("eager"));
+        let window = self.0.is("window");
+        // Past its window, and its deadline is still to come: so only what is contested.
+        if !window && state != "Contested" {
+            return None;
+        }
         let open = vec![Do("open", FIRST, 0)];
         let then = |mut road: Vec<Turn>, more: &[Turn]| {
             road.extend(more);
@@ -82,6 +97,10 @@ impl Game for AgreementGame {
         let claimed = then(delivered.clone(), &[Do("claim", SECOND, 0)]);
         let proof = |index| Do("proveShard", STRANGER, index);
         let contest = |index| Do("contest", FIRST, index);
+        let in_window = match window {
+            true => claimed.clone(),
+            false => then(claimed.clone(), &[Deadline(0)]),
+        };
         let some = match state {
             "Open" => open,
             "Accepted" if preview => accepted,
@@ -92,8 +111,8 @@ impl Game for AgreementGame {
             "Delivered" if eager && self.0.is("last") => then(delivered, &[proof(1), proof(2)]),
             "Delivered" => delivered,
             "Claimed" if !eager => claimed,
-            "Contested" if !eager && self.0.is("last") => then(claimed, &[contest(0)]),
-            "Contested" if !eager => then(claimed, &[contest(0), contest(1)]),
+            "Contested" if !eager && self.0.is("last") => then(in_window, &[contest(0)]),
+            "Contested" if !eager => then(in_window, &[contest(0), contest(1)]),
             "Cancelled" => then(open, &[Do("cancel", FIRST, 0)]),
             "Declined" => then(previewed, &[Do("decline", SECOND, 0)]),
             "Denied" => then(sent, &[Do("deny", SECOND, 0)]),

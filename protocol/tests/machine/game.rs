@@ -6,7 +6,7 @@ use std::{
 };
 
 use zknode_protocol::{
-    agreement::Moment,
+    deal::Moment,
     value::{Address, Bytes},
 };
 
@@ -76,6 +76,14 @@ pub trait Game: Sized {
 
     /// State and deadline.
     fn place(record: &Self::Record) -> (String, u64);
+
+    /// Last second to contest; 0 until something is claimed.
+    fn window_end(record: &Self::Record) -> u64;
+
+    /// The first block at which what is to be drawn cannot be drawn any more; `None` where nothing is.
+    fn draw_missed(_: &Self::Record) -> Option<u64> {
+        None
+    }
 
     fn unanswered(record: &Self::Record) -> u32;
 

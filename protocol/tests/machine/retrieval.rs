@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use zknode_protocol::{
-    agreement::{ModelFacts, Moment, ShardCount, ShardFacts, Verdict},
-    claim_tree::{ClaimTree, ShardClaim},
+    claim_tree::{ClaimTree, ShardClaim, ShardCount},
     dataset_root::{DatasetTree, ShardLeaf},
+    deal::{ModelFacts, Moment},
     retrieval::{step, Action, Event, Record, Terms},
+    shards::{ShardFacts, Verdict},
     value::{Address, Amount, Bytes, Hash, ModelId},
 };
 
@@ -60,7 +61,7 @@ fn terms() -> Terms {
         price_per_item: Amount(100),
         scan_fee: Amount(70),
         requester_bond: Amount(30),
-        bond: Amount(530),
+        bond: Amount(577),
         contest_fee: Amount(40),
         accept_by: 2_000,
         claim_by: 4_000,
@@ -86,7 +87,7 @@ impl RetrievalGame {
                 value: Amount(600),
             },
             "cancel" => Action::Cancel,
-            "accept" => Action::Accept { value: Amount(530) },
+            "accept" => Action::Accept { value: Amount(577) },
             "claim" => Action::Claim {
                 node: claim().top().hash,
                 top1: 4,
@@ -153,6 +154,10 @@ impl Game for RetrievalGame {
         (format!("{:?}", retrieval.state), retrieval.deadline)
     }
 
+    fn window_end(record: &Record) -> u64 {
+        record.retrieval.window_end
+    }
+
     fn unanswered(record: &Record) -> u32 {
         record.retrieval.contests
     }
@@ -163,7 +168,7 @@ impl Game for RetrievalGame {
             ("due", 400),
             ("scanFee", 70),
             ("requesterBond", 30),
-            ("bond", 530),
+            ("bond", 577),
             ("contestFee", 40),
             ("contestFees", 40 * i128::from(unanswered)),
         ])

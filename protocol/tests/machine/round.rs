@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use zknode_protocol::{
-    agreement::{ModelFacts, Moment},
+    deal::{ModelFacts, Moment},
     round::{step, Action, Event, Prediction, Record, RoundTerms},
     value::{Address, Amount, Bytes, Hash, ModelId},
 };
@@ -51,6 +51,11 @@ impl RoundGame {
                 value: Amount(5_000),
             },
             "close" => Action::Close { count, signer },
+            // No event of the table: the way to what comes after it, whatever a variant signs.
+            "close with the voucher" => Action::Close {
+                count,
+                signer: Some(FIRST),
+            },
             "approve" => Action::Approve { count, signer },
             "contest" => Action::Contest {
                 prediction,
@@ -113,6 +118,10 @@ impl Game for RoundGame {
         (format!("{:?}", record.round.state), record.round.deadline)
     }
 
+    fn window_end(record: &Record) -> u64 {
+        record.round.window_end
+    }
+
     fn unanswered(record: &Record) -> u32 {
         record.round.contests
     }
@@ -128,10 +137,7 @@ impl Game for RoundGame {
     }
 
     fn reach(&self, state: &str) -> Option<Vec<Turn>> {
-        let (window, closes) = (
-            self.0.is("window"),
-            self.0.is("signed") || self.0.is("zero"),
-        );
+        let window = self.0.is("window");
         let mut road = vec![Do("open", FIRST, 0)];
         match state {
             "Open" => return Some(road),
@@ -143,9 +149,7 @@ impl Game for RoundGame {
         }
         match state {
             "Serving" => return Some(road),
-            // No way there without a signature or a count of 0.
-            _ if !closes => return None,
-            _ => road.push(Do("close", SECOND, 0)),
+            _ => road.push(Do("close with the voucher", SECOND, 0)),
         }
         let contest = |index| Do("contest", FIRST, index);
         match state {

@@ -1,8 +1,9 @@
-//! A model check: every state a deal of three shards or batches can reach, by every event of every party, early and late.
+//! A model check: every state a deal of three shards or batches can reach, by every event of every party: at once, in the
+//! last second to contest, in the last second of the state, each of them and one later, and where the draw was missed.
 
 use std::collections::{BTreeSet, VecDeque};
 
-use zknode_protocol::{agreement::Moment, value::Address};
+use zknode_protocol::{deal::Moment, value::Address};
 
 use super::{
     agreement::AgreementGame,
@@ -32,11 +33,7 @@ impl<G: Game> Place<G> {
     }
 
     /// Takes an event; `None` when it is refused.
-    fn after(&self, game: &G, event: &str, by: Address, index: u32, time: u64) -> Option<Self> {
-        let now = Moment {
-            block: self.now.block + 2,
-            time,
-        };
+    fn after(&self, game: &G, event: &str, by: Address, index: u32, now: Moment) -> Option<Self> {
         let (record, moves) = game.step(Some(&self.record), event, by, index, now)?;
         let Moves {
             deposit,
@@ -52,9 +49,22 @@ impl<G: Game> Place<G> {
         })
     }
 
+    /// When something may happen next.
+    fn moments(&self) -> BTreeSet<(u64, u64)> {
+        let edges = [G::window_end(&self.record), G::place(&self.record).1];
+        let edges = edges.into_iter().flat_map(|edge| [edge, edge + 1]);
+        let times = edges.chain([0]).map(|time| time.max(self.now.time));
+        let blocks = [Some(self.now.block + 2), G::draw_missed(&self.record)];
+        let blocks = blocks.into_iter().flatten();
+        times
+            .flat_map(|time| blocks.clone().map(move |block| (block, time)))
+            .collect()
+    }
+
     /// Two places with the same future.
     fn key(&self) -> String {
-        format!("{:?} {} {}", self.record, self.now.time, self.paid_in)
+        let (time, paid_in, credited) = (self.now.time, self.paid_in, self.credited);
+        format!("{:?} {time} {paid_in} {credited}", self.record)
     }
 
     fn is_over(&self, table: &Table) -> bool {
@@ -71,10 +81,14 @@ impl<G: Game> Place<G> {
             assert_eq!(self.credited, self.paid_in, "{:?}", self.record);
             return;
         }
-        // Anyone ends it after its deadline, alone.
-        let late = G::place(&self.record).1.max(self.now.time) + 1;
-        let ended = self.after(game, "expire", STRANGER, 0, late).unwrap();
-        ended.check(game, table);
+        // Anyone ends it after its deadline, alone; and nobody waits for a draw that cannot come any more.
+        let time = G::place(&self.record).1.max(self.now.time) + 1;
+        let late = Moment { time, ..self.now };
+        let missed = G::draw_missed(&self.record).map(|block| Moment { block, ..self.now });
+        for now in [Some(late), missed].into_iter().flatten() {
+            let ended = self.after(game, "expire", STRANGER, 0, now).unwrap();
+            ended.check(game, table);
+        }
     }
 }
 
@@ -96,13 +110,11 @@ fn no_story_locks_or_loses_a_wei<G: Game>(least: u32) {
         while let Some(place) = queue.pop_front() {
             place.check(&game, &table);
             places += 1;
-            let (state, deadline) = G::place(&place.record);
-            states.insert(state);
-            let now = place.now.time;
+            states.insert(G::place(&place.record).0);
             for (event, by, index) in moves(&table.events) {
-                // At once, in the last second, and one later.
-                for time in [now, deadline.max(now), deadline.max(now) + 1] {
-                    let Some(next) = place.after(&game, event, by, index, time) else {
+                for (block, time) in place.moments() {
+                    let now = Moment { block, time };
+                    let Some(next) = place.after(&game, event, by, index, now) else {
                         continue;
                     };
                     assert!(!place.is_over(&table));

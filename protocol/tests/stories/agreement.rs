@@ -2,11 +2,9 @@
 
 use serde::Deserialize;
 use zknode_protocol::{
-    agreement::{
-        step, Action, Agreement, Effect, Event, Metric, Mode, ModelFacts, Moment, RuleError,
-        ShardCount, Terms,
-    },
-    claim_tree::ClaimTree,
+    agreement::{step, Action, Agreement, Effect, Event, Metric, Mode, RuleError, Terms},
+    claim_tree::{ClaimTree, ShardCount},
+    deal::{ModelFacts, Moment},
     digest::keccak,
     value::{Address, Amount, Bytes, ModelId},
 };
@@ -179,5 +177,6 @@ impl Stage for AgreementStage {
 #[test]
 fn agreements_end_the_same_way_as_in_the_contract() {
     let stories = include_str!("../../../contracts/vectors/stories.jsonl");
-    judge::<AgreementStage>(stories);
+    let machine = include_str!("../../../contracts/vectors/machine.json");
+    judge::<AgreementStage>(stories, machine);
 }

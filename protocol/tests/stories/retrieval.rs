@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 use zknode_protocol::{
-    agreement::{ModelFacts, Moment, NOBODY},
+    agreement::NOBODY,
     claim_tree::ClaimTree,
+    deal::{ModelFacts, Moment},
     digest::keccak,
     retrieval::{step, Action, Event, Record, Terms},
     value::{Address, Amount, Bytes, Hash, ModelId},
@@ -145,5 +146,6 @@ impl Stage for RetrievalStage {
 #[test]
 fn retrievals_end_the_same_way_as_in_the_contract() {
     let stories = include_str!("../../../contracts/vectors/retrieval-stories.jsonl");
-    judge::<RetrievalStage>(stories);
+    let machine = include_str!("../../../contracts/vectors/retrieval-machine.json");
+    judge::<RetrievalStage>(stories, machine);
 }

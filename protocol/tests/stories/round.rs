@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use zknode_protocol::{
-    agreement::{ModelFacts, Moment},
+    deal::{ModelFacts, Moment},
     round::{step, Action, Event, Prediction, Record, RoundTerms},
     value::{Address, Amount, Bytes, ModelId},
 };
@@ -114,5 +114,6 @@ impl Stage for RoundStage {
 #[test]
 fn rounds_end_the_same_way_as_in_the_contract() {
     let stories = include_str!("../../../contracts/vectors/round-stories.jsonl");
-    judge::<RoundStage>(stories);
+    let machine = include_str!("../../../contracts/vectors/round-machine.json");
+    judge::<RoundStage>(stories, machine);
 }

@@ -44,7 +44,7 @@ fn sources(folder: &Path, text: &mut String) {
             if !["target", "node_modules", "cache", "out"].contains(&name.as_str()) {
                 sources(&path, text);
             }
-        } else if [".rs", ".sol", ".json"]
+        } else if [".rs", ".sol", ".json", ".jsonl"]
             .iter()
             .any(|end| name.ends_with(end))
         {

@@ -2,10 +2,10 @@
 
 use super::{ends::deposited, require, Case, Outcome};
 use crate::{
-    agreement::{Mode, RuleError, ShardFacts, State},
+    agreement::{Mode, RuleError, State},
     claim_tree::SumNode,
     deal::{exact_value, in_time},
-    shards::{check_leaf, check_shard, claim_root, ShardError},
+    shards::{check_leaf, check_shard, claim_root, ShardError, ShardFacts},
     value::{Address, Amount, Hash},
 };
 

@@ -1,12 +1,12 @@
 //! From the offer to the receipt.
 
 use super::{
-    ends::{credit, deposited, subtract},
+    ends::{credit, deposited},
     require, Case, Outcome,
 };
 use crate::{
     agreement::{RuleError, State, DRAW_DELAY, KNOWN_BLOCKS, NOBODY},
-    deal::{exact_value, sum},
+    deal::{exact_value, subtract, sum},
     value::{Address, Amount, Hash},
 };
 

@@ -3,7 +3,7 @@
 use super::{require, Case, Outcome};
 use crate::{
     agreement::{Agreement, Effect, RuleError, State, Terms},
-    deal::{overdue, sum, DealError},
+    deal::{overdue, subtract, sum, times},
     value::{Address, Amount},
 };
 
@@ -55,10 +55,12 @@ impl Case {
     pub(super) fn slashed(mut self) -> Outcome {
         self.enter(State::Slashed, 0);
         let terms = &self.agreement.terms;
-        let mut all = sum([terms.price, terms.buyer_bond, terms.bond])?;
-        for _ in self.agreement.unanswered() {
-            all = sum([all, terms.contest_fee])?;
-        }
+        let unanswered = self.agreement.unanswered().count();
+        let fees = times(
+            terms.contest_fee,
+            u32::try_from(unanswered).unwrap_or(u32::MAX),
+        )?;
+        let all = sum([terms.price, terms.buyer_bond, terms.bond, fees])?;
         let effects = self.credits(all, Amount::ZERO);
         Ok((self.agreement, effects))
     }
@@ -91,10 +93,6 @@ impl Case {
             .chain(credit(terms, *seller, to_seller))
             .collect()
     }
-}
-
-pub(super) fn subtract(from: Amount, amount: Amount) -> Result<Amount, DealError> {
-    from.checked_sub(amount).ok_or(DealError::AmountOverflow)
 }
 
 pub(super) fn deposited(terms: &Terms, from: Address, amount: Amount) -> Vec<Effect> {

@@ -2,8 +2,9 @@
 
 use super::{ends::deposited, require, Outcome};
 use crate::{
-    agreement::{Agreement, Mode, ModelFacts, Moment, RuleError, State, Terms},
-    deal::{exact_value, is_money, offered, DealError},
+    agreement::{Agreement, Mode, RuleError, State, Terms},
+    deal::{exact_value, is_money, offered, sum, ModelFacts, Moment},
+    shards::ends_by,
     value::{Address, Amount, Hash},
 };
 
@@ -16,14 +17,10 @@ pub(super) fn open(
     now: Moment,
 ) -> Outcome {
     let (model, latest) = offered(model, terms.model, now)?;
-    let last_second = terms.last_second();
-    require(last_second <= latest, || RuleError::AgreementTooLong {
-        last_second,
-        latest,
-    })?;
+    ends_by(terms.last_second(), latest)?;
     is_money(terms.token, token_has_code)?;
     check_terms(terms, now.time)?;
-    let deposit = terms.deposit().ok_or(DealError::AmountOverflow)?;
+    let deposit = sum([terms.price, terms.buyer_bond])?;
     exact_value(terms.wei(deposit), value)?;
     let agreement = Agreement {
         terms: terms.clone(),

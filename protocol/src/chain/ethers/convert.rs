@@ -13,10 +13,11 @@ use super::{
     rounds::{round_event_in, round_out},
 };
 use crate::{
-    agreement::{Metric, Mode, ShardCount, State, Terms},
+    agreement::{Metric, Mode, State, Terms},
     chain::{
         AgreementSummary, Call, ChainError, ChainEvent, Contracts, Model, Registration, ShardProof,
     },
+    claim_tree::ShardCount,
     value::{Address, AgreementId, Amount, Bytes, Data, ModelId, Point, Signature},
 };
 

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    agreement::{
-        step, Action, Agreement, Effect, Event, Ledger, Moment, RuleError, ShardFacts, State,
-        Verdict, NOTICE_PERIOD,
-    },
+    agreement::{agreement_id, step, Action, Agreement, Effect, Event, Ledger, RuleError, State},
     chain::{key::recover, Call, ChainEvent, Contracts, Model, Registration, ShardProof},
-    deal::DealError,
-    digest::{agreement_id, draw_seed, hash_words, keccak, model_id, points_digest, ModelKey},
+    deal::{sum, DealError, Moment, NOTICE_PERIOD},
+    digest::{draw_seed, hash_words, keccak, model_id, points_digest, ModelKey},
     message::Domain,
+    shards::{ShardFacts, Verdict},
     value::{Address, AgreementId, Amount, Bytes, Hash, ModelId, Signature},
 };
 
@@ -230,7 +228,7 @@ impl World {
                     .copied()
                     .unwrap_or_default();
                 let id = agreement_id(at.chain_id, self.contracts.escrow, at.by, nonce, terms);
-                let deposit = terms.deposit().ok_or(DealError::AmountOverflow)?;
+                let deposit = sum([terms.price, terms.buyer_bond])?;
                 let action = Action::Open {
                     terms: terms.clone(),
                     model: self.models.get(&terms.model).map(Model::facts),

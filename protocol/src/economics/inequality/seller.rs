@@ -2,8 +2,8 @@
 
 use super::{set, Fix, Inequality, Sums, Term};
 use crate::{
-    agreement::NOTICE_PERIOD,
     bounds::{hoeffding_samples, passing_chance},
+    deal::NOTICE_PERIOD,
     economics::{words::Words, Chance, Rule},
 };
 

@@ -2,7 +2,7 @@
 
 use super::{set, Fix, Inequality, Sums, Term};
 use crate::{
-    agreement::NOTICE_PERIOD,
+    deal::NOTICE_PERIOD,
     economics::{words::Words, Rule, Settlement},
 };
 
