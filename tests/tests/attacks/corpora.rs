@@ -153,7 +153,7 @@ async fn a_responder_does_not_serve_a_corpus_that_nobody_would_take() -> anyhow:
         file["version"] = json!(1);
         file["manifest"]["version"] = json!(1);
     };
-    refused(&old, "commit the corpus again").await?;
+    refused(&old, "its items and its root stay").await?;
     scene.replace_file(&honest)?;
     let (serving, _) = scene.serve().await?;
     serving.stop().await

@@ -12,6 +12,7 @@ use super::{Deal, Next, VERSION};
 use crate::{
     delivery::Part,
     seller::{
+        event::Event,
         model::openings_left,
         policy::{last_contest, received_by, Facts},
         schedule::Duty,
@@ -220,8 +221,12 @@ impl<C: Chain> Seller<C> {
             deal.refused.get_or_insert_with(late);
             deal.over = true;
         })?;
-        let words = format!("agreement {id} is not accepted, and forgotten");
-        self.progress.say(words);
+        self.tell(Event::Over {
+            agreement: id,
+            state: State::Open,
+            correct: 0,
+            withdrawn: Amount::ZERO,
+        });
         Ok(Next::Over)
     }
 }
