@@ -7,6 +7,8 @@
 //! Integers are little-endian; the number of pixels is the architecture's. The seal is libsodium's sealed box
 //! (X25519, XSalsa20-Poly1305): only the seller opens it, and nobody learns who sealed it.
 
+use std::fmt;
+
 use crypto_box::{PublicKey, SecretKey};
 use rand::{CryptoRng, RngCore};
 use thiserror::Error;
@@ -20,6 +22,24 @@ const HEADER: usize = 8 + 2 + 4;
 const SHARD_HEADER: usize = 32 + 4;
 /// Bytes a sealed box adds: the one-time key and the tag.
 const SEAL: usize = 32 + 16;
+
+/// Which delivery of an agreement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The drawn shards.
+    Preview,
+    /// All shards, drawn ones included.
+    Rest,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Preview => "preview",
+            Self::Rest => "delivery",
+        })
+    }
+}
 
 /// One labelled image in a delivery. Secret: no `Debug`.
 #[derive(Clone, PartialEq, Eq)]

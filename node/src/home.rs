@@ -8,7 +8,8 @@
 //! srs/k17.srs      reference strings
 //! keys/*.zkpk      cached proving keys: may be deleted at any time
 //! models/*.zkm     registered models (seller)
-//! deliveries/*     sealed test sets, as they came (seller) or went (buyer); sealed items of retrievals (seller)
+//! deliveries/*     sealed test sets, as they came (seller: by agreement) or went (buyer: by hash); sealed items of
+//!                  retrievals (seller: by hash)
 //! ```
 
 use std::{
@@ -17,7 +18,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tempfile::NamedTempFile;
 use thiserror::Error;
+use zknode_protocol::value::AgreementId;
+
+use crate::delivery::Part;
+
+/// How the name of a file begins that is not whole.
+const HALF: &str = ".half-";
 
 /// A file of the home folder that cannot be used.
 #[derive(Debug, Error)]
@@ -97,9 +105,28 @@ impl Home {
     pub fn model(&self, name: &str) -> PathBuf {
         self.0.join("models").join(format!("{name}.zkm"))
     }
-    /// A sealed test set, named by the hash of its bytes.
+    /// What was sealed here, named by the hash of its bytes.
     pub fn delivery(&self, name: &str) -> PathBuf {
         self.0.join("deliveries").join(format!("{name}.sealed"))
+    }
+    /// What came sealed for an agreement: its own file, though others may have been sent the same bytes.
+    pub fn received(&self, id: AgreementId, part: Part) -> PathBuf {
+        self.delivery(&format!("{id}-{part}"))
+    }
+    /// Removes what a crash left half received.
+    pub fn sweep(&self) -> Result<(), HomeError> {
+        let folder = self.0.join("deliveries");
+        let failed = |source| HomeError::Io {
+            path: folder.clone(),
+            source,
+        };
+        for file in fs::read_dir(&folder).map_err(failed)? {
+            let file = file.map_err(failed)?;
+            if file.file_name().to_string_lossy().starts_with(HALF) {
+                fs::remove_file(file.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -128,6 +155,11 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
+/// A file in `folder` that is gone when it is not kept under another name. Readable by its owner alone, as is the default.
+pub(crate) fn begin_file(folder: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(HALF).tempfile_in(folder)
+}
+
 /// Writes a whole file or nothing: beside it first, then renamed over it. Readable by its owner alone.
 pub fn write_file(
     path: &Path,
@@ -141,8 +173,7 @@ pub fn write_file(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // Mode 0600 by default.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut file = begin_file(folder).map_err(failed)?;
     write(file.as_file_mut()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
@@ -190,5 +221,18 @@ mod tests {
         Home::open(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
         assert!(matches!(Home::open(&path), Err(HomeError::Exposed { .. })));
+    }
+
+    #[test]
+    fn what_is_half_received_is_swept_and_the_rest_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(&folder.path().join("home")).unwrap();
+        let whole = home.delivery("whole");
+        write_new(&whole, b"bytes").unwrap();
+        let half = begin_file(whole.parent().unwrap()).unwrap();
+        let (_, half) = half.keep().unwrap();
+        assert!(half.exists());
+        home.sweep().unwrap();
+        assert!(whole.exists() && !half.exists());
     }
 }

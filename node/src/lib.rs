@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod buyer;
 pub mod card;
+pub mod claim_trees;
 pub mod cli;
 pub mod config;
 pub mod corpus;

@@ -16,6 +16,7 @@ use zknode_protocol::{
 use super::{value, Party, Session};
 use crate::{
     card::ModelCard,
+    claim_trees::ClaimTrees,
     config::ChainConfig,
     corpus::{CorpusFile, OwnCorpus},
     costs::answer_gas,
@@ -24,10 +25,10 @@ use crate::{
     proving_keys,
     retrieval::{desk::Desk, policy::RetrievalPolicy, responder::Responder, tries::Tries},
     seller::{
-        door::Places,
         event::Event,
         look::Looks,
         model::{registered, OwnModel},
+        places::Places,
         policy::{Economics, Policy},
         rounds::{
             policy::{LeastFee, RoundPolicy},
@@ -51,11 +52,12 @@ pub struct Serve {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7711")]
     listen: SocketAddr,
-    /// Most connections at once; others wait. One that is silent for two minutes is closed.
+    /// Most connections at once; others wait. One whose first request does not come in 15 seconds, or that moves less than
+    /// 16 KiB of a request or an answer in two minutes, is closed.
     #[arg(long, default_value_t = 256, value_parser = value::count)]
     max_connections: usize,
-    /// Most requests for proofs that are looked up at once, and most deliveries that are received at once; who waits too long
-    /// for a place is told to come back (503).
+    /// Most requests for proofs that are looked up at once, most deliveries that are received at once, and most looks at the
+    /// chain for others; who waits too long for a place is told to come back (503).
     #[arg(long, default_value_t = 8, value_parser = value::count)]
     max_requests: usize,
     /// Which registered model [default: the only one].
@@ -242,6 +244,7 @@ impl Serve {
             places: Places::new(self.max_requests),
             max_connections: self.max_connections,
             looks: Looks::default(),
+            claim_trees: ClaimTrees::default(),
             promising: Mutex::default(),
         };
         serve(seller, listener, async {

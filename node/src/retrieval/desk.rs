@@ -3,15 +3,13 @@
 use std::{
     io::{self, Read},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::body::{Body, Bytes};
 use http_body_util::channel::Channel;
-use zknode_protocol::{
-    claim_tree::ClaimTree,
-    retrieval::{corpus::Manifest, RetrievalId},
-};
+use zknode_protocol::retrieval::{corpus::Manifest, RetrievalId};
+
+use crate::claim_trees::ClaimTrees;
 
 /// Bytes of a file that are held for each that reads it.
 const PIECE: usize = 1 << 16;
@@ -19,7 +17,7 @@ const PIECE: usize = 1 << 16;
 /// What is made once and shown often.
 pub struct Desk {
     manifest: Bytes,
-    tree: Mutex<Option<(RetrievalId, Arc<ClaimTree>)>>,
+    pub(super) trees: ClaimTrees<RetrievalId>,
 }
 
 impl Desk {
@@ -27,28 +25,13 @@ impl Desk {
     pub fn new(manifest: &Manifest) -> anyhow::Result<Self> {
         Ok(Self {
             manifest: serde_json::to_vec(manifest)?.into(),
-            tree: Mutex::default(),
+            trees: ClaimTrees::default(),
         })
     }
 
     /// The manifest as JSON; all that ask share it.
     pub(super) fn manifest(&self) -> Bytes {
         self.manifest.clone()
-    }
-
-    /// The tree of a claim; that of the last one is kept. No proof changes once it is claimed.
-    pub(super) fn tree(
-        &self,
-        id: RetrievalId,
-        make: impl FnOnce() -> anyhow::Result<ClaimTree>,
-    ) -> anyhow::Result<Arc<ClaimTree>> {
-        let kept = || self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, tree)) = kept().as_ref().filter(|(of, _)| *of == id) {
-            return Ok(tree.clone());
-        }
-        let made = Arc::new(make()?);
-        *kept() = Some((id, made.clone()));
-        Ok(made)
     }
 }
 
@@ -105,26 +88,6 @@ mod tests {
         assert_eq!(one.as_ptr(), other.as_ptr());
         let read: Manifest = serde_json::from_slice(&one).unwrap();
         assert_eq!(read.items.len(), 3);
-    }
-
-    #[test]
-    fn the_tree_of_a_claim_is_made_once() {
-        let desk = desk();
-        let (one, other) = (RetrievalId(Fixed([1; 32])), RetrievalId(Fixed([2; 32])));
-        let fails = || anyhow::bail!("it is not kept");
-        assert!(desk.tree(one, fails).is_err());
-        let leaf = zknode_protocol::claim_tree::ShardClaim {
-            count: zknode_protocol::agreement::ShardCount {
-                index: 0,
-                valid: 2,
-                top1: 1,
-                topk: 1,
-            },
-            proof: Fixed([0; 32]),
-        };
-        desk.tree(one, || Ok(ClaimTree::new(vec![leaf])?)).unwrap();
-        desk.tree(one, fails).unwrap();
-        assert!(desk.tree(other, fails).is_err());
     }
 
     #[tokio::test(flavor = "multi_thread")]

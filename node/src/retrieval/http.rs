@@ -200,6 +200,7 @@ async fn find<C: RetrievalChain>(
     responder: &Responder<C>,
     id: RetrievalId,
 ) -> Result<Retrieval, Refused> {
+    let _place = seller.places.chain().await?;
     let found = on_chain(responder, id).await;
     found
         .map_err(|error| unavailable(seller, error))?

@@ -120,7 +120,7 @@ pub(super) fn evidence<C: Chain>(
     if index >= shards {
         return Ok(None);
     }
-    let tree = responder.desk.tree(id, || {
+    let tree = responder.desk.trees.tree(id, || {
         let leaf = |shard| Ok(shard_claim(shard, &scan(seller, id, shard)?));
         let leaves: anyhow::Result<_> = (0..shards).map(leaf).collect();
         Ok(ClaimTree::new(leaves?)?)

@@ -115,7 +115,7 @@ pub async fn advance<C: RoundChain>(
                 .await?;
             seller.change(id, |deal| deal.over = true)?;
             seller.looks.forget(id);
-            seller.forget_delivery(&deal);
+            seller.forget_delivery(id);
             seller.tell(Event::Over {
                 agreement: id,
                 state: agreement.state,
@@ -211,6 +211,7 @@ async fn drawn<C: Chain>(
         seller.change(id, |deal| {
             (deal.preview, deal.preview_receipt) = (None, None);
         })?;
+        seller.looks.forget(id);
         return Ok(Next::Again);
     }
     let (Some(preview), None) = (preview, &deal.refused) else {
@@ -228,6 +229,7 @@ async fn drawn<C: Chain>(
         }
         let receipt = seller.receipt(id, ciphertext, Domain::preview_digest)?;
         seller.change(id, |deal| deal.preview_receipt = Some(receipt))?;
+        seller.looks.forget(id);
     }
     let call = Call::Proceed {
         id,
@@ -271,6 +273,7 @@ async fn previewed<C: RoundChain>(
         }
         let receipt = seller.receipt(id, ciphertext, Domain::receipt_digest)?;
         seller.change(id, |deal| deal.receipt = Some(receipt))?;
+        seller.looks.forget(id);
     }
     let call = Call::Acknowledge {
         id,

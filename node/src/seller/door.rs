@@ -1,4 +1,4 @@
-//! How many come in at once: connections, and of those the requests that cost this node something.
+//! How many connections are let in at once, and for how long each may keep its place.
 
 use std::{
     future::{pending, Future},
@@ -11,71 +11,37 @@ use std::{
 };
 
 use axum::serve::Listener;
-use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout, Instant, Sleep},
+    time::{sleep, Instant, Sleep},
 };
 
-/// Longest silence of a connection, in both directions: whoever waits for an answer has given up before.
-const SILENCE: Duration = Duration::from_secs(120);
-/// Longest wait for a place: strangers that ask for much take turns with those that have a right to an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Too much is asked for at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("this node has {most} requests of this kind at work, and others wait; ask again later")]
-pub struct Busy {
-    /// At once.
-    pub most: usize,
+/// How long a connection keeps its place.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// Until the head of its first request is whole: what it wants is said at once.
+    head: Duration,
+    /// For each request, for each answer, and for each [`STRIDE`] of either: whoever waits for an answer has given up
+    /// before.
+    stride: Duration,
 }
 
-/// Places for requests that cost time or disk.
-pub struct Places {
-    most: usize,
-    pub(super) patience: Duration,
-    proofs: Arc<Semaphore>,
-    deliveries: Arc<Semaphore>,
-}
-
-impl Places {
-    /// `most` of each kind at once, at least one.
-    pub fn new(most: usize) -> Self {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        let places = || Arc::new(Semaphore::new(most));
-        Self {
-            most,
-            patience: PATIENCE,
-            proofs: places(),
-            deliveries: places(),
-        }
-    }
-
-    /// A place for who asks for a proof, to be kept while it is looked up: anybody may ask.
-    pub async fn proof(&self) -> Result<OwnedSemaphorePermit, Busy> {
-        self.place(&self.proofs).await
-    }
-
-    /// A place for a delivery that comes in. To be asked for once the manifest is found right, so that no stranger takes
-    /// it and then sends nothing.
-    pub async fn delivery(&self) -> Result<OwnedSemaphorePermit, Busy> {
-        self.place(&self.deliveries).await
-    }
-
-    async fn place(&self, places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Busy> {
-        let place = timeout(self.patience, places.clone().acquire_owned()).await;
-        let busy = Busy { most: self.most };
-        place.map_err(|_| busy)?.map_err(|_| busy)
-    }
-}
+const PATIENCE: Patience = Patience {
+    head: Duration::from_secs(15),
+    stride: Duration::from_secs(120),
+};
+/// Bytes that must come or go in time; single ones keep no place.
+const STRIDE: usize = 1 << 14;
+/// What the head of a request ends with.
+const HEAD_END: &[u8; 4] = b"\r\n\r\n";
 
 /// A listener that lets so many in at once; the others wait in the system's queue.
 pub struct Door {
     listener: TcpListener,
     places: Arc<Semaphore>,
-    silence: Duration,
+    patience: Patience,
 }
 
 impl Door {
@@ -84,7 +50,7 @@ impl Door {
         Self {
             listener,
             places: Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS))),
-            silence: SILENCE,
+            patience: PATIENCE,
         }
     }
 }
@@ -101,8 +67,11 @@ impl Listener for Door {
         let (stream, address) = Listener::accept(&mut self.listener).await;
         let guest = Guest {
             stream,
-            longest: self.silence,
-            silence: Box::pin(sleep(self.silence)),
+            patience: self.patience.stride,
+            end: Box::pin(sleep(self.patience.head)),
+            head: Some(0),
+            does: Does::Read,
+            moved: 0,
             _place: place,
         };
         (guest, address)
@@ -113,27 +82,80 @@ impl Listener for Door {
     }
 }
 
-/// A connection that is let in. It ends when nothing comes or goes for too long; its place is free again then.
+/// A connection that is let in. It ends when too little comes and goes; its place is free again then.
 pub struct Guest {
     stream: TcpStream,
-    longest: Duration,
-    silence: Pin<Box<Sleep>>,
+    patience: Duration,
+    end: Pin<Box<Sleep>>,
+    /// Bytes of [`HEAD_END`] that were read last; `None` once the first head is whole.
+    head: Option<usize>,
+    does: Does,
+    /// Bytes since more time was given.
+    moved: usize,
     _place: OwnedSemaphorePermit,
 }
 
+/// What was done last with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Does {
+    Read,
+    Write,
+}
+
 impl Guest {
-    /// What a look at the stream comes to, given that it has come to `found`.
-    fn heard<T>(
+    /// What a look at the stream comes to that is not ready: an error when the time is over.
+    fn waits<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        ready!(self.end.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// So many bytes came or went. Where that is a request's or an answer's beginning, or enough of one, there is time for
+    /// more.
+    fn moves(&mut self, does: Does, bytes: usize) {
+        if self.head.is_some() {
+            return;
+        }
+        self.moved = self.moved.saturating_add(bytes);
+        if self.does != does || self.moved >= STRIDE {
+            self.give_time();
+        }
+        self.does = does;
+    }
+
+    fn give_time(&mut self) {
+        self.moved = 0;
+        self.end.as_mut().reset(Instant::now() + self.patience);
+    }
+
+    /// Looks for the end of the first request's head.
+    fn reads_head(&mut self, bytes: &[u8]) {
+        let Some(mut found) = self.head else {
+            return;
+        };
+        for byte in bytes {
+            found = match HEAD_END.get(found) {
+                Some(wanted) if wanted == byte => found + 1,
+                _ => usize::from(*byte == HEAD_END[0]),
+            };
+            if found == HEAD_END.len() {
+                self.head = None;
+                return self.give_time();
+            }
+        }
+        self.head = Some(found);
+    }
+
+    fn wrote(
         &mut self,
         context: &mut Context<'_>,
-        found: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if found.is_ready() {
-            self.silence.as_mut().reset(Instant::now() + self.longest);
-            return found;
+        wrote: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match wrote {
+            Poll::Pending => return self.waits(context),
+            Poll::Ready(Ok(bytes)) => self.moves(Does::Write, bytes),
+            Poll::Ready(Err(_)) => {}
         }
-        ready!(self.silence.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        wrote
     }
 }
 
@@ -144,8 +166,15 @@ impl AsyncRead for Guest {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let before = buffer.filled().len();
         let found = Pin::new(&mut this.stream).poll_read(context, buffer);
-        this.heard(context, found)
+        if found.is_pending() {
+            return this.waits(context);
+        }
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        this.moves(Does::Read, read.len());
+        this.reads_head(read);
+        found
     }
 }
 
@@ -156,8 +185,8 @@ impl AsyncWrite for Guest {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let found = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.heard(context, found)
+        let wrote = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.wrote(context, wrote)
     }
 
     fn poll_write_vectored(
@@ -166,8 +195,8 @@ impl AsyncWrite for Guest {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let found = Pin::new(&mut this.stream).poll_write_vectored(context, bytes);
-        this.heard(context, found)
+        let wrote = Pin::new(&mut this.stream).poll_write_vectored(context, bytes);
+        this.wrote(context, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -186,20 +215,30 @@ impl AsyncWrite for Guest {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use axum::{routing::get, Router};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use axum::{
+        routing::{get, post},
+        Router,
+    };
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        time::timeout,
+    };
 
     use super::*;
 
     const SOON: Duration = Duration::from_millis(200);
+    const LATE: Duration = Duration::from_secs(60);
 
-    /// Serves a word to `most` at once, who may be silent for `silence`.
-    async fn serve(most: usize, silence: Duration) -> SocketAddr {
+    /// Serves a word to `most` at once.
+    async fn serve(most: usize, head: Duration, stride: Duration) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut door = Door::new(listener, most);
-        door.silence = silence;
+        door.patience = Patience { head, stride };
         let address = door.local_addr().unwrap();
-        let routes = Router::new().route("/", get(async || "word"));
+        let word = async || "word";
+        let routes = Router::new()
+            .route("/", get(word))
+            .route("/", post(async |_: axum::body::Bytes| "word"));
         tokio::spawn(async move { axum::serve(door, routes).await });
         address
     }
@@ -207,9 +246,13 @@ mod tests {
     /// Asks, and stays connected.
     async fn ask(address: SocketAddr) -> TcpStream {
         let mut stream = TcpStream::connect(address).await.unwrap();
+        ask_again(&mut stream).await;
+        stream
+    }
+
+    async fn ask_again(stream: &mut TcpStream) {
         let request = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n";
         stream.write_all(request).await.unwrap();
-        stream
     }
 
     async fn is_answered(stream: &mut TcpStream) -> bool {
@@ -225,9 +268,22 @@ mod tests {
         timeout(SOON, read).await.unwrap_or(false)
     }
 
+    /// Sends a byte every now and then; how long the connection lasts.
+    async fn drip(stream: &mut TcpStream) -> Duration {
+        let begun = Instant::now();
+        while begun.elapsed() < 20 * SOON {
+            let wrote = stream.write_all(b"a").await;
+            let ended = timeout(SOON / 8, stream.read_u8()).await;
+            if wrote.is_err() || ended.is_ok() {
+                break;
+            }
+        }
+        begun.elapsed()
+    }
+
     #[tokio::test]
     async fn one_too_many_waits_until_a_place_is_free() {
-        let address = serve(2, SILENCE).await;
+        let address = serve(2, LATE, LATE).await;
         let mut inside = [ask(address).await, ask(address).await];
         for stream in &mut inside {
             assert!(is_answered(stream).await);
@@ -240,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_connection_gives_its_place_back() {
-        let address = serve(1, SOON).await;
+        let address = serve(1, SOON, LATE).await;
         // It never asks for anything.
         let mut silent = TcpStream::connect(address).await.unwrap();
         tokio::time::sleep(SOON / 2).await;
@@ -251,15 +307,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_finds_no_place_for_too_long_is_told() {
-        let mut places = Places::new(2);
-        places.patience = SOON;
-        let mut held = vec![places.proof().await, places.proof().await];
-        assert_eq!(places.proof().await.err(), Some(Busy { most: 2 }));
-        // The other kind is not concerned.
-        let delivery = places.delivery().await;
-        assert!(delivery.is_ok());
-        let (waiting, ()) = tokio::join!(places.proof(), async { drop(held.pop()) });
-        assert!(waiting.is_ok());
+    async fn single_bytes_of_a_head_or_of_a_body_keep_no_place() {
+        let address = serve(1, SOON, LATE).await;
+        let mut head = TcpStream::connect(address).await.unwrap();
+        head.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
+        assert!(drip(&mut head).await < 10 * SOON);
+        let address = serve(1, LATE, SOON).await;
+        let mut body = TcpStream::connect(address).await.unwrap();
+        let request = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 1000\r\n\r\n";
+        body.write_all(request).await.unwrap();
+        assert!(drip(&mut body).await < 10 * SOON);
+    }
+
+    #[tokio::test]
+    async fn who_asks_again_keeps_its_place() {
+        let address = serve(1, SOON, SOON).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        for _ in 0..6 {
+            ask_again(&mut stream).await;
+            assert!(is_answered(&mut stream).await);
+            tokio::time::sleep(SOON / 2).await;
+        }
     }
 }

@@ -10,7 +10,7 @@
 //! | `GET /v1/agreements/{id}` | a [`DealStatus`] |
 //!
 //! Anybody may call; nothing is believed that the chain or a commitment does not confirm, and nothing is read that is
-//! longer than the agreement allows. What costs much is answered to so many at once ([`super::door`]); the answer 503 says
+//! longer than the agreement allows. What costs much is answered to so many at once ([`super::places`]); the answer 503 says
 //! when to come back (`retry-after`).
 
 use std::sync::Arc;
@@ -30,16 +30,10 @@ use zknode_protocol::{
     value::{AgreementId, Bytes},
 };
 
-use super::{
-    deal::Deal,
-    door::Busy,
-    event::Event,
-    receive::{Incoming, ReceiveError},
-    Seller,
-};
+use super::{deal::Deal, deliver::deliver, event::Event, places::Busy, Seller};
 use crate::{
     card::{DealStatus, ErrorBody, ModelCard, ShardEvidence},
-    delivery::sealed_length,
+    delivery::Part,
     output::explain,
     store::Table,
 };
@@ -81,7 +75,11 @@ impl IntoResponse for Refused {
 
 impl From<Busy> for Refused {
     fn from(busy: Busy) -> Self {
-        refuse(StatusCode::SERVICE_UNAVAILABLE, busy)
+        let status = match busy {
+            Busy::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Busy::OnItsWay(_) => StatusCode::TOO_MANY_REQUESTS,
+        };
+        refuse(status, busy)
     }
 }
 
@@ -170,48 +168,7 @@ async fn preview<C: Chain>(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Json<DealStatus>, Refused> {
-    let id = parse(&id)?;
-    let deal = known(&seller, id)?;
-    let agreement = on_chain(&seller, id).await?;
-    expect_state(id, &agreement, &[State::Drawn, State::PreviewSent])?;
-    let terms = &agreement.terms;
-    let samples = terms.preview_shards as usize * seller.model.layout.options().samples;
-    let limit = longest(&seller, terms.preview_shards, samples);
-    let mut incoming = Incoming::new(body);
-    let manifest = incoming.preview(id, terms, agreement.seed, limit).await;
-    let manifest = manifest.map_err(|error| not_received(&seller, error))?;
-    // The first one stays: the receipt may be about it already.
-    let other = || {
-        refuse(
-            StatusCode::CONFLICT,
-            format!("agreement {id} has another preview already, or was refused"),
-        )
-    };
-    match &deal.preview {
-        Some(stored) if *stored == manifest => {
-            return Ok(Json(status_of(&seller, id, &agreement)?));
-        }
-        Some(_) => return Err(other()),
-        None => {}
-    }
-    let _place = seller.places.delivery().await?;
-    let (hash, bytes) = (manifest.ciphertext_hash, manifest.ciphertext_bytes);
-    let path = seller.home.delivery(&hash.to_string());
-    let received = incoming.ciphertext(hash, bytes, &path).await;
-    received.map_err(|error| not_received(&seller, error))?;
-    seller
-        .change(id, |deal| {
-            if deal.refused.is_none() {
-                deal.preview.get_or_insert(manifest);
-            }
-        })
-        .map_err(|error| unavailable(&seller, error))?;
-    let stored = known(&seller, id)?.preview;
-    if stored.is_none_or(|stored| stored.ciphertext_hash != hash) {
-        return Err(other());
-    }
-    seller.tell(Event::PreviewDelivered { agreement: id });
-    Ok(Json(status_of(&seller, id, &agreement)?))
+    deliver(&seller, Part::Preview, parse(&id)?, body).await
 }
 
 async fn delivery<C: Chain>(
@@ -219,53 +176,7 @@ async fn delivery<C: Chain>(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Json<DealStatus>, Refused> {
-    let id = parse(&id)?;
-    // Before a byte of the body is read: is it awaited?
-    let deal = known(&seller, id)?;
-    let agreement = on_chain(&seller, id).await?;
-    let awaited = [State::Previewed, State::RestSent, State::Delivered];
-    expect_state(id, &agreement, &awaited)?;
-    let limit = longest(
-        &seller,
-        agreement.terms.shards,
-        agreement.terms.samples as usize,
-    );
-    let mut incoming = Incoming::new(body);
-    let manifest = incoming.manifest(id, &agreement.terms, limit).await;
-    let manifest = manifest.map_err(|error| not_received(&seller, error))?;
-    // The first delivery stays: the receipt may be about it already.
-    let other = || {
-        refuse(
-            StatusCode::CONFLICT,
-            format!("agreement {id} has another delivery already, or was refused"),
-        )
-    };
-    match &deal.manifest {
-        Some(stored) if *stored == manifest => {
-            return Ok(Json(status_of(&seller, id, &agreement)?));
-        }
-        Some(_) => return Err(other()),
-        None => {}
-    }
-    let _place = seller.places.delivery().await?;
-    let ciphertext = manifest.ciphertext_hash;
-    let path = seller.home.delivery(&ciphertext.to_string());
-    let bytes = manifest.ciphertext_bytes;
-    let received = incoming.ciphertext(ciphertext, bytes, &path).await;
-    received.map_err(|error| not_received(&seller, error))?;
-    seller
-        .change(id, |deal| {
-            if deal.refused.is_none() {
-                deal.manifest.get_or_insert(manifest);
-            }
-        })
-        .map_err(|error| unavailable(&seller, error))?;
-    let has = seller.has_delivery(id, ciphertext);
-    if !has.map_err(|error| unavailable(&seller, error))? {
-        return Err(other());
-    }
-    seller.tell(Event::Delivered { agreement: id });
-    Ok(Json(status_of(&seller, id, &agreement)?))
+    deliver(&seller, Part::Rest, parse(&id)?, body).await
 }
 
 /// Proof and place in the claim of one shard, once there is a claim on the chain.
@@ -296,7 +207,7 @@ async fn evidence<C: Chain>(
     })
 }
 
-fn expect_state(
+pub(super) fn expect_state(
     id: AgreementId,
     agreement: &AgreementSummary,
     expected: &[State],
@@ -313,31 +224,19 @@ fn expect_state(
     ))
 }
 
-/// Longest ciphertext of so many shards and samples.
-fn longest<C: Chain>(seller: &Seller<C>, shards: u32, samples: usize) -> usize {
-    let pixels = seller.model.layout.architecture().input.cells();
-    sealed_length(shards as usize, samples, pixels)
-}
-
-fn not_received<C: Chain>(seller: &Seller<C>, error: ReceiveError) -> Refused {
-    match error {
-        ReceiveError::Own(error) => unavailable(seller, error),
-        ReceiveError::Refused(_) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error),
-        ReceiveError::Broken(_) => refuse(StatusCode::BAD_REQUEST, error),
-    }
-}
-
 /// An agreement this node was told of.
-fn known<C: Chain>(seller: &Seller<C>, id: AgreementId) -> Result<Deal, Refused> {
+pub(super) fn known<C: Chain>(seller: &Seller<C>, id: AgreementId) -> Result<Deal, Refused> {
     let deal = seller.deal(id);
     deal.map_err(|error| unavailable(seller, error))?
         .ok_or_else(|| unknown(id))
 }
 
-async fn on_chain<C: Chain>(
+/// How far an agreement came: asked of the chain, by few requests at once.
+pub(super) async fn on_chain<C: Chain>(
     seller: &Seller<C>,
     id: AgreementId,
 ) -> Result<AgreementSummary, Refused> {
+    let _place = seller.places.chain().await?;
     let found = seller.wallet.agreement(id).await;
     found
         .map_err(|error| unavailable(seller, error))?
@@ -358,20 +257,21 @@ fn parse(id: &str) -> Result<AgreementId, Refused> {
     Ok(AgreementId(bytes))
 }
 
-fn status_of<C: Chain>(
+pub(super) fn status_of<C: Chain>(
     seller: &Seller<C>,
     id: AgreementId,
     agreement: &AgreementSummary,
 ) -> Result<DealStatus, Refused> {
     let deal = known(seller, id)?;
+    let [previewed, delivered] = [Part::Preview, Part::Rest].map(|part| seller.holds(&deal, part));
     Ok(DealStatus {
         version: Version,
         state: agreement.state,
         proven: agreement.proven,
         shards: agreement.terms.shards,
-        previewed: deal.preview.is_some(),
+        previewed,
         preview_receipt: deal.preview_receipt,
-        delivered: deal.manifest.is_some(),
+        delivered,
         receipt: deal.receipt,
         refused: deal.refused,
     })

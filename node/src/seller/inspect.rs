@@ -8,12 +8,12 @@ use zknode_protocol::{
     dataset_root::DatasetTree,
     digest::keccak,
     message::{DeliveryManifest, ManifestShard, PreviewManifest},
-    value::Hash,
+    value::{AgreementId, Hash},
 };
 
 use super::Seller;
 use crate::{
-    delivery::{self, ShardOpening},
+    delivery::{self, Part, ShardOpening},
     home::read_file,
     output::explain,
     testset::shard_points,
@@ -31,9 +31,13 @@ pub enum Finding {
 }
 
 impl<C: Chain> Seller<C> {
-    /// A stored ciphertext.
-    fn sealed(&self, hash: Hash, bytes: u64) -> anyhow::Result<Vec<u8>> {
-        let path = self.home.delivery(&hash.to_string());
+    /// The ciphertext that came for an agreement: hash and length are its manifest's.
+    fn sealed(
+        &self,
+        (id, part): (AgreementId, Part),
+        (hash, bytes): (Hash, u64),
+    ) -> anyhow::Result<Vec<u8>> {
+        let path = self.home.received(id, part);
         let sealed = read_file(&path, bytes)?;
         anyhow::ensure!(
             keccak(&sealed) == hash,
@@ -41,6 +45,11 @@ impl<C: Chain> Seller<C> {
             path.display()
         );
         Ok(sealed)
+    }
+
+    fn sealed_rest(&self, manifest: &DeliveryManifest) -> anyhow::Result<Vec<u8>> {
+        let bytes = (manifest.ciphertext_hash, manifest.ciphertext_bytes);
+        self.sealed((manifest.agreement, Part::Rest), bytes)
     }
 
     fn unsealed(
@@ -61,14 +70,14 @@ impl<C: Chain> Seller<C> {
         manifest: &DeliveryManifest,
     ) -> anyhow::Result<(Vec<ShardOpening>, DatasetTree)> {
         let tree = manifest.tree(terms)?;
-        let sealed = self.sealed(manifest.ciphertext_hash, manifest.ciphertext_bytes)?;
+        let sealed = self.sealed_rest(manifest)?;
         Ok((self.unsealed(&sealed, manifest.shards.len())?, tree))
     }
 
     /// Looks at the stored test set. An error is trouble of this node, and says nothing of the delivery.
     pub fn inspect(&self, terms: &Terms, manifest: &DeliveryManifest) -> anyhow::Result<Finding> {
         manifest.tree(terms)?;
-        let sealed = self.sealed(manifest.ciphertext_hash, manifest.ciphertext_bytes)?;
+        let sealed = self.sealed_rest(manifest)?;
         let shards = (0..).zip(&manifest.shards).collect::<Vec<_>>();
         self.judge(terms, &sealed, &shards)
     }
@@ -79,7 +88,8 @@ impl<C: Chain> Seller<C> {
         terms: &Terms,
         manifest: &PreviewManifest,
     ) -> anyhow::Result<Finding> {
-        let sealed = self.sealed(manifest.ciphertext_hash, manifest.ciphertext_bytes)?;
+        let bytes = (manifest.ciphertext_hash, manifest.ciphertext_bytes);
+        let sealed = self.sealed((manifest.agreement, Part::Preview), bytes)?;
         let shards = manifest.shards.iter();
         let shards: Vec<_> = shards.map(|shard| (shard.index, &shard.shard)).collect();
         self.judge(terms, &sealed, &shards)

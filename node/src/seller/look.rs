@@ -20,10 +20,11 @@ type Delivery = (AgreementId, Hash);
 
 enum Look {
     UnderWay,
-    Done(anyhow::Result<Finding>),
+    Found(Finding),
+    Failed(anyhow::Error),
 }
 
-/// The looks under way, and what those came to that nobody has asked for yet.
+/// The looks under way, and what those came to that may still be asked for.
 pub struct Looks {
     slots: Arc<Semaphore>,
     looks: Arc<Mutex<BTreeMap<Delivery, Look>>>,
@@ -39,8 +40,9 @@ impl Default for Looks {
 }
 
 impl Looks {
-    /// What a look at this delivery came to, told once. `None` while it is under way: one is begun where there is none, and
-    /// `done` is called at its end. An error is trouble of this node: asked again, it is looked at again.
+    /// What a look at this delivery came to, kept until it is forgotten. `None` while it is under way: one is begun where
+    /// there is none, and `done` is called at its end. An error is trouble of this node, told once: asked again, it is looked
+    /// at again.
     pub(super) fn ask(
         &self,
         delivery: Delivery,
@@ -48,12 +50,15 @@ impl Looks {
         done: impl FnOnce() + Send + 'static,
     ) -> Option<anyhow::Result<Finding>> {
         let mut looks = lock(&self.looks);
+        if let Some(Look::Found(found)) = looks.get(&delivery) {
+            return Some(Ok(found.clone()));
+        }
         match looks.insert(delivery, Look::UnderWay) {
-            Some(Look::UnderWay) => return None,
-            Some(Look::Done(found)) => {
+            Some(Look::Failed(error)) => {
                 looks.remove(&delivery);
-                return Some(found);
+                return Some(Err(error));
             }
+            Some(_) => return None,
             None => drop(looks),
         }
         let (slots, looks) = (self.slots.clone(), self.looks.clone());
@@ -66,14 +71,14 @@ impl Looks {
             let found = found.await;
             // Unless it was forgotten meanwhile.
             if let Some(look) = lock(&looks).get_mut(&delivery) {
-                *look = Look::Done(found);
+                *look = found.map_or_else(Look::Failed, Look::Found);
             }
             done();
         });
         None
     }
 
-    /// The agreement is over.
+    /// Nobody asks any more: a receipt is stored, or the agreement is over.
     pub(super) fn forget(&self, agreement: AgreementId) {
         lock(&self.looks).retain(|(of, _), _| *of != agreement);
     }
@@ -124,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_look_holds_up_nobody_and_is_told_once() -> anyhow::Result<()> {
+    async fn a_slow_look_holds_up_nobody_and_is_kept_until_it_is_forgotten() -> anyhow::Result<()> {
         let desk = Desk {
             looks: Looks::default(),
             bell: Arc::default(),
@@ -140,7 +145,11 @@ mod tests {
         assert!(again().is_none());
         drop(slow);
         desk.bell.notified().await;
-        assert_eq!(again().transpose()?, Some(Finding::Good));
+        // Whoever could not make use of it is told again.
+        for _ in 0..2 {
+            assert_eq!(again().transpose()?, Some(Finding::Good));
+        }
+        desk.looks.forget(delivery(1).0);
         // Trouble is told, and then it is looked at once more.
         assert!(again().is_none());
         desk.bell.notified().await;
@@ -151,6 +160,7 @@ mod tests {
         desk.looks.forget(delivery(1).0);
         drop(good);
         desk.bell.notified().await;
+        desk.looks.forget(delivery(2).0);
         assert!(lock(&desk.looks.looks).is_empty());
         Ok(())
     }

@@ -5,17 +5,20 @@
 //! takes long, a look at a delivery, goes on beside it ([`look`]).
 
 pub(crate) mod deal;
+mod deliver;
 pub mod door;
 pub mod event;
 pub(crate) mod http;
 mod inspect;
 pub mod look;
 pub mod model;
+pub mod places;
 pub mod policy;
 mod prove;
 mod receive;
 pub mod rounds;
 pub mod schedule;
+mod turn;
 pub mod work;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -30,20 +33,22 @@ use tokio::{
 use zknode_circuit::prove::Prover;
 use zknode_protocol::{
     chain::{key::Key, retrieval::RetrievalChain, Chain, RoundChain},
-    value::Amount,
+    value::{AgreementId, Amount, Hash},
 };
 
 use self::{
     deal::{advance, Next},
-    door::{Door, Places},
+    door::Door,
     event::Event,
     look::Looks,
     model::OwnModel,
+    places::Places,
     policy::Policy,
     rounds::Rounds,
 };
 use crate::{
     card::ModelCard,
+    claim_trees::ClaimTrees,
     home::Home,
     output::{explain, Output},
     progress::Progress,
@@ -95,6 +100,8 @@ pub struct Seller<C> {
     pub max_connections: usize,
     /// The deliveries that are looked at.
     pub looks: Looks,
+    /// The trees of claims that are asked for.
+    pub claim_trees: ClaimTrees<(AgreementId, Hash)>,
     /// Held from the look at what is promised to the transaction that promises more.
     pub promising: Mutex<()>,
 }
@@ -120,6 +127,7 @@ pub async fn serve<C: RetrievalChain + RoundChain>(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    seller.home.sweep()?;
     let seller = Arc::new(seller);
     let mut tasks = JoinSet::new();
     let routes = http::routes(seller.clone())

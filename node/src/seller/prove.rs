@@ -261,31 +261,32 @@ impl<C: Chain> Seller<C> {
         Ok(stored.is_some())
     }
 
-    /// The proof of a shard with its place in the claim, from what is stored; `None` when there is no such shard.
+    /// The proof of a shard with its place in the claim, from what is stored; `None` when there is no such shard. The tree of
+    /// a claim is kept, so that asking again reads one proof only.
     pub fn evidence(
         &self,
         id: AgreementId,
         agreement: &AgreementSummary,
         index: u32,
     ) -> anyhow::Result<Option<ShardEvidence>> {
-        let (mut leaves, mut found) = (vec![], None);
-        for shard in 0..agreement.terms.shards {
+        let shards = agreement.terms.shards;
+        if index >= shards {
+            return Ok(None);
+        }
+        let proof = |shard| {
             let key = format!("{id}/{shard}");
             let stored: Option<Attestation> = self.store.get(Table::Proofs, &key)?;
-            let stored = stored.with_context(|| format!("the proof of shard {shard} is gone"))?;
-            leaves.push(shard_claim(shard, &stored));
-            if shard == index {
-                found = Some(stored);
-            }
-        }
-        let Some(attestation) = found else {
-            return Ok(None);
+            stored.with_context(|| format!("the proof of shard {shard} is gone"))
         };
-        let path = ClaimTree::new(leaves)?.path(index)?;
+        let tree = self.claim_trees.tree((id, agreement.claim), || {
+            let leaf = |shard| Ok(shard_claim(shard, &proof(shard)?));
+            let leaves: anyhow::Result<_> = (0..shards).map(leaf).collect();
+            Ok(ClaimTree::new(leaves?)?)
+        })?;
         Ok(Some(ShardEvidence {
             version: Version,
-            attestation,
-            path,
+            attestation: proof(index)?,
+            path: tree.path(index)?,
         }))
     }
 

@@ -10,25 +10,28 @@ use sha3::{Digest, Keccak256};
 use thiserror::Error;
 use tokio::time::{timeout, Instant};
 use zknode_protocol::{
-    agreement::Terms,
-    message::{DeliveryManifest, PreviewManifest},
+    chain::AgreementSummary,
     value::{AgreementId, Bytes, Hash},
 };
 
+use super::deliver::Manifest;
 use crate::{
     card::{manifest_limit, read_manifest},
-    home::HomeError,
+    delivery::{sealed_length, Part},
+    home::{begin_file, HomeError},
 };
 
-/// Longest wait for the next piece.
+/// Longest time for each [`STRIDE`] and for what comes after the last one: a slower delivery would keep its place from others.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes that must come in time; single ones do not prolong a delivery.
+const STRIDE: usize = 1 << 20;
 /// Longest time for a whole delivery; as long as a buyer tries.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// A delivery that is not taken.
 #[derive(Debug, Error)]
 pub enum ReceiveError {
-    /// The connection broke, or nothing came for too long.
+    /// The connection broke, or too little came for too long.
     #[error("the body ended early: {0}")]
     Broken(String),
     /// Not what was agreed.
@@ -44,15 +47,21 @@ pub struct Incoming {
     body: Body,
     rest: Piece,
     begun: Instant,
+    /// When the last stride was done, and bytes since.
+    stride: (Instant, usize),
+    patience: Duration,
 }
 
 impl Incoming {
     /// A body of which nothing was read.
     pub fn new(body: Body) -> Self {
+        let now = Instant::now();
         Self {
             body,
             rest: Piece::new(),
-            begun: Instant::now(),
+            begun: now,
+            stride: (now, 0),
+            patience: PATIENCE,
         }
     }
 
@@ -67,20 +76,39 @@ impl Incoming {
                 let words = format!("it has not arrived after {LONGEST:?}");
                 return Err(ReceiveError::Broken(words));
             }
-            let frame = timeout(PATIENCE, self.body.frame()).await;
-            let frame = frame
-                .map_err(|_| ReceiveError::Broken(format!("nothing came for {PATIENCE:?}")))?;
+            let left = left.min(self.patience.saturating_sub(self.stride.0.elapsed()));
+            let frame = timeout(left, self.body.frame()).await;
+            let frame = frame.map_err(|_| {
+                let (patience, got) = (self.patience, self.stride.1);
+                let words = format!("expected {STRIDE} bytes in {patience:?}, got {got}");
+                ReceiveError::Broken(words)
+            })?;
             match frame {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(ReceiveError::Broken(error.to_string())),
                 // Trailers are of no interest.
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(piece) if piece.is_empty() => {}
-                    Ok(piece) => return Ok(Some(piece)),
+                    Ok(piece) => {
+                        self.moves(piece.len());
+                        return Ok(Some(piece));
+                    }
                     Err(_) => {}
                 },
             }
         }
+    }
+
+    fn moves(&mut self, bytes: usize) {
+        let (_, moved) = &mut self.stride;
+        *moved = moved.saturating_add(bytes);
+        if *moved >= STRIDE {
+            self.begin_stride();
+        }
+    }
+
+    fn begin_stride(&mut self) {
+        self.stride = (Instant::now(), 0);
     }
 
     async fn exactly(&mut self, length: usize) -> Result<Vec<u8>, ReceiveError> {
@@ -95,51 +123,45 @@ impl Incoming {
         Ok(bytes)
     }
 
-    /// Reads the manifest of a whole test set and checks it against the agreement: only who knows all shard commitments
-    /// passes, so nobody else can put a false delivery in the way.
+    /// Reads the manifest of a part and checks it against the agreement: only who knows the shard commitments passes, so
+    /// nobody else can put a false delivery in the way. The preview's is of exactly the drawn shards, each under the agreed
+    /// root. `samples` is how many a shard holds at most, `pixels` how many bytes each has.
     pub async fn manifest(
         &mut self,
+        part: Part,
         id: AgreementId,
-        terms: &Terms,
-        longest_ciphertext: usize,
-    ) -> Result<DeliveryManifest, ReceiveError> {
-        let manifest: DeliveryManifest = self.read(terms.shards as usize).await?;
-        fits(
-            id,
-            manifest.agreement,
-            manifest.ciphertext_bytes,
-            longest_ciphertext,
-        )?;
-        let tree = manifest.tree(terms);
-        tree.map_err(|error| ReceiveError::Refused(error.to_string()))?;
-        Ok(manifest)
-    }
-
-    /// The same of a preview: of exactly the drawn shards, each under the agreed root.
-    pub async fn preview(
-        &mut self,
-        id: AgreementId,
-        terms: &Terms,
-        seed: Hash,
-        longest_ciphertext: usize,
-    ) -> Result<PreviewManifest, ReceiveError> {
-        // A path besides the points of each.
-        let manifest: PreviewManifest = self.read(4 * terms.preview_shards as usize).await?;
-        fits(
-            id,
-            manifest.agreement,
-            manifest.ciphertext_bytes,
-            longest_ciphertext,
-        )?;
-        let checked = manifest.check(terms, seed);
+        agreement: &AgreementSummary,
+        (samples, pixels): (usize, usize),
+    ) -> Result<Manifest, ReceiveError> {
+        let terms = &agreement.terms;
+        let (shards, samples, paths) = match part {
+            // A path besides the points of each.
+            Part::Preview => (
+                terms.preview_shards,
+                terms.preview_shards as usize * samples,
+                4,
+            ),
+            Part::Rest => (terms.shards, terms.samples as usize, 1),
+        };
+        let shards = shards as usize;
+        let limit = manifest_limit(paths * shards);
+        let manifest = match part {
+            Part::Preview => Manifest::Preview(self.read(limit).await?),
+            Part::Rest => Manifest::Rest(self.read(limit).await?),
+        };
+        let (about, (_, bytes)) = (manifest.agreement(), manifest.ciphertext());
+        fits(id, about, bytes, sealed_length(shards, samples, pixels))?;
+        let checked = match &manifest {
+            Manifest::Preview(preview) => preview.check(terms, agreement.seed),
+            Manifest::Rest(rest) => rest.tree(terms).map(drop),
+        };
         checked.map_err(|error| ReceiveError::Refused(error.to_string()))?;
         Ok(manifest)
     }
 
-    async fn read<T: DeserializeOwned>(&mut self, shards: usize) -> Result<T, ReceiveError> {
+    async fn read<T: DeserializeOwned>(&mut self, limit: usize) -> Result<T, ReceiveError> {
         let length = self.exactly(4).await?;
         let length = length.try_into().map_or(0, u32::from_le_bytes) as usize;
-        let limit = manifest_limit(shards);
         if length > limit {
             return Err(ReceiveError::Refused(format!(
                 "expected a manifest of at most {limit} bytes, got {length}"
@@ -162,7 +184,9 @@ impl Incoming {
                 source,
             })
         };
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(own)?;
+        // The wait for a place does not count.
+        self.begin_stride();
+        let mut file = begin_file(folder).map_err(own)?;
         let (mut hasher, mut length) = (Keccak256::new(), 0u64);
         while let Some(piece) = self.piece().await? {
             length += piece.len() as u64;
@@ -202,4 +226,31 @@ fn fits(
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use http_body_util::channel::Channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn single_bytes_do_not_prolong_a_delivery() {
+        let (mut sender, body) = Channel::<Piece, std::io::Error>::new(1);
+        tokio::spawn(async move {
+            while sender.send_data(Piece::from_static(b"a")).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let mut incoming = Incoming::new(Body::new(body));
+        incoming.patience = Duration::from_millis(200);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sealed");
+        let received = incoming.ciphertext(Hash::ZERO, 1 << 30, &path);
+        let error = timeout(Duration::from_secs(5), received).await.unwrap();
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("expected 1048576 bytes in 200ms"), "{error}");
+        assert!(!path.exists());
+    }
 }

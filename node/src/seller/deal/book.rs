@@ -1,13 +1,16 @@
 //! What is stored of agreements, and what the seller has promised in them.
 
+use std::io::ErrorKind;
+
 use zknode_protocol::{
     agreement::{Mode, State},
     chain::{AgreementSummary, Chain, RoundChain},
-    value::{AgreementId, Amount, Hash},
+    value::{AgreementId, Amount},
 };
 
 use super::{Deal, VERSION};
 use crate::{
+    delivery::Part,
     seller::{
         model::openings_left,
         policy::{received_by, Facts},
@@ -119,15 +122,16 @@ impl<C: Chain> Seller<C> {
             .collect())
     }
 
-    /// The test set of an agreement that is over is nobody's business any more.
-    pub(super) fn forget_delivery(&self, deal: &Deal) {
-        let preview = deal.preview.as_ref().map(|preview| preview.ciphertext_hash);
-        let rest = deal.manifest.as_ref().map(|rest| rest.ciphertext_hash);
-        for hash in [preview, rest].into_iter().flatten() {
-            let path = self.home.delivery(&hash.to_string());
-            if let Err(error) = std::fs::remove_file(&path) {
-                self.progress
-                    .say(format!("{} stays: {error}", path.display()));
+    /// The test set of an agreement that is over is nobody's business any more, whether it was noted or not.
+    pub(super) fn forget_delivery(&self, id: AgreementId) {
+        for part in [Part::Preview, Part::Rest] {
+            let path = self.home.received(id, part);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    let says = format!("{} stays: {error}", path.display());
+                    self.progress.say(says);
+                }
+                _ => {}
             }
         }
     }
@@ -153,14 +157,6 @@ impl<C: Chain> Seller<C> {
                 change(&mut deal);
                 Ok::<_, anyhow::Error>((deal, ()))
             })?
-    }
-
-    /// Whether this ciphertext is the one already stored for the agreement.
-    pub fn has_delivery(&self, id: AgreementId, ciphertext: Hash) -> anyhow::Result<bool> {
-        let deal = self.deal(id)?;
-        Ok(deal
-            .and_then(|deal| deal.manifest)
-            .is_some_and(|manifest| manifest.ciphertext_hash == ciphertext))
     }
 }
 

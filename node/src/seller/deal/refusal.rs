@@ -32,7 +32,9 @@ impl<C: Chain> Seller<C> {
             let purpose = format!("decline {id}");
             return self.attempt(&purpose, &Call::Decline(id)).await;
         }
-        if sent && (!missing || late) {
+        // What this node had no place for is missing by its own fault. Then the deadline declines for it, at the same price.
+        let absent = late && !self.places.was_turned_away(id);
+        if sent && (!missing || absent) {
             return self.attempt(&format!("deny {id}"), &Call::Deny(id)).await;
         }
         Ok(Next::Wait)

@@ -117,6 +117,7 @@ async fn on_chain<C: RoundChain>(
     seller: &Seller<C>,
     id: RoundId,
 ) -> Result<Option<Round>, Refused> {
+    let _place = seller.places.chain().await?;
     let found = rounds(seller)?.wallet.chain().round_at_depth(id, 0).await;
     found.map_err(|error| unavailable(seller, error))
 }

@@ -1,6 +1,7 @@
 //! The clerk and the interface on a chain in memory.
 #![allow(clippy::unwrap_used)]
 
+mod deliveries;
 mod scene;
 
 use zknode_protocol::{
@@ -10,7 +11,7 @@ use zknode_protocol::{
 };
 
 use self::scene::{Scene, TestSet, NOW};
-use super::*;
+use crate::delivery::Part;
 
 /// The file of a delivery is a pipe here, so that the look at it lasts for as long as the test likes.
 #[cfg(unix)]
@@ -25,7 +26,7 @@ async fn a_slow_delivery_does_not_delay_anothers_deadline() {
         assert_eq!(scene.state(id).await, State::Previewed);
     }
     let (sealed, manifest) = set.seal(seller, slow);
-    let pipe = seller.home.delivery(&manifest.ciphertext_hash.to_string());
+    let pipe = seller.home.received(slow, Part::Rest);
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
     let noted = seller.change(slow, |deal| deal.manifest = Some(manifest));
@@ -53,7 +54,7 @@ async fn a_busy_seller_says_when_to_come_back() {
     let id = scene.open(scene.terms(set.root, NOW + 2_000)).await;
     scene.turn().await;
     let (sealed, manifest) = set.seal(seller, id);
-    let path = seller.home.delivery(&manifest.ciphertext_hash.to_string());
+    let path = seller.home.received(id, Part::Rest);
     std::fs::write(path, sealed).unwrap();
     let noted = seller.change(id, |deal| deal.manifest = Some(manifest));
     noted.unwrap();
@@ -66,12 +67,9 @@ async fn a_busy_seller_says_when_to_come_back() {
     };
     seller.wallet.execute("claim", &claim).await.unwrap();
 
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let routes = http::routes(seller.clone());
-    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let url = scene.serve().await;
     let ask = async || {
-        let shard = format!("{url}/v1/agreements/{id}/shards/7");
+        let shard = format!("{url}/v1/agreements/{id}/shards/0");
         let answer = reqwest::get(shard).await.unwrap();
         let retry = answer.headers().get("retry-after");
         let retry = retry.map(|seconds| seconds.to_str().unwrap().to_owned());
@@ -83,8 +81,15 @@ async fn a_busy_seller_says_when_to_come_back() {
     assert_eq!((status, retry.as_deref()), (503, Some("5")), "{words}");
     assert!(words.contains("ask again"), "{words}");
     // Others are served meanwhile.
-    let status = reqwest::get(format!("{url}/v1/agreements/{id}")).await;
-    assert_eq!(status.unwrap().status().as_u16(), 200);
+    let status = async || {
+        let status = reqwest::get(format!("{url}/v1/agreements/{id}")).await;
+        status.unwrap().status().as_u16()
+    };
+    assert_eq!(status().await, 200);
+    drop(place);
+    // As few look at the chain at once.
+    let place = seller.places.chain().await.unwrap();
+    assert_eq!(status().await, 503);
     drop(place);
     // The claim was made up: there are no proofs here, which is this node's trouble.
     let (status, retry, words) = ask().await;

@@ -163,6 +163,7 @@ impl Scene {
         let prover = Prover::new(srs.clone(), layout).unwrap();
         let mut places = Places::new(1);
         places.patience = Duration::from_millis(100);
+        places.delivery_patience = Duration::from_secs(2);
         Self {
             _folder: folder,
             fake,
@@ -187,6 +188,7 @@ impl Scene {
                 places,
                 max_connections: 1,
                 looks: Looks::default(),
+                claim_trees: ClaimTrees::default(),
                 promising: Mutex::default(),
             }),
         }
@@ -222,7 +224,7 @@ impl Scene {
 
     /// Opens an agreement and tells the seller of it.
     pub(super) async fn open(&self, terms: Terms) -> AgreementId {
-        let purpose = format!("open {}", terms.dataset_root);
+        let purpose = format!("open {} {}", terms.dataset_root, terms.deliver_by);
         let call = Call::Open(terms.clone());
         let receipt = self.buyer.execute(&purpose, &call).await.unwrap();
         let opened = receipt.events.iter().find_map(|event| match event {
@@ -242,6 +244,21 @@ impl Scene {
         let key = agreement.to_string();
         self.seller.store.put(Table::Deals, &key, &deal).unwrap();
         agreement
+    }
+
+    /// Sends a call of the buyer's.
+    pub(super) async fn send(&self, call: Call) {
+        let sent = self.buyer.execute(&format!("{call:?}"), &call).await;
+        sent.unwrap();
+    }
+
+    /// Serves the seller's interface: at which address.
+    pub(super) async fn serve(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let routes = http::routes(self.seller.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        url
     }
 
     pub(super) async fn state(&self, id: AgreementId) -> State {

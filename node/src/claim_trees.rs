@@ -1,0 +1,90 @@
+//! Trees of claims that are asked for again and again: whoever judges a claim asks for every shard's place in it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use zknode_protocol::claim_tree::ClaimTree;
+
+/// Trees that are kept. More than one: who asks for two claims in turn must not have both made anew each time.
+const KEPT: usize = 8;
+
+/// The trees asked for last. No proof changes once it is claimed.
+pub struct ClaimTrees<K>(Mutex<VecDeque<(K, Arc<ClaimTree>)>>);
+
+impl<K> Default for ClaimTrees<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: PartialEq> ClaimTrees<K> {
+    /// The tree of a claim: a kept one, or a new one that is kept.
+    pub fn tree(
+        &self,
+        claim: K,
+        make: impl FnOnce() -> anyhow::Result<ClaimTree>,
+    ) -> anyhow::Result<Arc<ClaimTree>> {
+        if let Some(kept) = self.kept(&claim) {
+            return Ok(kept);
+        }
+        let made = Arc::new(make()?);
+        let mut trees = self.trees();
+        // Another may have made it meanwhile.
+        trees.retain(|(of, _)| *of != claim);
+        trees.push_front((claim, made.clone()));
+        trees.truncate(KEPT);
+        Ok(made)
+    }
+
+    fn kept(&self, claim: &K) -> Option<Arc<ClaimTree>> {
+        let mut trees = self.trees();
+        let found = trees.iter().position(|(of, _)| of == claim)?;
+        let kept = trees.remove(found)?;
+        let tree = kept.1.clone();
+        trees.push_front(kept);
+        Some(tree)
+    }
+
+    fn trees(&self) -> MutexGuard<'_, VecDeque<(K, Arc<ClaimTree>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use zknode_protocol::{agreement::ShardCount, claim_tree::ShardClaim, value::Bytes};
+
+    use super::*;
+
+    #[test]
+    fn a_tree_is_made_once_while_it_is_asked_for() {
+        let trees = ClaimTrees::default();
+        let leaf = ShardClaim {
+            count: ShardCount {
+                index: 0,
+                valid: 2,
+                top1: 1,
+                topk: 1,
+            },
+            proof: Bytes([0; 32]),
+        };
+        let make = || Ok(ClaimTree::new(vec![leaf])?);
+        let fails = || anyhow::bail!("it is not kept");
+        assert!(trees.tree(0, fails).is_err());
+        for claim in 0..KEPT {
+            trees.tree(claim, make).unwrap();
+            // However many others are asked for.
+            trees.tree(0, fails).unwrap();
+        }
+        trees.tree(KEPT, make).unwrap();
+        trees.tree(0, fails).unwrap();
+        assert!(
+            trees.tree(1, fails).is_err(),
+            "the one that nobody asked for"
+        );
+        assert_eq!(trees.trees().len(), KEPT);
+    }
+}
