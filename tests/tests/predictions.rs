@@ -225,11 +225,12 @@ async fn a_seller_that_vanishes_loses_its_bond() -> anyhow::Result<()> {
     let Some(scene) = Predictions::new().await? else {
         return Ok(());
     };
-    let (mut serving, url) = scene.serve().await?;
+    let (serving, url) = scene.serve().await?;
     let wish = [&TIMES[..], &["--audit-rate", "1"]].concat();
     let (order, _) = scene.order(&url, 8, &wish)?;
     let mut buyer = scene.stage.buyer.start(order)?;
-    predicted(&mut serving, 0).await?;
+    // The answer has arrived, and its proof is not made yet.
+    buyer.until_it_says("batch 0: classes").await?;
     serving.stop().await?;
     buyer.until_it_says("cannot be reached").await?;
     // Past the end of service, then past the middle of the window.

@@ -430,6 +430,7 @@ pub(super) mod tests {
             let facts = Facts { answers, ..FACTS };
             let terms = Terms {
                 prove_time,
+                receipt_time: 0,
                 ..terms()
             };
             POLICY.check(&OWN, &terms, &facts)
