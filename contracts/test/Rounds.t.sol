@@ -368,7 +368,7 @@ contract RoundsTest is RoundScene {
         _refusedTerms(7, abi.encodeWithSelector(IPredictions.RoundTooLong.selector, last + 1, last));
         bytes32 id = _open(_changed(8));
         _is(id, IPredictions.State.Open);
-        modelId = _register();
+        modelId = _register(1);
         _refusedTerms(9, abi.encodeWithSelector(IDeal.ModelNotEarlier.selector, B0 + 1, B0 + 1));
         vm.roll(B0 + 2);
         vm.prank(seller);
