@@ -8,6 +8,8 @@ import {World} from "./World.sol";
 /// @title A predictions contract, and batches of three inputs.
 /// @dev Statement and context are rebuilt here from their definitions, not through the contracts.
 abstract contract RoundScene is World {
+    address internal constant ETHER = address(0);
+
     Predictions internal rounds;
     uint256 internal nonces;
 
@@ -94,5 +96,21 @@ abstract contract RoundScene is World {
 
     function _is(bytes32 id, IPredictions.State expected) internal view {
         _eq(uint256(rounds.round(id).state), uint256(expected), "state");
+    }
+
+    function _refusedContest(
+        bytes32 id,
+        address who,
+        IPredictions.Prediction memory p,
+        bytes memory signature,
+        bytes memory error_
+    ) internal {
+        vm.expectRevert(error_);
+        vm.prank(who);
+        rounds.contest{value: 40}(id, p, signature);
+    }
+
+    function _wrongState(IPredictions.State found) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IPredictions.WrongState.selector, found);
     }
 }
