@@ -2,10 +2,12 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use zknode_protocol::claim_tree::ClaimTree;
+
+use crate::lock::lock;
 
 /// Trees that are kept. More than one: who asks for two claims in turn must not have both made anew each time.
 const KEPT: usize = 8;
@@ -30,7 +32,7 @@ impl<K: PartialEq> ClaimTrees<K> {
             return Ok(kept);
         }
         let made = Arc::new(make()?);
-        let mut trees = self.trees();
+        let mut trees = lock(&self.0);
         // Another may have made it meanwhile.
         trees.retain(|(of, _)| *of != claim);
         trees.push_front((claim, made.clone()));
@@ -39,16 +41,12 @@ impl<K: PartialEq> ClaimTrees<K> {
     }
 
     fn kept(&self, claim: &K) -> Option<Arc<ClaimTree>> {
-        let mut trees = self.trees();
+        let mut trees = lock(&self.0);
         let found = trees.iter().position(|(of, _)| of == claim)?;
         let kept = trees.remove(found)?;
         let tree = kept.1.clone();
         trees.push_front(kept);
         Some(tree)
-    }
-
-    fn trees(&self) -> MutexGuard<'_, VecDeque<(K, Arc<ClaimTree>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,6 +83,6 @@ mod tests {
             trees.tree(1, fails).is_err(),
             "the one that nobody asked for"
         );
-        assert_eq!(trees.trees().len(), KEPT);
+        assert_eq!(lock(&trees.0).len(), KEPT);
     }
 }

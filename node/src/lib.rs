@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod demo;
 pub mod home;
 pub mod keys;
+mod lock;
 pub mod memory;
 pub mod output;
 pub mod predict;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     buyer::{Client, ClientError},
+    lock::lock,
     output::explain,
 };
 
@@ -280,7 +281,7 @@ impl<C: RetrievalChain> Requester<C> {
 
 /// Reads or changes what was seen of a claim.
 fn with<T>(seen: &Mutex<Seen>, claim: Hash, act: impl FnOnce(&mut BTreeMap<u32, u32>) -> T) -> T {
-    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut seen = lock(seen);
     if seen.claim != claim {
         *seen = Seen {
             claim,
