@@ -360,43 +360,9 @@ impl OwnCorpus {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use rand::{rngs::StdRng, SeedableRng};
-    use zknode_circuit::{
-        layout::Grid,
-        network::{Architecture, Layer, Linear, Output, Padding, Shape, TensorId, Term},
-    };
 
     use super::*;
-
-    /// Two pixels side by side, two classes.
-    fn layout() -> Layout {
-        let term = Term {
-            input: TensorId(0),
-            kernel: (1, 2),
-            stride: (1, 1),
-            padding: Padding::default(),
-            groups: 1,
-        };
-        let layer = Linear {
-            name: "dense".into(),
-            terms: vec![term],
-            shape: Shape::new(2, 1, 1),
-            output: Output::Logits,
-        };
-        let architecture = Architecture {
-            input: Shape::new(1, 1, 2),
-            fraction_bits: 4,
-            range_bits: 11,
-            layers: vec![Layer::Linear(layer)],
-        };
-        let options = LayoutOptions {
-            k: 12,
-            lanes: 8,
-            samples: 8,
-            grid: Grid::default(),
-            top_k: 1,
-        };
-        Layout::new(architecture, options).unwrap()
-    }
+    use crate::tiny;
 
     /// Who has answered for a root goes on to: the proof is not under it.
     #[test]
@@ -420,7 +386,7 @@ mod tests {
             to: None,
             label_offset: 0,
         };
-        let (layout, srs) = (layout(), Srs::development(12, |_, _| ()).unwrap());
+        let (layout, srs) = (tiny::layout(), tiny::srs());
         let (model, progress) = (ModelId(Bytes([1; 32])), Progress::new());
         let mut rng = StdRng::seed_from_u64(1);
         let file = CorpusFile::commit(source, model, &layout, &srs, &mut rng, &progress).unwrap();

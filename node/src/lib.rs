@@ -25,6 +25,8 @@ pub mod seller;
 pub mod setup;
 pub mod store;
 pub mod testset;
+#[cfg(test)]
+mod tiny;
 pub mod verifier_code;
 pub mod wallet;
 pub mod watch;
