@@ -116,6 +116,20 @@ impl<C: Chain> Wallet<C> {
         sender.execute_all(calls).await
     }
 
+    /// The same for what somebody else may have done, or made impossible, in the meantime: `None` where the contract refuses
+    /// it. Then the chain is to be looked at again.
+    pub async fn attempt(
+        &self,
+        purpose: &str,
+        call: &Call,
+    ) -> Result<Option<TxReceipt>, ChainError> {
+        match self.execute(purpose, call).await {
+            Ok(receipt) => Ok(Some(receipt)),
+            Err(ChainError::Revert { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether a transaction was signed for `purpose` that did or may still do what it is for. False is certain: none
     /// was ever signed, or it is known at depth that it reverted or was withdrawn. Only then has no money moved.
     pub fn was_sent(&self, purpose: &str) -> Result<bool, ChainError> {
@@ -201,6 +215,17 @@ impl<C: Chain> Wallet<C> {
     fn save(&self, journal: &Journal) -> Result<(), StoreError> {
         self.store.put(Table::Journals, &self.journal, journal)
     }
+}
+
+/// Whether the contract or the account's balance says no, rather than the way there.
+pub(crate) fn is_refusal(error: &ChainError) -> bool {
+    matches!(
+        error,
+        ChainError::Revert { .. }
+            | ChainError::InsufficientFunds { .. }
+            | ChainError::NoCode { .. }
+            | ChainError::Allowance { .. }
+    )
 }
 
 /// The first of `base`, `base 2`, ... that is not done; `None` when all are.
@@ -384,6 +409,26 @@ pub(crate) mod tests {
             ),
             "{refused:?}"
         );
+    }
+
+    /// Whoever was faster is no trouble; a transaction that waits is.
+    #[tokio::test]
+    async fn an_attempt_may_come_to_nothing() {
+        let scene = Scene::new(false).await;
+        let buyer = scene.wallet(BUYER);
+        let open = Call::Open(scene.terms(1_000));
+        let refused = buyer.attempt("open", &open).await;
+        assert!(matches!(refused, Ok(None)), "{refused:?}");
+        buyer.allow(TOKEN, Amount(1_000), "open").await.unwrap();
+        scene.fake.hold();
+        let waits = buyer.attempt("open", &open).await;
+        assert!(
+            matches!(waits, Err(ChainError::NotMined { .. })),
+            "{waits:?}"
+        );
+        scene.fake.release();
+        let done = buyer.attempt("open", &open).await;
+        assert!(matches!(done, Ok(Some(_))), "{done:?}");
     }
 
     /// "No money moved" is for purposes that were never signed for, or known to have come to nothing.

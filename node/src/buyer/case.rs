@@ -5,7 +5,7 @@ use anyhow::{ensure, Context};
 use rand::{rngs::StdRng, SeedableRng};
 use zknode_protocol::{
     agreement::State,
-    chain::{AgreementSummary, Call, Chain, ChainError},
+    chain::{AgreementSummary, Call, Chain},
     digest::keccak,
     message::{DeliveryManifest, PreviewManifest, Receipt, Version},
     sampling::draw_shards,
@@ -261,18 +261,14 @@ impl<C: Chain> Case<'_, C> {
             index,
             value: terms.wei(terms.contest_fee),
         };
-        match self.buyer.wallet.execute(&purpose, &call).await {
-            Ok(receipt) => {
-                self.buyer.progress.say(format!(
-                    "agreement {}: shard {index} contested, {} gas",
-                    self.id, receipt.gas
-                ));
-                Ok(())
-            }
-            // Contested before.
-            Err(ChainError::Revert { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+        // It may have been contested before.
+        if let Some(receipt) = self.buyer.wallet.attempt(&purpose, &call).await? {
+            self.buyer.progress.say(format!(
+                "agreement {}: shard {index} contested, {} gas",
+                self.id, receipt.gas
+            ));
         }
+        Ok(())
     }
 
     /// The seller's answer to a delivery: its receipt, if it gave one about this agreement. That it cannot be reached is
@@ -325,10 +321,8 @@ impl<C: Chain> Case<'_, C> {
 
     /// Sends what the seller may have done in the meantime.
     async fn attempt(&self, purpose: &str, call: &Call) -> anyhow::Result<()> {
-        match self.buyer.wallet.execute(purpose, call).await {
-            Ok(_) | Err(ChainError::Revert { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        self.buyer.wallet.attempt(purpose, call).await?;
+        Ok(())
     }
 
     fn set(&self) -> anyhow::Result<CommittedSet> {

@@ -20,7 +20,7 @@ use crate::{
     progress::Progress,
     store::{Store, Table},
     testset::CommittedSet,
-    wallet::Wallet,
+    wallet::{is_refusal, Wallet},
 };
 
 /// Pause between two looks.
@@ -366,17 +366,6 @@ impl<C: Chain> Buyer<C> {
             },
         )?
     }
-}
-
-/// Whether the contract or the account's balance says no, rather than the way there.
-pub(super) fn is_refusal(error: &ChainError) -> bool {
-    matches!(
-        error,
-        ChainError::Revert { .. }
-            | ChainError::InsufficientFunds { .. }
-            | ChainError::NoCode { .. }
-            | ChainError::Allowance { .. }
-    )
 }
 
 /// Whether waiting cannot help: the agreement was never opened, since the contract refuses its terms or the account

@@ -33,7 +33,7 @@ use crate::{
     output::explain,
     progress::Progress,
     store::{Store, Table},
-    wallet::Wallet,
+    wallet::{is_refusal, Wallet},
 };
 
 /// Pause between two looks.
@@ -339,10 +339,9 @@ impl<C: RetrievalChain> Requester<C> {
 
     /// Sends what the other side, or a deadline, may have made impossible meanwhile.
     pub(super) async fn attempt(&self, purpose: &str, call: RetrievalCall) -> anyhow::Result<()> {
-        match self.execute(purpose, call).await {
-            Ok(_) | Err(ChainError::Revert { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let call = Call::Retrieval(Box::new(call));
+        self.wallet.attempt(purpose, &call).await?;
+        Ok(())
     }
 
     pub(super) fn change(
@@ -358,17 +357,6 @@ impl<C: RetrievalChain> Requester<C> {
                 Ok::<_, anyhow::Error>((asked, ()))
             })?
     }
-}
-
-/// Whether the contract or the account's balance says no, rather than the way there.
-pub(super) fn is_refusal(error: &ChainError) -> bool {
-    matches!(
-        error,
-        ChainError::Revert { .. }
-            | ChainError::InsufficientFunds { .. }
-            | ChainError::NoCode { .. }
-            | ChainError::Allowance { .. }
-    )
 }
 
 /// The retrieval could not be opened; no money moved.

@@ -20,10 +20,14 @@ use super::{
     desk::Desk,
     event::RetrievalEvent,
     policy::{check, Refusal, RetrievalPolicy},
-    requester::is_refusal,
     tries::Tries,
 };
-use crate::{corpus::OwnCorpus, seller::Seller, store::Table, wallet::Wallet};
+use crate::{
+    corpus::OwnCorpus,
+    seller::Seller,
+    store::Table,
+    wallet::{is_refusal, Wallet},
+};
 
 /// What a seller needs to answer retrievals.
 pub struct Responder<C> {
@@ -211,10 +215,8 @@ async fn overdue<C: RetrievalChain>(
         State::Claimed => {
             let purpose = format!("expire retrieval {id} {}", retrieval.deadline);
             let call = Call::Retrieval(Box::new(RetrievalCall::Expire(id)));
-            match responder.wallet.execute(&purpose, &call).await {
-                Ok(_) | Err(ChainError::Revert { .. }) => Ok(()),
-                Err(error) => Err(error.into()),
-            }
+            responder.wallet.attempt(&purpose, &call).await?;
+            Ok(())
         }
         // Nothing was at stake.
         State::Open => change(seller, id, |served| served.over = true),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{ensure, Context};
 use zknode_protocol::{
-    chain::{Call, ChainError, RoundCall, RoundChain},
+    chain::{Call, RoundCall, RoundChain},
     message::Version,
     round::{
         message::{Domain, Payment},
@@ -206,15 +206,11 @@ impl<C: RoundChain> RoundCase<'_, C> {
     /// Sends what the seller may have done in the meantime.
     async fn attempt(&self, purpose: &str, call: RoundCall) -> anyhow::Result<Step> {
         let call = Call::Round(Box::new(call));
-        match self.buyer.wallet.execute(purpose, &call).await {
-            Ok(receipt) => {
-                let gas = receipt.gas;
-                self.say(format!("{purpose}: done, {gas} gas"));
-                Ok(Step::Again)
-            }
-            Err(ChainError::Revert { .. }) => Ok(Step::Wait),
-            Err(error) => Err(error.into()),
-        }
+        let Some(receipt) = self.buyer.wallet.attempt(purpose, &call).await? else {
+            return Ok(Step::Wait);
+        };
+        self.say(format!("{purpose}: done, {} gas", receipt.gas));
+        Ok(Step::Again)
     }
 
     fn say(&self, words: impl AsRef<str>) {

@@ -4,9 +4,12 @@ use anyhow::Context;
 use zknode_protocol::chain::{Call, RoundCall, RoundChain};
 
 use super::{RoundCase, Step};
-use crate::buyer::{
-    challenge::{is_refusal, Buyer, NotOpened},
-    order::{Order, RoundOutcome},
+use crate::{
+    buyer::{
+        challenge::{Buyer, NotOpened},
+        order::{Order, RoundOutcome},
+    },
+    wallet::is_refusal,
 };
 
 impl<C: RoundChain> Buyer<C> {

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use zknode_protocol::{
-    chain::{Call, ChainError, RoundCall, RoundChain},
+    chain::{Call, RoundCall, RoundChain},
     round::{
         message::{Domain, RoundOffer},
         Round, RoundId, RoundState,
@@ -304,11 +304,8 @@ impl<C: RoundChain> Rounds<C> {
     /// Sends what somebody else may have done, or made impossible, in the meantime: then the chain is looked at again.
     async fn attempt(&self, purpose: &str, call: RoundCall) -> anyhow::Result<Next> {
         let call = Call::Round(Box::new(call));
-        match self.wallet.execute(purpose, &call).await {
-            Ok(_) => Ok(Next::Again),
-            Err(ChainError::Revert { .. }) => Ok(Next::Wait),
-            Err(error) => Err(error.into()),
-        }
+        let sent = self.wallet.attempt(purpose, &call).await?;
+        Ok(sent.map_or(Next::Wait, |_| Next::Again))
     }
 }
 
