@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{ensure, Context};
+use anyhow::{anyhow, ensure, Context};
 use serde::{Deserialize, Serialize};
 use zknode_protocol::{
     agreement::{Mode, State, Terms},
@@ -355,16 +355,9 @@ impl<C: Chain> Buyer<C> {
         root: Hash,
         change: impl FnOnce(&mut Challenge),
     ) -> anyhow::Result<()> {
-        self.store.update(
-            Table::Challenges,
-            &root.to_string(),
-            |challenge: Option<Challenge>| {
-                let mut challenge =
-                    challenge.with_context(|| format!("challenge {root} is unknown"))?;
-                change(&mut challenge);
-                Ok::<_, anyhow::Error>((challenge, ()))
-            },
-        )?
+        let missing = || anyhow!("challenge {root} is unknown");
+        self.store
+            .change(Table::Challenges, &root.to_string(), missing, change)?
     }
 }
 

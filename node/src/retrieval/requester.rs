@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{ensure, Context};
+use anyhow::{anyhow, ensure, Context};
 use crypto_box::SecretKey;
 use serde::{Deserialize, Serialize};
 use zknode_protocol::{
@@ -349,13 +349,9 @@ impl<C: RetrievalChain> Requester<C> {
         id: RetrievalId,
         change: impl FnOnce(&mut Asked),
     ) -> anyhow::Result<()> {
-        let key = id.to_string();
+        let missing = || anyhow!("no retrieval {id} is stored");
         self.store
-            .update(Table::Requests, &key, |asked: Option<Asked>| {
-                let mut asked = asked.with_context(|| format!("no retrieval {id} is stored"))?;
-                change(&mut asked);
-                Ok::<_, anyhow::Error>((asked, ()))
-            })?
+            .change(Table::Requests, &id.to_string(), missing, change)?
     }
 }
 

@@ -142,14 +142,10 @@ pub(super) fn change<C: Chain>(
     id: RetrievalId,
     change: impl FnOnce(&mut Served),
 ) -> anyhow::Result<()> {
-    let key = id.to_string();
+    let missing = || anyhow::anyhow!("it is unknown here");
     seller
         .store
-        .update(Table::Retrievals, &key, |served: Option<Served>| {
-            let mut served = served.ok_or_else(|| anyhow::anyhow!("it is unknown here"))?;
-            change(&mut served);
-            Ok::<_, anyhow::Error>((served, ()))
-        })?
+        .change(Table::Retrievals, &id.to_string(), missing, change)?
 }
 
 async fn advance<C: RetrievalChain + RoundChain>(

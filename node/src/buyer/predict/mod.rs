@@ -9,7 +9,7 @@ mod opening;
 
 use std::time::Duration;
 
-use anyhow::{ensure, Context};
+use anyhow::{anyhow, ensure, Context};
 use zknode_protocol::{
     chain::{Call, RoundCall, RoundChain},
     message::Version,
@@ -111,13 +111,9 @@ impl<C: RoundChain> Buyer<C> {
     }
 
     fn change_order(&self, id: RoundId, change: impl FnOnce(&mut Order)) -> anyhow::Result<()> {
-        let key = id.to_string();
+        let missing = || anyhow!("round {id} is unknown");
         self.store
-            .update(Table::Orders, &key, |order: Option<Order>| {
-                let mut order = order.with_context(|| format!("round {id} is unknown"))?;
-                change(&mut order);
-                Ok::<_, anyhow::Error>((order, ()))
-            })?
+            .change(Table::Orders, &id.to_string(), missing, change)?
     }
 
     /// Takes the next step.

@@ -206,12 +206,9 @@ impl<C: Chain> Seller<C> {
 
     /// Changes a stored agreement in one transaction.
     pub fn change(&self, id: AgreementId, change: impl FnOnce(&mut Deal)) -> anyhow::Result<()> {
+        let missing = || anyhow::anyhow!("agreement {id} is unknown");
         self.store
-            .update(Table::Deals, &id.to_string(), |deal: Option<Deal>| {
-                let mut deal = deal.ok_or_else(|| anyhow::anyhow!("agreement {id} is unknown"))?;
-                change(&mut deal);
-                Ok::<_, anyhow::Error>((deal, ()))
-            })?
+            .change(Table::Deals, &id.to_string(), missing, change)?
     }
 
     /// Nothing is at stake, and nothing will be: it is not looked at any more.

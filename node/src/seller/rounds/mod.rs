@@ -339,16 +339,9 @@ impl<C: zknode_protocol::chain::Chain> Seller<C> {
         id: RoundId,
         change: impl FnOnce(&mut Service),
     ) -> anyhow::Result<()> {
-        self.store.update(
-            Table::Rounds,
-            &id.to_string(),
-            |service: Option<Service>| {
-                let mut service =
-                    service.ok_or_else(|| anyhow::anyhow!("round {id} is unknown"))?;
-                change(&mut service);
-                Ok::<_, anyhow::Error>((service, ()))
-            },
-        )?
+        let missing = || anyhow::anyhow!("round {id} is unknown");
+        self.store
+            .change(Table::Rounds, &id.to_string(), missing, change)?
     }
 }
 
