@@ -5,9 +5,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use zknode_protocol::claim_tree::ClaimTree;
+use zknode_circuit::verify::Attestation;
+use zknode_protocol::{claim_tree::ClaimTree, message::Version};
 
-use crate::lock::lock;
+use crate::{
+    card::{shard_claim, ShardEvidence},
+    lock::lock,
+};
 
 /// Trees that are kept. More than one: who asks for two claims in turn must not have both made anew each time.
 const KEPT: usize = 8;
@@ -22,8 +26,32 @@ impl<K> Default for ClaimTrees<K> {
 }
 
 impl<K: PartialEq> ClaimTrees<K> {
+    /// The proof of a shard with its place in a claim about `shards` of them, from what `proof` finds stored; `None` when there
+    /// is no such shard. The tree is kept, so that asking again reads one proof only.
+    pub fn evidence(
+        &self,
+        claim: K,
+        shards: u32,
+        index: u32,
+        proof: impl Fn(u32) -> anyhow::Result<Attestation>,
+    ) -> anyhow::Result<Option<ShardEvidence>> {
+        if index >= shards {
+            return Ok(None);
+        }
+        let tree = self.tree(claim, || {
+            let leaf = |shard| Ok(shard_claim(shard, &proof(shard)?));
+            let leaves: anyhow::Result<_> = (0..shards).map(leaf).collect();
+            Ok(ClaimTree::new(leaves?)?)
+        })?;
+        Ok(Some(ShardEvidence {
+            version: Version,
+            attestation: proof(index)?,
+            path: tree.path(index)?,
+        }))
+    }
+
     /// The tree of a claim: a kept one, or a new one that is kept.
-    pub fn tree(
+    fn tree(
         &self,
         claim: K,
         make: impl FnOnce() -> anyhow::Result<ClaimTree>,

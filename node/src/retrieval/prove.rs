@@ -120,19 +120,8 @@ pub(super) fn evidence<C: Chain>(
     shards: u32,
     index: u32,
 ) -> anyhow::Result<Option<ShardEvidence>> {
-    if index >= shards {
-        return Ok(None);
-    }
-    let tree = responder.desk.trees.tree(id, || {
-        let leaf = |shard| Ok(shard_claim(shard, &scan(seller, id, shard)?));
-        let leaves: anyhow::Result<_> = (0..shards).map(leaf).collect();
-        Ok(ClaimTree::new(leaves?)?)
-    })?;
-    Ok(Some(ShardEvidence {
-        version: Version,
-        attestation: scan(seller, id, index)?,
-        path: tree.path(index)?,
-    }))
+    let proof = |shard| scan(seller, id, shard);
+    responder.desk.trees.evidence(id, shards, index, proof)
 }
 
 pub(super) fn key(id: RetrievalId, shard: u32, what: &str) -> String {

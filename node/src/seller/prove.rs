@@ -16,7 +16,7 @@ use zknode_protocol::{
     claim_tree::ClaimTree,
     dataset_root::DatasetTree,
     digest::proof_context,
-    message::{ManifestShard, Version},
+    message::ManifestShard,
     value::{AgreementId, Data, Point},
 };
 
@@ -274,33 +274,19 @@ impl<C: Chain> Seller<C> {
         Ok(stored.is_some())
     }
 
-    /// The proof of a shard with its place in the claim, from what is stored; `None` when there is no such shard. The tree of
-    /// a claim is kept, so that asking again reads one proof only.
+    /// The proof of a shard with its place in the claim, from what is stored; `None` when there is no such shard.
     pub fn evidence(
         &self,
         id: AgreementId,
         agreement: &AgreementSummary,
         index: u32,
     ) -> anyhow::Result<Option<ShardEvidence>> {
-        let shards = agreement.terms.shards;
-        if index >= shards {
-            return Ok(None);
-        }
-        let proof = |shard| {
+        let (claim, shards) = ((id, agreement.claim), agreement.terms.shards);
+        self.claim_trees.evidence(claim, shards, index, |shard| {
             let key = format!("{id}/{shard}");
             let stored: Option<Attestation> = self.store.get(Table::Proofs, &key)?;
             stored.with_context(|| format!("the proof of shard {shard} is gone"))
-        };
-        let tree = self.claim_trees.tree((id, agreement.claim), || {
-            let leaf = |shard| Ok(shard_claim(shard, &proof(shard)?));
-            let leaves: anyhow::Result<_> = (0..shards).map(leaf).collect();
-            Ok(ClaimTree::new(leaves?)?)
-        })?;
-        Ok(Some(ShardEvidence {
-            version: Version,
-            attestation: proof(index)?,
-            path: tree.path(index)?,
-        }))
+        })
     }
 
     /// The proof of a shard: the stored one if it is what the chain will ask for, or a new one, which is stored.

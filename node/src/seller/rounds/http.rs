@@ -32,7 +32,7 @@ use zknode_protocol::{
         },
         Round, RoundId, RoundState,
     },
-    value::{Bytes, Hash},
+    value::Hash,
 };
 
 use super::{batch::BatchError, Rounds, Service};
@@ -42,7 +42,7 @@ use crate::{
     predict::{BatchProof, RoundStatus},
     seller::{
         event::Event,
-        http::{refuse, unavailable, Refused, MAX_OFFER},
+        http::{parse, refuse, unavailable, Refused, MAX_OFFER},
         Seller,
     },
     store::Table,
@@ -82,13 +82,6 @@ fn forged(error: RoundMessageError) -> Refused {
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     serde_json::from_slice(body)
         .map_err(|error| bad(format!("the message does not parse: {error}")))
-}
-
-fn parse(id: &str) -> Result<RoundId, Refused> {
-    let bytes: Bytes<32> = id
-        .parse()
-        .map_err(|error| bad(format!("{id:?}: {error}")))?;
-    Ok(RoundId(bytes))
 }
 
 fn rounds<C: Chain>(seller: &Seller<C>) -> Result<&Rounds<C>, Refused> {
@@ -175,7 +168,7 @@ async fn status<C: RoundChain>(
     Shared(seller): Sellers<C>,
     Path(id): Path<String>,
 ) -> Result<Json<RoundStatus>, Refused> {
-    status_of(&seller, parse(&id)?).await
+    status_of(&seller, RoundId(parse(&id)?)).await
 }
 
 async fn predict<C: RoundChain>(
@@ -183,7 +176,7 @@ async fn predict<C: RoundChain>(
     Path(id): Path<String>,
     body: Piece,
 ) -> Result<Json<SignedPrediction>, Refused> {
-    let id = parse(&id)?;
+    let id = RoundId(parse(&id)?);
     let (request, sealed) = split(&body)?;
     let service = known(&seller, id)?;
     let rounds = rounds(&seller)?;
@@ -318,7 +311,7 @@ async fn voucher<C: RoundChain>(
     Path(id): Path<String>,
     body: Piece,
 ) -> Result<Json<RoundStatus>, Refused> {
-    let id = parse(&id)?;
+    let id = RoundId(parse(&id)?);
     let paid = payment(&seller, id, &body, Domain::voucher_digest)?;
     let noted = seller.change_service(id, |service| {
         Service::keep(&mut service.voucher, paid.count, paid.signature);
@@ -332,7 +325,7 @@ async fn approval<C: RoundChain>(
     Path(id): Path<String>,
     body: Piece,
 ) -> Result<Json<RoundStatus>, Refused> {
-    let id = parse(&id)?;
+    let id = RoundId(parse(&id)?);
     let paid = payment(&seller, id, &body, Domain::approval_digest)?;
     let noted = seller.change_service(id, |service| {
         Service::keep(&mut service.approval, paid.count, paid.signature);
@@ -347,7 +340,7 @@ async fn proof<C: RoundChain>(
     Path((id, index)): Path<(String, u32)>,
     body: Piece,
 ) -> Result<Json<BatchProof>, Refused> {
-    let id = parse(&id)?;
+    let id = RoundId(parse(&id)?);
     let service = known(&seller, id)?;
     let request: AuditRequest = read(&body)?;
     let digest = rounds(&seller)?.domain().audit_digest(id, index);
