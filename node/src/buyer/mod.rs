@@ -12,6 +12,7 @@ mod terms;
 pub mod challenge;
 
 pub use client::{Client, ClientError};
+pub(crate) use evidence::Doubt;
 pub use money::{share_out, Money, Wanted};
 pub use offer::{check, reopen, CheckedModel};
 pub use terms::{Deadlines, Threshold, Wish};

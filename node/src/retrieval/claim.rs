@@ -22,7 +22,7 @@ use super::{
     sealed_length,
 };
 use crate::{
-    buyer::{Client, ClientError},
+    buyer::{Client, ClientError, Doubt},
     lock::lock,
     output::explain,
 };
@@ -35,15 +35,6 @@ type Counts = Vec<Option<u32>>;
 pub(super) struct Seen {
     claim: Hash,
     counts: BTreeMap<u32, u32>,
-}
-
-/// A shard that is not proven to this side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Doubt {
-    index: u32,
-    /// What was handed over is false; else nothing was.
-    is_false: bool,
-    reason: String,
 }
 
 impl<C: RetrievalChain> Requester<C> {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     seller::{
-        model::openings_left,
+        model::{openings_left, SPARE_OPENINGS},
         policy::Policy,
         schedule::{self, Duty, Late},
         send::{self, BLOCK},
@@ -22,9 +22,6 @@ use crate::{
     },
     store::Table,
 };
-
-/// Openings kept back for proofs that are interrupted and made again.
-const SPARE_OPENINGS: u32 = 8;
 
 /// What a responder asks for, beside the seller's own policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -183,9 +183,7 @@ async fn advance<C: RetrievalChain + RoundChain>(
             let withdrawn = wallet
                 .withdraw(retrieval.terms.token, &format!("retrieval {id}"))
                 .await?;
-            if let Some((hash, _)) = served.sealed {
-                forget(seller, hash);
-            }
+            forget(seller, served);
             change(seller, id, |served| served.over = true)?;
             seller.tell(RetrievalEvent::Over {
                 retrieval: id,
@@ -218,9 +216,7 @@ async fn overdue<C: RetrievalChain>(
         State::Open => change(seller, id, |served| served.over = true),
         // The bond is lost, whether the requester takes it or not.
         _ if now > retrieval.deadline.saturating_add(FORGOTTEN) => {
-            if let Some((hash, _)) = served.sealed {
-                forget(seller, hash);
-            }
+            forget(seller, served);
             change(seller, id, |served| served.over = true)
         }
         _ => Ok(()),
@@ -281,13 +277,9 @@ fn refuse<C: Chain>(seller: &Seller<C>, id: RetrievalId, refusal: &Refusal) -> a
 }
 
 /// The items of a retrieval that is over are nobody's business any more.
-fn forget<C: Chain>(seller: &Seller<C>, sealed: Hash) {
-    let path = seller.home.delivery(&sealed.to_string());
-    if let Err(error) = std::fs::remove_file(&path) {
-        if error.kind() != std::io::ErrorKind::NotFound {
-            let says = format!("{} stays: {error}", path.display());
-            seller.progress.say(says);
-        }
+fn forget<C: Chain>(seller: &Seller<C>, served: &Served) {
+    if let Some((hash, _)) = served.sealed {
+        seller.remove(&seller.home.delivery(&hash.to_string()));
     }
 }
 

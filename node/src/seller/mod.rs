@@ -24,7 +24,7 @@ mod slots;
 mod turn;
 pub mod work;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, io::ErrorKind, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use crypto_box::SecretKey;
@@ -170,6 +170,17 @@ impl<C: Chain> Seller<C> {
         }
         self.progress.say(event.to_string());
         self.bell.ring();
+    }
+
+    /// Removes what is nobody's business any more; whether it was there or not.
+    pub(crate) fn remove(&self, path: &Path) {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let says = format!("{} stays: {error}", path.display());
+                self.progress.say(says);
+            }
+            _ => {}
+        }
     }
 
     /// Does rounds of work for ever: at once again while there is any, else when the bell rings or after a while.

@@ -27,6 +27,8 @@ use crate::{
 
 /// Longest model file: weights of any network this program lays out.
 const MAX_FILE: u64 = 1 << 31;
+/// Openings kept back for whatever is promised: a proof that is interrupted spends one, and is made again.
+pub(crate) const SPARE_OPENINGS: u32 = 8;
 
 /// A model the seller committed to. Secret, for its seed: no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]

@@ -1,7 +1,5 @@
 //! What is stored of agreements, and what the seller has promised in them.
 
-use std::io::ErrorKind;
-
 use zknode_protocol::{
     agreement::{Mode, State},
     chain::{AgreementSummary, Chain, RoundChain},
@@ -180,14 +178,7 @@ impl<C: Chain> Seller<C> {
     /// The test set of an agreement that is over is nobody's business any more, whether it was noted or not.
     pub(super) fn forget_delivery(&self, id: AgreementId) {
         for part in [Part::Preview, Part::Rest] {
-            let path = self.home.received(id, part);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    let says = format!("{} stays: {error}", path.display());
-                    self.progress.say(says);
-                }
-                _ => {}
-            }
+            self.remove(&self.home.received(id, part));
         }
     }
 

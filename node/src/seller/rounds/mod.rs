@@ -23,7 +23,11 @@ use zknode_protocol::{
 pub use self::gate::Gate;
 use self::policy::RoundPolicy;
 pub(super) use self::prove::{answer_contests, nearest, prove_next};
-use super::{deal::Next, event::Event, Seller};
+use super::{
+    deal::{Next, FORGET_AFTER},
+    event::Event,
+    Seller,
+};
 use crate::{store::Table, wallet::Wallet};
 
 /// The predictions side of a seller's node.
@@ -37,9 +41,6 @@ pub struct Rounds<C> {
     /// How much is inferred at once.
     pub gate: Gate,
 }
-
-/// Seconds after which a round that was never accepted is forgotten: the chain may be reorganized until then.
-const FORGET_AFTER: u64 = 600;
 
 /// What the seller remembers of a round.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,12 +7,10 @@ use zknode_protocol::{
 };
 
 use crate::seller::{
+    model::SPARE_OPENINGS,
     schedule::{self, Duty, Late},
     send::BLOCK,
 };
-
-/// Openings kept back for each round: a proof that is interrupted spends one, and is made again.
-const SPARE_OPENINGS: u32 = 8;
 
 /// What the seller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
