@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{ensure, Context};
+use anyhow::{bail, ensure, Context};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use zknode_circuit::{
@@ -221,6 +221,17 @@ pub fn registered(store: &Store) -> anyhow::Result<Vec<(ModelId, ModelRecord)>> 
     Ok(all
         .filter_map(|(_, record)| record.model.map(|id| (id, record)))
         .collect())
+}
+
+/// The registered model that is wanted; the only one where none is named.
+pub fn choose(store: &Store, wanted: Option<Hash>) -> anyhow::Result<(ModelId, ModelRecord)> {
+    let mut models = registered(store)?;
+    models.retain(|(id, _)| wanted.is_none_or(|wanted| id.0 == wanted));
+    match models.len() {
+        0 => bail!("there is no such registered model here; use `zknode model register` first"),
+        1 => Ok(models.remove(0)),
+        several => bail!("{several} models are registered; say which one with --model"),
+    }
 }
 
 /// Counts one opening of the commitment stored under `key`, before the proof is made.
