@@ -22,7 +22,7 @@ use zknode_protocol::{
 
 use crate::{
     delivery::Sample,
-    home::{read_file, write_file},
+    home::{read_file, write_bytes},
     progress::Progress,
     testset::{point, Source},
 };
@@ -178,9 +178,7 @@ impl CorpusFile {
     /// Writes it, readable by its owner alone.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_vec(self)?;
-        Ok(write_file(path, |file| {
-            std::io::Write::write_all(file, &text)
-        })?)
+        Ok(write_bytes(path, &text)?)
     }
 
     /// Reads it.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     card::{write_delivery, DealStatus},
     delivery::{self, ShardOpening},
-    home::{read_file, write_file},
+    home::{read_file, write_bytes},
     store::Table,
     testset::CommittedSet,
 };
@@ -356,7 +356,7 @@ impl<C: Chain> Case<'_, C> {
             sealed.len()
         );
         let path = self.buyer.home.delivery(&keccak(&sealed).to_string());
-        write_file(&path, |file| std::io::Write::write_all(file, &sealed))?;
+        write_bytes(&path, &sealed)?;
         Ok(sealed)
     }
 }

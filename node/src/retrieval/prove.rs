@@ -30,7 +30,7 @@ use super::{
 use crate::{
     card::{shard_claim, ShardEvidence},
     corpus::Labelled,
-    home::write_file,
+    home::write_bytes,
     seller::{
         model::spend_opening,
         send::{send_all, Proof, AT_ONCE},
@@ -256,9 +256,7 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
         let key = self.retrieval.terms.reading_key;
         let sealed = package.seal(&key.0, &mut StdRng::from_entropy())?;
         let (hash, length) = (keccak(&sealed), sealed.len() as u64);
-        write_file(&home.delivery(&hash.to_string()), |file| {
-            std::io::Write::write_all(file, &sealed)
-        })?;
+        write_bytes(&home.delivery(&hash.to_string()), &sealed)?;
         change(self.seller, self.id, |served| {
             served.sealed = Some((hash, length));
         })?;

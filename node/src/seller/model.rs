@@ -18,7 +18,7 @@ use zknode_protocol::{
 };
 
 use crate::{
-    home::{read_file, write_file, Home},
+    home::{read_file, write_bytes, Home},
     store::{Store, Table},
     testset::{model_points, SHARD_POINTS},
     verifier_code::VerifierCode,
@@ -106,9 +106,7 @@ impl OwnModel {
             registry,
             model: None,
         };
-        write_file(&home.model(&digest.to_string()), |out| {
-            std::io::Write::write_all(out, file)
-        })?;
+        write_bytes(&home.model(&digest.to_string()), file)?;
         let key = record.key();
         let budget = OpeningBudget::new(committed.opening_limit());
         store.put(Table::Openings, &key, &budget)?;
