@@ -8,7 +8,7 @@ use rand::rngs::OsRng;
 use serde_json::json;
 use zknode_circuit::{
     attestation::Context,
-    commitment::{CommittedModel, CommittedShard, ModelCommitment, Seed},
+    commitment::{CommittedModel, ModelCommitment, Seed},
     cost::Cost,
     network::model_file,
     verify::Verifier,
@@ -84,7 +84,7 @@ impl Prove {
         let mut shards = vec![];
         for (index, opening) in openings.iter().enumerate() {
             let samples = opening.samples();
-            let shard = CommittedShard::new(&layout, &samples, &opening.seed, &srs)?;
+            let shard = opening.commit(&layout, &srs)?;
             let what = format!("shard {} of {}", index + 1, openings.len());
             let bar = progress.proof(&what, &expected);
             shards.push(prover.prove(

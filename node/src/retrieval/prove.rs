@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Instant};
 use anyhow::{ensure, Context};
 use rand::{rngs::StdRng, SeedableRng};
 use zknode_circuit::{
-    attestation::Context as ProofContext, commitment::OpeningBudget, corpus::openings, cost::Cost,
-    network::import::answer, verify::Attestation,
+    attestation::Context as ProofContext, corpus::openings, network::import::answer,
+    verify::Attestation,
 };
 use zknode_protocol::{
     chain::{
@@ -32,11 +32,9 @@ use crate::{
     corpus::Labelled,
     home::write_bytes,
     seller::{
-        model::spend_opening,
         send::{send_all, Proof, AT_ONCE},
         Seller,
     },
-    setup,
     store::Table,
     testset::{model_points, shard_points},
 };
@@ -362,19 +360,11 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
         let (seller, class) = (self.seller.clone(), self.retrieval.terms.wanted_class);
         let selection =
             tokio::task::block_in_place(|| self.responder.corpus.select(index, &places, class))?;
-        let (model, layout) = (&seller.model, seller.prover.layout());
         let corpus = self.responder.corpus.published.root;
-        let budgets = [
-            (opening_key(corpus, index), openings(layout)),
-            (model.record.key(), model.committed.opening_limit()),
-        ];
-        for (key, limit) in budgets {
-            spend_opening(&seller.store, &key, OpeningBudget::new(limit))?;
-        }
+        let budget = (opening_key(corpus, index), openings(seller.prover.layout()));
         let shards = self.retrieval.terms.shards;
         let says = format!("proving the {what} of shard {index} of {shards}");
-        let expected = setup::estimated_stages(&Cost::of(layout));
-        let bar = seller.progress.proof(&says, &expected);
+        let bar = seller.begin_proof(&says, budget)?;
         let context = self.context(index);
         let proving = tokio::task::spawn_blocking(move || {
             let start = Instant::now();

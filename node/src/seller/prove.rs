@@ -30,6 +30,7 @@ use super::{
 use crate::{
     card::{shard_claim, ShardEvidence},
     delivery::ShardOpening,
+    progress::ProofBar,
     setup,
     store::Table,
     testset::{model_points, shard_points},
@@ -348,20 +349,9 @@ impl<C: Chain> Seller<C> {
         }
         let _proving = self.proving.lock().await;
         let shard = tokio::task::block_in_place(|| self.commit(opening))?;
-        // The shard's first: the model's openings are worth more.
-        let shard_key = shard.column().commitment().to_string();
-        let budgets = [
-            (shard_key, shard.column().opening_limit()),
-            (
-                self.model.record.key(),
-                self.model.committed.opening_limit(),
-            ),
-        ];
-        for (key, limit) in budgets {
-            spend_opening(&self.store, &key, OpeningBudget::new(limit))?;
-        }
-        let expected = setup::estimated_stages(&Cost::of(self.prover.layout()));
-        let bar = self.progress.proof(&format!("proving {what}"), &expected);
+        let column = shard.column();
+        let budget = (column.commitment().to_string(), column.opening_limit());
+        let bar = self.begin_proof(&format!("proving {what}"), budget)?;
         let (seller, opening) = (self.clone(), opening.clone());
         let proving = tokio::task::spawn_blocking(move || {
             let start = Instant::now();
@@ -380,5 +370,21 @@ impl<C: Chain> Seller<C> {
         let (attestation, seconds, verify_milliseconds) = proving.await??;
         self.store.put(Table::Proofs, key, &attestation)?;
         Ok((attestation, Some((seconds, verify_milliseconds))))
+    }
+
+    /// Counts the openings a proof takes, before it is made: of the shard, under which key and of how many, and of the model;
+    /// and shows its bar.
+    pub(crate) fn begin_proof(
+        &self,
+        says: &str,
+        (shard, limit): (String, u32),
+    ) -> anyhow::Result<ProofBar> {
+        // The shard's first: the model's openings are worth more.
+        spend_opening(&self.store, &shard, OpeningBudget::new(limit))?;
+        let limit = self.model.committed.opening_limit();
+        let model = self.model.record.key();
+        spend_opening(&self.store, &model, OpeningBudget::new(limit))?;
+        let expected = setup::estimated_stages(&Cost::of(self.prover.layout()));
+        Ok(self.progress.proof(says, &expected))
     }
 }

@@ -4,11 +4,7 @@
 use std::time::Duration;
 
 use rand::{rngs::StdRng, SeedableRng};
-use zknode_circuit::{
-    commitment::{CommittedShard, Seed},
-    network::model_file,
-    srs::Srs,
-};
+use zknode_circuit::{commitment::Seed, network::model_file, srs::Srs};
 use zknode_protocol::{
     agreement::{Metric, Mode, State, Terms},
     chain::{created_contract, fake::FakeChain, journal::Patience, Call, ChainEvent, Contracts},
@@ -271,7 +267,7 @@ impl TestSet {
             }],
         };
         let layout = &scene.seller.model.layout;
-        let shard = CommittedShard::new(layout, &opening.samples(), &opening.seed, &scene.srs);
+        let shard = opening.commit(layout, &scene.srs);
         let points = shard_points(&shard.unwrap().column().commitment());
         let tree = DatasetTree::new(vec![ShardLeaf::new(0, 1, &points)]).unwrap();
         Self {
