@@ -5,6 +5,7 @@
 //! chain only. The clerk opens no delivery: looks at them, which may take minutes, go on beside it ([`look`]). It does wait
 //! for its own transactions, one after the other, until they lie deep enough.
 
+mod attest;
 pub(crate) mod deal;
 mod deliver;
 pub mod door;
