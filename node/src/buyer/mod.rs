@@ -1,6 +1,7 @@
 //! The buyer's side: checks a seller's model, commits to a test set, opens an agreement and sees it through.
 
 mod case;
+mod claim;
 mod client;
 mod evidence;
 mod money;
