@@ -1,21 +1,20 @@
 //! One retrieval, from the responder's side: what the chain says and what is stored decide the next step, as with a
 //! seller's agreements. Proving and claiming are [`super::prove`]'s.
 
+mod record;
+
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use zknode_protocol::{
     chain::{
         retrieval::{RetrievalCall, RetrievalChain},
         Call, Chain, ChainError, RoundChain,
     },
-    retrieval::{
-        message::{Domain, Offer},
-        Retrieval, RetrievalId, State,
-    },
-    value::{Address, Hash},
+    retrieval::{message::Domain, Retrieval, RetrievalId, State},
+    value::Address,
 };
 
+pub use self::record::Served;
 use super::{
     desk::Desk,
     event::RetrievalEvent,
@@ -43,55 +42,8 @@ pub struct Responder<C> {
     pub tries: Tries,
 }
 
-/// What the responder remembers of a retrieval.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Served {
-    version: u16,
-    /// As the requester offered it.
-    pub offer: Offer,
-    /// The responder's bond is at stake, or about to be.
-    #[serde(default)]
-    pub accepted: bool,
-    /// Why the responder will not go on.
-    pub refused: Option<String>,
-    /// Hash and length of the sealed items, which lie in the home.
-    pub sealed: Option<(Hash, u64)>,
-    /// Nothing is left to do.
-    pub over: bool,
-}
-
 /// Seconds after its deadline at which a retrieval that was lost is forgotten.
 const FORGOTTEN: u64 = 3600;
-/// Format of [`Served`].
-const VERSION: u16 = 1;
-
-impl Served {
-    /// A retrieval just heard of.
-    pub fn new(offer: Offer) -> Self {
-        Self {
-            version: VERSION,
-            offer,
-            accepted: false,
-            refused: None,
-            sealed: None,
-            over: false,
-        }
-    }
-
-    /// Whether the responder is bound by it.
-    pub(super) fn is_promised(&self) -> bool {
-        self.accepted && self.refused.is_none() && !self.over
-    }
-
-    /// Proofs it still asks for, at worst: two a shard, none once the items are sealed.
-    pub(super) fn proofs_left(&self) -> u32 {
-        match self.sealed {
-            None => self.offer.terms.shards.saturating_mul(2),
-            Some(_) => 0,
-        }
-    }
-}
 
 /// Takes every retrieval as far as it goes without a proof. One that fails does not hold up the others.
 pub async fn round<C: RetrievalChain + RoundChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<()> {
@@ -116,11 +68,7 @@ pub(super) fn active<C: Chain>(seller: &Seller<C>) -> anyhow::Result<Vec<(Retrie
     let all = seller.store.all::<Served>(Table::Retrievals)?.into_iter();
     let mut found = vec![];
     for (_, served) in all {
-        anyhow::ensure!(
-            served.version == VERSION,
-            "a retrieval is stored with version {}, this build reads {VERSION}",
-            served.version
-        );
+        served.check_version()?;
         if !served.over && served.offer.terms.corpus_root == root {
             found.push((served.offer.id, served));
         }
@@ -303,7 +251,11 @@ impl<C: Chain> Responder<C> {
 pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{super::policy::tests::terms, *};
-    use zknode_protocol::{message::Version, value::Bytes};
+    use zknode_protocol::{
+        message::Version,
+        retrieval::message::Offer,
+        value::{Bytes, Hash},
+    };
 
     pub fn served() -> Served {
         Served::new(Offer {
