@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use anyhow::Context;
+use anyhow::{ensure, Context};
 use rand::{rngs::StdRng, SeedableRng};
 use zknode_circuit::{
     attestation::Context as ProofContext, commitment::OpeningBudget, cost::Cost,
@@ -90,11 +90,7 @@ impl<C: Chain> Seller<C> {
     ) -> anyhow::Result<(Attestation, Option<(f64, f64)>)> {
         let stored: Option<Attestation> = self.store.get(Table::Proofs, key)?;
         if let Some(stored) = stored {
-            let fits = stored.model == self.model.record.commitment
-                && points == shard_points(&stored.shard)
-                && stored.statement.context == context
-                && self.prover.verifier().verify(&stored).is_ok();
-            if fits {
+            if self.check_proof(&stored, points, context).is_ok() {
                 return Ok((stored, None));
             }
             self.progress.say(format!(
@@ -124,6 +120,22 @@ impl<C: Chain> Seller<C> {
         let (attestation, seconds, verify_milliseconds) = proving.await??;
         self.store.put(Table::Proofs, key, &attestation)?;
         Ok((attestation, Some((seconds, verify_milliseconds))))
+    }
+
+    /// Whether it is a proof about this model, just this shard and this context.
+    pub(crate) fn check_proof(
+        &self,
+        proof: &Attestation,
+        points: &[Point],
+        context: ProofContext,
+    ) -> anyhow::Result<()> {
+        ensure!(
+            proof.model == self.model.record.commitment
+                && points == shard_points(&proof.shard)
+                && proof.statement.context == context,
+            "the proof is about something else"
+        );
+        Ok(self.prover.verifier().verify(proof)?)
     }
 
     /// Counts the openings a proof takes, before it is made: of the shard, under which key and of how many, and of the model;

@@ -26,7 +26,7 @@ use axum::{
 use zknode_protocol::{
     agreement::State,
     chain::{AgreementSummary, Chain},
-    message::{Domain, Offer, Version},
+    message::{Offer, Version},
     value::{AgreementId, Hash},
 };
 
@@ -138,11 +138,7 @@ async fn offer<C: Chain>(
     offer
         .check()
         .map_err(|error| refuse(StatusCode::BAD_REQUEST, error))?;
-    let chain = seller.wallet.chain();
-    let expected = Domain {
-        chain_id: chain.chain_id(),
-        escrow: chain.contracts().escrow,
-    };
+    let expected = seller.domain();
     if offer.domain != expected {
         return Err(refuse(
             StatusCode::BAD_REQUEST,
@@ -159,7 +155,7 @@ async fn offer<C: Chain>(
         .map_err(|error| unavailable(&seller, error))?
         .is_none()
     {
-        if agreement.state != State::Open || agreement.seller != chain.account() {
+        if agreement.state != State::Open || agreement.seller != seller.wallet.chain().account() {
             return Err(refuse(
                 StatusCode::CONFLICT,
                 format!("agreement {id} is not open for this seller"),

@@ -37,6 +37,7 @@ use tokio::{
 use zknode_circuit::prove::Prover;
 use zknode_protocol::{
     chain::{key::Key, retrieval::RetrievalChain, Chain, RoundChain},
+    message::Domain,
     value::{AgreementId, Amount, Hash},
 };
 
@@ -171,6 +172,15 @@ impl<C: Chain> Seller<C> {
         }
         self.progress.say(event.to_string());
         self.bell.ring();
+    }
+
+    /// Where signatures of its agreements are good.
+    pub(crate) fn domain(&self) -> Domain {
+        let chain = self.wallet.chain();
+        Domain {
+            chain_id: chain.chain_id(),
+            escrow: chain.contracts().escrow,
+        }
     }
 
     /// Removes what is nobody's business any more; whether it was there or not.

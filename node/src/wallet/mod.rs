@@ -130,6 +130,25 @@ impl<C: Chain> Wallet<C> {
         }
     }
 
+    /// Sends a call by which the escrow takes `amount` of `token`, after leave for that is given for `occasion`. An error within
+    /// is a refusal, by the contract or for want of money: none moved.
+    pub async fn deposit(
+        &self,
+        (token, amount): (Address, Amount),
+        occasion: &str,
+        purpose: &str,
+        call: &Call,
+    ) -> Result<Result<TxReceipt, ChainError>, ChainError> {
+        let sent = async {
+            self.allow(token, amount, occasion).await?;
+            self.execute(purpose, call).await
+        };
+        match sent.await {
+            Err(error) if is_refusal(&error) && !self.was_sent(purpose)? => Ok(Err(error)),
+            outcome => outcome.map(Ok),
+        }
+    }
+
     /// Whether a transaction was signed for `purpose` that did or may still do what it is for. False is certain: none
     /// was ever signed, or it is known at depth that it reverted or was withdrawn. Only then has no money moved.
     pub fn was_sent(&self, purpose: &str) -> Result<bool, ChainError> {
@@ -218,7 +237,7 @@ impl<C: Chain> Wallet<C> {
 }
 
 /// Whether the contract or the account's balance says no, rather than the way there.
-pub(crate) fn is_refusal(error: &ChainError) -> bool {
+fn is_refusal(error: &ChainError) -> bool {
     matches!(
         error,
         ChainError::Revert { .. }

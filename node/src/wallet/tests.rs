@@ -187,6 +187,37 @@ async fn an_attempt_may_come_to_nothing() {
     assert!(matches!(done, Ok(Some(_))), "{done:?}");
 }
 
+/// What the contract refuses is told apart from what is on its way.
+#[tokio::test]
+async fn a_refused_deposit_moved_no_money() {
+    let scene = Scene::new(false).await;
+    let buyer = scene.wallet(BUYER);
+    let deposit = async |threshold| {
+        let terms = Terms {
+            threshold,
+            ..scene.terms(1_000)
+        };
+        let money = (TOKEN, Amount(1_000));
+        let call = Call::Open(terms);
+        buyer.deposit(money, "A", "open", &call).await
+    };
+    // More than all.
+    let refused = deposit(2).await;
+    assert!(
+        matches!(refused, Ok(Err(ChainError::Revert { .. }))),
+        "{refused:?}"
+    );
+    scene.fake.hold();
+    let waits = deposit(1).await;
+    assert!(
+        matches!(waits, Err(ChainError::NotMined { .. })),
+        "{waits:?}"
+    );
+    scene.fake.release();
+    let done = deposit(1).await;
+    assert!(matches!(done, Ok(Ok(_))), "{done:?}");
+}
+
 /// "No money moved" is for purposes that were never signed for, or known to have come to nothing.
 #[tokio::test]
 async fn what_was_sent_is_remembered() {

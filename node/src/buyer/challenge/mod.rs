@@ -21,7 +21,7 @@ use crate::{
     progress::Progress,
     store::{Store, Table},
     testset::CommittedSet,
-    wallet::{is_refusal, Wallet},
+    wallet::Wallet,
 };
 
 /// Pause between two looks.
@@ -149,16 +149,9 @@ impl<C: Chain> Buyer<C> {
         let price = price.context("price and buyer's bond add up past 2^128")?;
         let call = Call::Open(challenge.terms.clone());
         let purpose = format!("open {root}");
-        let sent = async {
-            self.wallet.allow(token, price, &root.to_string()).await?;
-            self.wallet.execute(&purpose, &call).await
-        };
-        let receipt = match sent.await {
-            Err(error) if is_refusal(&error) && !self.wallet.was_sent(&purpose)? => {
-                return Err(NotOpened(error).into());
-            }
-            outcome => outcome?,
-        };
+        let (deposit, occasion) = ((token, price), root.to_string());
+        let sent = self.wallet.deposit(deposit, &occasion, &purpose, &call);
+        let receipt = sent.await?.map_err(NotOpened)?;
         let opened = receipt.events.iter().find_map(|event| match event {
             ChainEvent::Opened { id, nonce, .. } => Some((*id, *nonce)),
             _ => None,

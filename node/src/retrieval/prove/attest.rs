@@ -15,7 +15,6 @@ use super::{key, work::Work};
 use crate::{
     retrieval::{event::RetrievalEvent, policy::opening_key},
     store::Table,
-    testset::shard_points,
 };
 
 impl<C: RetrievalChain> Work<'_, C> {
@@ -44,13 +43,8 @@ impl<C: RetrievalChain> Work<'_, C> {
 
     /// Whether it is a proof about just these items, for this retrieval.
     fn check(&self, proof: &Attestation, index: u32, expected: Point) -> anyhow::Result<()> {
-        ensure!(
-            proof.model == self.seller.model.record.commitment
-                && shard_points(&proof.shard) == [expected]
-                && proof.statement.context == self.context(index),
-            "the proof is about something else"
-        );
-        Ok(self.seller.prover.verifier().verify(proof)?)
+        let context = self.context(index);
+        self.seller.check_proof(proof, &[expected], context)
     }
 
     fn expected(&self, index: u32, places: &[usize]) -> anyhow::Result<Point> {

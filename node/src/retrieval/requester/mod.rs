@@ -32,7 +32,7 @@ use crate::{
     output::explain,
     progress::Progress,
     store::{Store, Table},
-    wallet::{is_refusal, Wallet},
+    wallet::Wallet,
 };
 
 /// Pause between two looks.
@@ -200,18 +200,11 @@ impl<C: RetrievalChain> Requester<C> {
         let (terms, nonce) = (asked.terms.clone(), asked.nonce);
         let deposit = terms.deposit();
         let deposit = deposit.context("fee, price and bond add up past 2^128")?;
+        let (deposit, occasion) = ((terms.token, deposit), id.to_string());
         let purpose = format!("open retrieval {id}");
-        let (token, call) = (terms.token, RetrievalCall::Open { terms, nonce });
-        let sent = async {
-            self.wallet.allow(token, deposit, &id.to_string()).await?;
-            self.execute(&purpose, call).await
-        };
-        let receipt = match sent.await {
-            Err(error) if is_refusal(&error) && !self.wallet.was_sent(&purpose)? => {
-                return Err(NotOpened(error).into());
-            }
-            outcome => outcome?,
-        };
+        let call = Call::Retrieval(Box::new(RetrievalCall::Open { terms, nonce }));
+        let sent = self.wallet.deposit(deposit, &occasion, &purpose, &call);
+        let receipt = sent.await?.map_err(NotOpened)?;
         self.progress.say(format!(
             "retrieval {id}: open, class {} of {} items in {} shards, {} gas",
             asked.terms.wanted_class, asked.terms.samples, asked.terms.shards, receipt.gas

@@ -21,12 +21,7 @@ use super::{
     policy::{check, Refusal, RetrievalPolicy},
     tries::Tries,
 };
-use crate::{
-    corpus::OwnCorpus,
-    seller::Seller,
-    store::Table,
-    wallet::{is_refusal, Wallet},
-};
+use crate::{corpus::OwnCorpus, seller::Seller, store::Table, wallet::Wallet};
 
 /// What a seller needs to answer retrievals.
 pub struct Responder<C> {
@@ -195,11 +190,9 @@ async fn accept<C: RetrievalChain + RoundChain>(
     let (token, bond) = (retrieval.terms.token, retrieval.terms.bond);
     let value = retrieval.terms.wei(bond);
     let call = Call::Retrieval(Box::new(RetrievalCall::Accept { id, value }));
-    let sent = async {
-        wallet.allow(token, bond, &id.to_string()).await?;
-        wallet.execute(&purpose, &call).await
-    };
-    match sent.await {
+    let occasion = id.to_string();
+    let sent = wallet.deposit((token, bond), &occasion, &purpose, &call);
+    match sent.await? {
         Ok(receipt) => {
             seller.tell(RetrievalEvent::Accepted {
                 retrieval: id,
@@ -207,10 +200,7 @@ async fn accept<C: RetrievalChain + RoundChain>(
             });
             Ok(())
         }
-        Err(error) if is_refusal(&error) && !wallet.was_sent(&purpose)? => {
-            refuse(seller, id, &Refusal::Accept(error))
-        }
-        Err(error) => Err(error.into()),
+        Err(refused) => refuse(seller, id, &Refusal::Accept(refused)),
     }
 }
 

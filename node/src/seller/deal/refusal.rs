@@ -77,10 +77,7 @@ impl<C: Chain> Seller<C> {
         ciphertext: Hash,
         digest: impl Fn(&Domain, AgreementId, Hash) -> Hash,
     ) -> anyhow::Result<Receipt> {
-        let domain = Domain {
-            chain_id: self.wallet.chain().chain_id(),
-            escrow: self.wallet.chain().contracts().escrow,
-        };
+        let domain = self.domain();
         Ok(Receipt {
             version: Version,
             domain,
