@@ -1,5 +1,6 @@
-//! Predictions by the batch: accepts rounds, answers their requests ([`http`], [`batch`]), proves what is audited or contested
-//! ([`prove`]) and closes with the newest voucher. As with agreements, every step follows from the chain and what is stored.
+//! Predictions by the batch: accepts rounds, answers their requests ([`http`], [`request`], [`batch`]), proves what is audited
+//! or contested ([`prove`]) and closes with the newest voucher. As with agreements, every step follows from the chain and what
+//! is stored.
 
 mod batch;
 mod book;
@@ -7,6 +8,7 @@ mod gate;
 pub(super) mod http;
 pub mod policy;
 mod prove;
+mod request;
 mod service;
 
 use std::sync::Arc;
