@@ -2,10 +2,16 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
-use zknode_protocol::claim_tree::ClaimTree;
+use zknode_circuit::verify::Attestation;
+use zknode_protocol::{claim_tree::ClaimTree, message::Version};
+
+use crate::{
+    card::{shard_claim, ShardEvidence},
+    lock::lock,
+};
 
 /// Trees that are kept. More than one: who asks for two claims in turn must not have both made anew each time.
 const KEPT: usize = 8;
@@ -20,8 +26,32 @@ impl<K> Default for ClaimTrees<K> {
 }
 
 impl<K: PartialEq> ClaimTrees<K> {
+    /// The proof of a shard with its place in a claim about `shards` of them, from what `proof` finds stored; `None` when there
+    /// is no such shard. The tree is kept, so that asking again reads one proof only.
+    pub fn evidence(
+        &self,
+        claim: K,
+        shards: u32,
+        index: u32,
+        proof: impl Fn(u32) -> anyhow::Result<Attestation>,
+    ) -> anyhow::Result<Option<ShardEvidence>> {
+        if index >= shards {
+            return Ok(None);
+        }
+        let tree = self.tree(claim, || {
+            let leaf = |shard| Ok(shard_claim(shard, &proof(shard)?));
+            let leaves: anyhow::Result<_> = (0..shards).map(leaf).collect();
+            Ok(ClaimTree::new(leaves?)?)
+        })?;
+        Ok(Some(ShardEvidence {
+            version: Version,
+            attestation: proof(index)?,
+            path: tree.path(index)?,
+        }))
+    }
+
     /// The tree of a claim: a kept one, or a new one that is kept.
-    pub fn tree(
+    fn tree(
         &self,
         claim: K,
         make: impl FnOnce() -> anyhow::Result<ClaimTree>,
@@ -30,7 +60,7 @@ impl<K: PartialEq> ClaimTrees<K> {
             return Ok(kept);
         }
         let made = Arc::new(make()?);
-        let mut trees = self.trees();
+        let mut trees = lock(&self.0);
         // Another may have made it meanwhile.
         trees.retain(|(of, _)| *of != claim);
         trees.push_front((claim, made.clone()));
@@ -39,16 +69,12 @@ impl<K: PartialEq> ClaimTrees<K> {
     }
 
     fn kept(&self, claim: &K) -> Option<Arc<ClaimTree>> {
-        let mut trees = self.trees();
+        let mut trees = lock(&self.0);
         let found = trees.iter().position(|(of, _)| of == claim)?;
         let kept = trees.remove(found)?;
         let tree = kept.1.clone();
         trees.push_front(kept);
         Some(tree)
-    }
-
-    fn trees(&self) -> MutexGuard<'_, VecDeque<(K, Arc<ClaimTree>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,6 +111,6 @@ mod tests {
             trees.tree(1, fails).is_err(),
             "the one that nobody asked for"
         );
-        assert_eq!(trees.trees().len(), KEPT);
+        assert_eq!(lock(&trees.0).len(), KEPT);
     }
 }

@@ -11,7 +11,7 @@ use zknode_protocol::chain::{
     Chain, ChainError, Contracts,
 };
 
-use crate::home::{read_file, write_file, Home};
+use crate::home::{read_file, write_bytes, Home};
 
 /// Chains where a reference string with a public secret is accepted: those of anvil and geth's `--dev`.
 const DEVELOPMENT_CHAINS: [u64; 2] = [31_337, 1_337];
@@ -98,7 +98,7 @@ impl ChainConfig {
     /// Writes `chain.json`.
     pub fn save(&self, home: &Home) -> anyhow::Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
-        write_file(&home.chain(), |file| std::io::Write::write_all(file, &text))?;
+        write_bytes(&home.chain(), &text)?;
         Ok(())
     }
 

@@ -12,7 +12,12 @@ use std::fmt;
 use crypto_box::{PublicKey, SecretKey};
 use rand::{CryptoRng, RngCore};
 use thiserror::Error;
-use zknode_circuit::{commitment::Seed, witness::instance::Sample as CircuitSample};
+use zknode_circuit::{
+    commitment::{CommitError, CommittedShard, Seed},
+    layout::Layout,
+    srs::Srs,
+    witness::instance::Sample as CircuitSample,
+};
 
 const MAGIC: &[u8; 8] = b"zknodeTS";
 const VERSION: u16 = 1;
@@ -69,6 +74,11 @@ impl ShardOpening {
                 label: sample.label,
             })
             .collect()
+    }
+
+    /// Commits to the shard it opens.
+    pub fn commit(&self, layout: &Layout, srs: &Srs) -> Result<CommittedShard, CommitError> {
+        CommittedShard::new(layout, &self.samples(), &self.seed, srs)
     }
 }
 

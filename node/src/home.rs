@@ -180,12 +180,17 @@ pub fn write_file(
     Ok(())
 }
 
-/// [`write_file`] for bytes at hand, refusing to replace what is there.
+/// [`write_file`] for bytes at hand.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
+    write_file(path, |file| file.write_all(bytes))
+}
+
+/// [`write_bytes`], refusing to replace what is there.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
     if path.exists() {
         return Err(HomeError::Exists { path: path.into() });
     }
-    write_file(path, |file| file.write_all(bytes))
+    write_bytes(path, bytes)
 }
 
 /// Reads a file of at most `limit` bytes.

@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod demo;
 pub mod home;
 pub mod keys;
+mod lock;
 pub mod memory;
 pub mod output;
 pub mod predict;
@@ -24,6 +25,8 @@ pub mod seller;
 pub mod setup;
 pub mod store;
 pub mod testset;
+#[cfg(test)]
+mod tiny;
 pub mod verifier_code;
 pub mod wallet;
 pub mod watch;

@@ -3,9 +3,6 @@
 use serde::{Deserialize, Serialize};
 use zknode_circuit::{
     attestation::Context,
-    commitment::{CommitError, Commitment, CommittedShard},
-    layout::Layout,
-    srs::Srs,
     verify::{Attestation, Verifier},
 };
 use zknode_protocol::{
@@ -50,16 +47,6 @@ pub fn answered(inputs: &ShardOpening, labels: &[u16]) -> ShardOpening {
         sample.label = *label;
     }
     opening
-}
-
-/// The commitment to inputs and outputs.
-pub fn commit(
-    layout: &Layout,
-    srs: &Srs,
-    opening: &ShardOpening,
-) -> Result<Commitment, CommitError> {
-    let shard = CommittedShard::new(layout, &opening.samples(), &opening.seed, srs)?;
-    Ok(shard.column().commitment())
 }
 
 /// What the proof of a batch must be about.

@@ -202,6 +202,24 @@ impl Store {
         }
     }
 
+    /// Changes one record in one transaction; refused, with what `missing` says, where there is none.
+    pub fn change<T, E>(
+        &self,
+        table: Table,
+        key: &str,
+        missing: impl FnOnce() -> E,
+        change: impl FnOnce(&mut T),
+    ) -> Result<Result<(), E>, StoreError>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        self.update(table, key, |before: Option<T>| {
+            let mut record = before.ok_or_else(missing)?;
+            change(&mut record);
+            Ok((record, ()))
+        })
+    }
+
     /// All records of a kind, by key.
     pub fn all<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(String, T)>, StoreError> {
         let read = self.database.begin_read()?;
@@ -273,6 +291,21 @@ mod tests {
             Err("no more")
         );
         assert_eq!(store.get::<u32>(Table::Openings, "c").unwrap(), Some(2));
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_changed() {
+        let folder = folder();
+        let store = Store::open(folder.path().join("db")).unwrap();
+        let change = || {
+            let double = |number: &mut u32| *number *= 2;
+            store.change(Table::Deals, "a", || "missing", double)
+        };
+        assert_eq!(change().unwrap(), Err("missing"));
+        assert_eq!(store.get::<u32>(Table::Deals, "a").unwrap(), None);
+        store.put(Table::Deals, "a", &7u32).unwrap();
+        assert_eq!(change().unwrap(), Ok(()));
+        assert_eq!(store.get::<u32>(Table::Deals, "a").unwrap(), Some(14));
     }
 
     #[test]

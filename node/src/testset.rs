@@ -6,7 +6,7 @@ use anyhow::{ensure, Context};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use zknode_circuit::{
-    commitment::{Commitment, CommittedShard, ModelCommitment, Seed},
+    commitment::{Commitment, ModelCommitment, Seed},
     layout::{Layout, LayoutOptions},
     srs::Srs,
 };
@@ -174,8 +174,9 @@ impl CommittedSet {
                 seed: Seed::random(rng),
                 samples: chunk.to_vec(),
             };
-            let shard = CommittedShard::new(layout, &opening.samples(), &opening.seed, srs)
-                .with_context(|| format!("shard {index} of {}", source.path.display()))?;
+            let shard = opening.commit(layout, srs);
+            let shard =
+                shard.with_context(|| format!("shard {index} of {}", source.path.display()))?;
             shards.push(ShardRecord {
                 valid: chunk.len() as u32,
                 commitment: shard.column().commitment(),
@@ -245,7 +246,7 @@ impl CommittedSet {
                 seed: record.seed.clone(),
                 samples: chunk.to_vec(),
             };
-            let again = CommittedShard::new(layout, &opening.samples(), &opening.seed, srs)?;
+            let again = opening.commit(layout, srs)?;
             ensure!(
                 again.column().commitment() == record.commitment,
                 "{}: the samples of shard {index} are no longer the committed ones; restore the file",

@@ -151,10 +151,7 @@ impl Lab {
 
     /// Commits to one shard.
     pub fn commit_shard(&self, opening: &ShardOpening) -> anyhow::Result<CommittedShard> {
-        let layout = self.prover.layout();
-        let shard =
-            CommittedShard::new(layout, &opening.samples(), &opening.seed, self.prover.srs());
-        Ok(shard?)
+        Ok(opening.commit(self.prover.layout(), self.prover.srs())?)
     }
 
     /// Terms over a test set, every window 1,000 seconds long.

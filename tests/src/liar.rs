@@ -16,7 +16,7 @@ use zknode::{
     buyer::{reopen, CheckedModel},
     card::ModelCard,
     delivery, keys,
-    predict::{answered, commit},
+    predict::answered,
     progress::Progress,
     testset::shard_points,
 };
@@ -136,8 +136,8 @@ impl Liar {
         }
         for inputs in &opened {
             let opening = answered(inputs, &answer.labels);
-            let commitment = commit(layout, &self.model.srs, &opening)?;
-            answer.points = shard_points(&commitment);
+            let shard = opening.commit(layout, &self.model.srs)?;
+            answer.points = shard_points(&shard.column().commitment());
         }
         let said = self
             .domain

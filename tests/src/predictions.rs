@@ -22,6 +22,18 @@ pub const BOND: u128 = 50_000;
 /// The contest fee.
 pub const FEE: u128 = 70;
 
+/// 10 s to accept, about 600 s to serve, 1,000 s to contest, 500 s to prove.
+pub const TIMES: [&str; 8] = [
+    "--accept-within",
+    "10s",
+    "--serve-within",
+    "600s",
+    "--window",
+    "1000s",
+    "--answer-within",
+    "500s",
+];
+
 /// The stage.
 pub struct Predictions {
     /// Contracts, seller, buyer.
@@ -140,6 +152,24 @@ impl Predictions {
 pub async fn accepted(serving: &mut Running) -> anyhow::Result<RoundId> {
     until(serving, |event| match event {
         Event::RoundAccepted { round } => Some(*round),
+        _ => None,
+    })
+    .await
+}
+
+/// Waits until this batch is answered.
+pub async fn predicted(serving: &mut Running, wanted: u32) -> anyhow::Result<()> {
+    until(serving, |event| match event {
+        Event::Predicted { batch, .. } if *batch == wanted => Some(()),
+        _ => None,
+    })
+    .await
+}
+
+/// How many batches the seller says are paid for as it closes.
+pub async fn closed(serving: &mut Running) -> anyhow::Result<u32> {
+    until(serving, |event| match event {
+        Event::RoundClosed { count, .. } => Some(*count),
         _ => None,
     })
     .await

@@ -19,9 +19,9 @@ use crate::{
 
 /// A shard that is not proven to this side.
 #[derive(Clone, Debug)]
-pub(super) struct Doubt {
+pub(crate) struct Doubt {
     pub index: u32,
-    /// What the seller handed over is no evidence; else it handed over nothing.
+    /// What was handed over is no evidence; else nothing was.
     pub is_false: bool,
     pub reason: String,
 }

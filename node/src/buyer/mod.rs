@@ -1,6 +1,7 @@
 //! The buyer's side: checks a seller's model, commits to a test set, opens an agreement and sees it through.
 
 mod case;
+mod claim;
 mod client;
 mod evidence;
 mod money;
@@ -12,6 +13,7 @@ mod terms;
 pub mod challenge;
 
 pub use client::{Client, ClientError};
+pub(crate) use evidence::Doubt;
 pub use money::{share_out, Money, Wanted};
 pub use offer::{check, reopen, CheckedModel};
 pub use terms::{Deadlines, Threshold, Wish};

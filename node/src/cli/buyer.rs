@@ -14,7 +14,9 @@ use zknode_protocol::{
     value::{Address, Amount, Hash},
 };
 
-use super::{costs::CostArgs, predict::PredictArgs, resume, value, DatasetArgs, Party, Session};
+use super::{
+    costs::CostArgs, offered, predict::PredictArgs, resume, value, DatasetArgs, Party, Session,
+};
 use crate::{
     buyer::{
         challenge::{Buyer, Challenge, Outcome},
@@ -138,15 +140,7 @@ impl ChallengeArgs {
         let party = session.party().await?;
         let source = self.dataset.source()?;
         let client = Client::new(&self.seller)?;
-        let card = client.model().await?;
-        if let Some(expected) = self.model {
-            if card.model.0 != expected {
-                bail!(
-                    "the seller offers model {}, expected {expected}",
-                    card.model
-                );
-            }
-        }
+        let card = offered(&client, self.model).await?;
         let buyer = buyer(session, party);
         let model = checked(session, &buyer, card, self.compiler.clone()).await?;
         let set = CommittedSet::new(

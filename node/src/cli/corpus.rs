@@ -13,7 +13,7 @@ use crate::{
     config::ChainConfig,
     corpus::CorpusFile,
     output::Answer,
-    seller::model::{registered, OwnModel},
+    seller::model::{choose, OwnModel},
     setup,
     store::Store,
 };
@@ -51,17 +51,7 @@ impl Command {
         }
         let home = session.home()?;
         let chain_id = ChainConfig::load(&home)?.chain_id;
-        let (id, record) = {
-            let mut models = registered(&Store::open(home.database())?)?;
-            models.retain(|(id, _)| model.is_none_or(|wanted| id.0 == wanted));
-            match models.len() {
-                0 => bail!(
-                    "there is no such registered model here; use `zknode model register` first"
-                ),
-                1 => models.remove(0),
-                several => bail!("{several} models are registered; say which one with --model"),
-            }
-        };
+        let (id, record) = choose(&Store::open(home.database())?, *model)?;
         let network = OwnModel::network(&home, &record)?;
         let layout = setup::layout(network.architecture(), &record.layout)?;
         let k = layout.options().k;

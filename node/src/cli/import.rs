@@ -16,7 +16,7 @@ use zknode_datasets::{fixtures, Dataset, Shape};
 
 use super::{source, value, Session};
 use crate::{
-    home::{read_file, write_file},
+    home::{read_file, write_bytes, write_file},
     output::Answer,
     progress::Progress,
 };
@@ -152,7 +152,7 @@ impl Import {
         // Without images there is nothing to compare.
         let evaluation = (!tests.is_empty()).then_some(evaluation);
         let file = model_file::write(&imported.network)?;
-        write_file(&self.out, |out| out.write_all(&file))?;
+        write_bytes(&self.out, &file)?;
         let mut answer = json!({ "model": self.out, "report": imported.report });
         if let Some(evaluation) = &evaluation {
             let share = |top1, topk| json!({ "correct": top1, "within_k": topk, "k": evaluation.top_k, "samples": evaluation.samples });

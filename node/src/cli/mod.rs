@@ -24,14 +24,16 @@ mod watch;
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{bail, Context};
 use clap::{Args, Parser, Subcommand};
 use zknode_protocol::{
     chain::{ethers::EthersChain, key::Key},
-    value::Address,
+    value::{Address, Hash},
 };
 
 use crate::{
+    buyer::Client,
+    card::ModelCard,
     config::ChainConfig,
     home::Home,
     keys,
@@ -242,6 +244,18 @@ impl DatasetArgs {
     fn source(&self) -> anyhow::Result<Source> {
         source(&self.dataset, self.samples, self.label_offset)
     }
+}
+
+/// What a seller offers, which must be the `expected` model where one is named.
+async fn offered(client: &Client, expected: Option<Hash>) -> anyhow::Result<ModelCard> {
+    let card = client.model().await?;
+    if let Some(expected) = expected.filter(|expected| *expected != card.model.0) {
+        bail!(
+            "the seller offers model {}, expected {expected}",
+            card.model
+        );
+    }
+    Ok(card)
 }
 
 /// A dataset's path made absolute, since it is read again after a restart.

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{bail, ensure, Context};
+use anyhow::{ensure, Context};
 use clap::Args;
 use rand::{rngs::OsRng, RngCore};
 use serde_json::{json, Value};
@@ -16,7 +16,7 @@ use zknode_protocol::{
     value::{Address, Amount, Bytes, Hash},
 };
 
-use super::{source, value, Session};
+use super::{offered, source, value, Session};
 use crate::{
     buyer::{
         challenge::Buyer,
@@ -150,13 +150,7 @@ impl PredictArgs {
         let images = self.images.as_ref().context(missing)?;
         let source = source(images, self.samples, 0)?;
         let client = Client::new(self.seller.as_ref().context(missing)?)?;
-        let card = client.model().await?;
-        if let Some(expected) = self.model.filter(|expected| *expected != card.model.0) {
-            bail!(
-                "the seller offers model {}, expected {expected}",
-                card.model
-            );
-        }
+        let card = offered(&client, self.model).await?;
         let compiler = self.compiler.as_deref();
         let model = check(card, chain, &buyer.home, compiler, &session.progress).await?;
         buyer.wallet.chain().check_contracts().await?;

@@ -1,6 +1,6 @@
 //! `zknode prove` and `zknode verify`: the proof without a chain.
 
-use std::{io::Write, path::PathBuf, time::Instant};
+use std::{path::PathBuf, time::Instant};
 
 use anyhow::{ensure, Context as _};
 use clap::Args;
@@ -8,7 +8,7 @@ use rand::rngs::OsRng;
 use serde_json::json;
 use zknode_circuit::{
     attestation::Context,
-    commitment::{CommittedModel, CommittedShard, ModelCommitment, Seed},
+    commitment::{CommittedModel, ModelCommitment, Seed},
     cost::Cost,
     network::model_file,
     verify::Verifier,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     buyer::Threshold,
-    home::{read_file, write_file},
+    home::{read_file, write_bytes, write_file},
     output::Answer,
     proof_file::{ProofFile, VERSION},
     proving_keys, setup,
@@ -84,7 +84,7 @@ impl Prove {
         let mut shards = vec![];
         for (index, opening) in openings.iter().enumerate() {
             let samples = opening.samples();
-            let shard = CommittedShard::new(&layout, &samples, &opening.seed, &srs)?;
+            let shard = opening.commit(&layout, &srs)?;
             let what = format!("shard {} of {}", index + 1, openings.len());
             let bar = progress.proof(&what, &expected);
             shards.push(prover.prove(
@@ -105,7 +105,7 @@ impl Prove {
         };
         let total = file.verify(verifier, None, Some(set.root), Bytes(context.0))?;
         let text = serde_json::to_vec(&file)?;
-        write_file(&self.out, |out| out.write_all(&text))?;
+        write_bytes(&self.out, &text)?;
         session.output().print(
             &json!({
                 "proof": self.out, "key": self.key, "total": total, "seconds": seconds,

@@ -16,7 +16,7 @@ use zknode_protocol::{
     value::{Address, Amount, Bytes, Hash},
 };
 
-use super::{value, Session};
+use super::{offered, value, Session};
 use crate::{
     buyer::{check, reopen, Client},
     config::ChainConfig,
@@ -178,13 +178,7 @@ impl Retrieve {
             out.display()
         );
         let out = std::path::absolute(out)?;
-        let card = client.model().await?;
-        if let Some(expected) = self.model.filter(|expected| *expected != card.model.0) {
-            bail!(
-                "the seller offers model {}, expected {expected}",
-                card.model
-            );
-        }
+        let card = offered(&client, self.model).await?;
         let compiler = self.compiler.as_deref();
         let model = check(card, chain, home, compiler, &session.progress).await?;
         let published = Published::new(client.corpus().await?, &model.layout, &model.srs)?;

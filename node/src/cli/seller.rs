@@ -27,7 +27,7 @@ use crate::{
     seller::{
         event::Event,
         look::Looks,
-        model::{registered, OwnModel},
+        model::{choose, OwnModel},
         places::Places,
         policy::{Economics, Policy},
         rounds::{
@@ -150,15 +150,7 @@ impl Serve {
             bail!("what does gas cost in {token}? say it with --gas-price, or use --accept-risk");
         }
         let party = session.party().await?;
-        let mut models = registered(&party.store)?;
-        if let Some(wanted) = self.model {
-            models.retain(|(id, _)| id.0 == wanted);
-        }
-        let (model, record) = match models.len() {
-            0 => bail!("there is no such registered model here; use `zknode model register` first"),
-            1 => models.remove(0),
-            several => bail!("{several} models are registered; say which one with --model"),
-        };
+        let (model, record) = choose(&party.store, self.model)?;
         let chain = party.wallet.chain();
         let here = (chain.chain_id(), chain.contracts().registry);
         if record.registry != here {

@@ -1,11 +1,5 @@
 //! What a requester does about a claim: contests what is not proven, rejects what is not handed over, approves the rest.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
-
 use anyhow::Context;
 use rand::{seq::SliceRandom, Rng};
 use zknode_protocol::{
@@ -22,28 +16,9 @@ use super::{
     sealed_length,
 };
 use crate::{
-    buyer::{Client, ClientError},
+    buyer::{Client, Doubt},
     output::explain,
 };
-
-/// How many items match in each shard, where that is proven to this side.
-type Counts = Vec<Option<u32>>;
-
-/// Shards whose proof was verified here, of one claim: they are not asked for again.
-#[derive(Default)]
-pub(super) struct Seen {
-    claim: Hash,
-    counts: BTreeMap<u32, u32>,
-}
-
-/// A shard that is not proven to this side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Doubt {
-    index: u32,
-    /// What was handed over is false; else nothing was.
-    is_false: bool,
-    reason: String,
-}
 
 impl<C: RetrievalChain> Requester<C> {
     /// Looks at a claim: contests what is not proven, also while other contests wait for their answers; where none waits,
@@ -151,71 +126,6 @@ impl<C: RetrievalChain> Requester<C> {
         }
     }
 
-    /// How many items match in each shard, where that is proven to this side, and the shards where it is not. Takes little
-    /// longer than `time`: one that cannot be reached, or answers slowly, is not asked for the others.
-    async fn scan(
-        &self,
-        judge: &Judge<'_>,
-        client: &Client,
-        seen: &Mutex<Seen>,
-        time: Duration,
-    ) -> anyhow::Result<(Counts, Vec<Doubt>)> {
-        let (mut counts, mut doubts) = (vec![], vec![]);
-        let (start, mut silent) = (Instant::now(), None);
-        for index in 0..judge.retrieval.terms.shards {
-            if let Some(count) = with(seen, judge.retrieval.claim, |counts| {
-                counts.get(&index).copied()
-            }) {
-                counts.push(Some(count));
-                continue;
-            }
-            let left = time.saturating_sub(start.elapsed());
-            if silent.is_none() && left.is_zero() {
-                silent = Some("the seller answers too slowly".to_owned());
-            }
-            let found = match &silent {
-                None => client.scan(judge.id, index, left).await,
-                Some(reason) => Err(ClientError::Malformed(String::clone(reason))),
-            };
-            let doubt = match found {
-                Ok(evidence) => {
-                    let checked =
-                        tokio::task::block_in_place(|| judge.check_scan(index, &evidence));
-                    match checked {
-                        Ok(()) => {
-                            let count = evidence.attestation.statement.top1;
-                            with(seen, judge.retrieval.claim, |counts| {
-                                counts.insert(index, count)
-                            });
-                            counts.push(Some(count));
-                            continue;
-                        }
-                        Err(error) => (true, explain(&error)),
-                    }
-                }
-                Err(error) => {
-                    if matches!(error, ClientError::Unreachable { .. }) {
-                        silent = Some(error.to_string());
-                    }
-                    (false, error.to_string())
-                }
-            };
-            counts.push(None);
-            let id = AgreementId(judge.id.0);
-            // What the chain verified, its leaf included, is true whatever is handed over here.
-            if self.wallet.chain().is_proven(id, index).await? {
-                continue;
-            }
-            let (is_false, reason) = doubt;
-            doubts.push(Doubt {
-                index,
-                is_false,
-                reason,
-            });
-        }
-        Ok((counts, doubts))
-    }
-
     /// Contests these shards, for as long as the window is open.
     async fn contest_doubts(
         &self,
@@ -278,18 +188,6 @@ impl<C: RetrievalChain> Requester<C> {
     }
 }
 
-/// Reads or changes what was seen of a claim.
-fn with<T>(seen: &Mutex<Seen>, claim: Hash, act: impl FnOnce(&mut BTreeMap<u32, u32>) -> T) -> T {
-    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    if seen.claim != claim {
-        *seen = Seen {
-            claim,
-            counts: BTreeMap::new(),
-        };
-    }
-    act(&mut seen.counts)
-}
-
 /// What is contested now: what is false at once, what is only missing where it is `late`. False ones first, the others in
 /// an order the responder cannot foresee.
 fn to_contest(mut doubts: Vec<Doubt>, late: bool, rng: &mut impl Rng) -> Vec<Doubt> {
@@ -320,7 +218,6 @@ fn write_items(case: &Case<'_>, asked: &Asked, found: &[Found]) -> anyhow::Resul
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use rand::{rngs::StdRng, SeedableRng};
 
@@ -348,18 +245,5 @@ mod tests {
         let mut all = late;
         all.sort_unstable();
         assert_eq!(all, (0..40).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn what_was_seen_of_one_claim_says_nothing_of_another() {
-        let seen = Mutex::new(Seen::default());
-        let claim = keccak(b"claim");
-        with(&seen, claim, |counts| counts.insert(3, 5));
-        assert_eq!(
-            with(&seen, claim, |counts| counts.get(&3).copied()),
-            Some(5)
-        );
-        let other = keccak(b"other");
-        assert_eq!(with(&seen, other, |counts| counts.get(&3).copied()), None);
     }
 }

@@ -28,7 +28,6 @@ use zknode_protocol::{
         message::{Offer, Status},
         Retrieval, RetrievalId, State,
     },
-    value::Bytes,
 };
 
 use super::{
@@ -40,7 +39,7 @@ use super::{
 use crate::{
     card::ShardEvidence,
     seller::{
-        http::{refuse, unavailable, Refused, MAX_OFFER},
+        http::{look_up, parse, refuse, unavailable, Refused, MAX_OFFER},
         Seller,
     },
     store::Table,
@@ -126,21 +125,12 @@ async fn evidence<C: RetrievalChain>(
 ) -> Result<Json<ShardEvidence>, Refused> {
     let (id, _, retrieval) = known(&seller, &id).await?;
     claimed(id, &retrieval)?;
-    let place = seller.places.proof().await?;
-    let asked = seller.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        // Kept by the work itself, which goes on when the caller is gone.
-        let _place = place;
-        let responder = asked.responder.as_ref();
+    let found = look_up(&seller, move |seller| {
+        let responder = seller.responder.as_ref();
         let responder = responder.context("there is no corpus")?;
-        prove::evidence(&asked, responder, id, retrieval.terms.shards, index)
+        prove::evidence(seller, responder, id, retrieval.terms.shards, index)
     });
-    let found = found
-        .await
-        .map_err(anyhow::Error::from)
-        .and_then(|found| found);
-    let found = found.map_err(|error| unavailable(&seller, error))?;
-    found.map(Json).ok_or_else(|| {
+    found.await?.map(Json).ok_or_else(|| {
         let error = format!("retrieval {id} has no shard {index}");
         refuse(StatusCode::NOT_FOUND, error)
     })
@@ -183,10 +173,7 @@ async fn known<C: RetrievalChain>(
     id: &str,
 ) -> Result<(RetrievalId, Served, Retrieval), Refused> {
     let responder = responder(seller)?;
-    let bytes: Bytes<32> = id
-        .parse()
-        .map_err(|error| refuse(StatusCode::BAD_REQUEST, format!("{id:?}: {error}")))?;
-    let id = RetrievalId(bytes);
+    let id = RetrievalId(parse(id)?);
     let served: Option<Served> = seller
         .store
         .get(Table::Retrievals, &id.to_string())

@@ -15,6 +15,7 @@ pub mod policy;
 mod prove;
 pub mod requester;
 pub mod responder;
+mod scan;
 pub mod tries;
 
 pub use prove::{answer_contests, nearest, prove_next};

@@ -1,11 +1,10 @@
 //! How often a proof was tried. In memory only: whoever starts the node anew tries again.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Mutex};
 
 use thiserror::Error;
+
+use crate::lock::lock;
 
 /// Tries of one proof.
 const MOST: u32 = 3;
@@ -25,7 +24,7 @@ pub struct Tries(Mutex<HashMap<String, u32>>);
 impl Tries {
     /// Another try.
     pub fn begin(&self, proof: &str) -> Result<(), GivenUp> {
-        let mut tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tries = lock(&self.0);
         let count = tries.entry(proof.to_owned()).or_default();
         if *count >= MOST {
             return Err(GivenUp {
@@ -38,8 +37,7 @@ impl Tries {
 
     /// It is made.
     pub fn done(&self, proof: &str) {
-        let mut tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tries.remove(proof);
+        lock(&self.0).remove(proof);
     }
 }
 

@@ -26,8 +26,8 @@ use axum::{
 use zknode_protocol::{
     agreement::State,
     chain::{AgreementSummary, Chain},
-    message::{Domain, Offer, Version},
-    value::{AgreementId, Bytes},
+    message::{Offer, Version},
+    value::{AgreementId, Hash},
 };
 
 use super::{deal::Deal, deliver::deliver, event::Event, places::Busy, Seller};
@@ -101,6 +101,28 @@ pub(crate) fn unavailable<C: Chain>(
     )
 }
 
+/// What is looked up for whoever asks, few requests at once, away from what must not wait for it.
+pub(crate) async fn look_up<C: Chain, T: Send + 'static>(
+    seller: &Arc<Seller<C>>,
+    look: impl FnOnce(&Seller<C>) -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, Refused> {
+    let place = seller.places.proof().await?;
+    let this = seller.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        // Kept by the work itself, which goes on when the caller is gone.
+        let _place = place;
+        look(&this)
+    });
+    let found = found.await.map_err(anyhow::Error::from).flatten();
+    found.map_err(|error| unavailable(seller, error))
+}
+
+/// The 32 bytes of an id in a path.
+pub(crate) fn parse(id: &str) -> Result<Hash, Refused> {
+    id.parse()
+        .map_err(|error| refuse(StatusCode::BAD_REQUEST, format!("{id:?}: {error}")))
+}
+
 async fn model<C: Chain>(Shared(seller): Sellers<C>) -> Json<ModelCard> {
     Json(seller.card.clone())
 }
@@ -116,11 +138,7 @@ async fn offer<C: Chain>(
     offer
         .check()
         .map_err(|error| refuse(StatusCode::BAD_REQUEST, error))?;
-    let chain = seller.wallet.chain();
-    let expected = Domain {
-        chain_id: chain.chain_id(),
-        escrow: chain.contracts().escrow,
-    };
+    let expected = seller.domain();
     if offer.domain != expected {
         return Err(refuse(
             StatusCode::BAD_REQUEST,
@@ -137,7 +155,7 @@ async fn offer<C: Chain>(
         .map_err(|error| unavailable(&seller, error))?
         .is_none()
     {
-        if agreement.state != State::Open || agreement.seller != chain.account() {
+        if agreement.state != State::Open || agreement.seller != seller.wallet.chain().account() {
             return Err(refuse(
                 StatusCode::CONFLICT,
                 format!("agreement {id} is not open for this seller"),
@@ -156,7 +174,7 @@ async fn status<C: Chain>(
     Shared(seller): Sellers<C>,
     Path(id): Path<String>,
 ) -> Result<Json<DealStatus>, Refused> {
-    let id = parse(&id)?;
+    let id = AgreementId(parse(&id)?);
     // Only for agreements that are known here is the chain asked.
     known(&seller, id)?;
     let agreement = on_chain(&seller, id).await?;
@@ -168,7 +186,7 @@ async fn preview<C: Chain>(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Json<DealStatus>, Refused> {
-    deliver(&seller, Part::Preview, parse(&id)?, body).await
+    deliver(&seller, Part::Preview, AgreementId(parse(&id)?), body).await
 }
 
 async fn delivery<C: Chain>(
@@ -176,7 +194,7 @@ async fn delivery<C: Chain>(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Json<DealStatus>, Refused> {
-    deliver(&seller, Part::Rest, parse(&id)?, body).await
+    deliver(&seller, Part::Rest, AgreementId(parse(&id)?), body).await
 }
 
 /// Proof and place in the claim of one shard, once there is a claim on the chain.
@@ -184,22 +202,15 @@ async fn evidence<C: Chain>(
     Shared(seller): Sellers<C>,
     Path((id, index)): Path<(String, u32)>,
 ) -> Result<Json<ShardEvidence>, Refused> {
-    let id = parse(&id)?;
+    let id = AgreementId(parse(&id)?);
     known(&seller, id)?;
     let agreement = on_chain(&seller, id).await?;
     let shown = [State::Claimed, State::Contested, State::Settled];
     expect_state(id, &agreement, &shown)?;
-    let place = seller.places.proof().await?;
-    let this = seller.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        // Kept by the work itself, which goes on when the caller is gone.
-        let _place = place;
-        this.evidence(id, &agreement, index)
+    let found = look_up(&seller, move |seller| {
+        seller.evidence(id, &agreement, index)
     });
-    let found = found.await.map_err(anyhow::Error::from);
-    let found = found.flatten();
-    let found = found.map_err(|error| unavailable(&seller, error))?;
-    found.map(Json).ok_or_else(|| {
+    found.await?.map(Json).ok_or_else(|| {
         refuse(
             StatusCode::NOT_FOUND,
             format!("agreement {id} has no shard {index}"),
@@ -248,13 +259,6 @@ fn unknown(id: AgreementId) -> Refused {
         StatusCode::NOT_FOUND,
         format!("agreement {id} is not known here"),
     )
-}
-
-fn parse(id: &str) -> Result<AgreementId, Refused> {
-    let bytes: Bytes<32> = id
-        .parse()
-        .map_err(|error| refuse(StatusCode::BAD_REQUEST, format!("{id:?}: {error}")))?;
-    Ok(AgreementId(bytes))
 }
 
 pub(super) fn status_of<C: Chain>(

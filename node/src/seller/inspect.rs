@@ -184,7 +184,7 @@ impl<C: Chain> Seller<C> {
     /// Commits to a shard again.
     pub fn commit(&self, opening: &ShardOpening) -> anyhow::Result<CommittedShard> {
         let (layout, srs) = (&self.model.layout, self.prover.srs());
-        CommittedShard::new(layout, &opening.samples(), &opening.seed, srs)
-            .context("the samples do not fit the layout")
+        let shard = opening.commit(layout, srs);
+        shard.context("the samples do not fit the layout")
     }
 }

@@ -3,13 +3,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use anyhow::Context;
 use zknode_protocol::value::{AgreementId, Hash};
 
 use super::{inspect::Finding, slots::Slots};
+use crate::lock::lock;
 
 /// Deliveries that are opened at once; each is held in memory meanwhile.
 const SLOTS: usize = 2;
@@ -82,10 +83,6 @@ impl Looks {
     pub(super) fn forget(&self, agreement: AgreementId) {
         lock(&self.looks).retain(|(of, _), _| *of != agreement);
     }
-}
-
-fn lock(looks: &Mutex<BTreeMap<Delivery, Look>>) -> MutexGuard<'_, BTreeMap<Delivery, Look>> {
-    looks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

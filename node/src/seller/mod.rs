@@ -5,6 +5,7 @@
 //! chain only. The clerk opens no delivery: looks at them, which may take minutes, go on beside it ([`look`]). It does wait
 //! for its own transactions, one after the other, until they lie deep enough.
 
+mod attest;
 pub(crate) mod deal;
 mod deliver;
 pub mod door;
@@ -24,7 +25,7 @@ mod slots;
 mod turn;
 pub mod work;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, io::ErrorKind, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use crypto_box::SecretKey;
@@ -36,6 +37,7 @@ use tokio::{
 use zknode_circuit::prove::Prover;
 use zknode_protocol::{
     chain::{key::Key, retrieval::RetrievalChain, Chain, RoundChain},
+    message::Domain,
     value::{AgreementId, Amount, Hash},
 };
 
@@ -170,6 +172,26 @@ impl<C: Chain> Seller<C> {
         }
         self.progress.say(event.to_string());
         self.bell.ring();
+    }
+
+    /// Where signatures of its agreements are good.
+    pub(crate) fn domain(&self) -> Domain {
+        let chain = self.wallet.chain();
+        Domain {
+            chain_id: chain.chain_id(),
+            escrow: chain.contracts().escrow,
+        }
+    }
+
+    /// Removes what is nobody's business any more; whether it was there or not.
+    pub(crate) fn remove(&self, path: &Path) {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let says = format!("{} stays: {error}", path.display());
+                self.progress.say(says);
+            }
+            _ => {}
+        }
     }
 
     /// Does rounds of work for ever: at once again while there is any, else when the bell rings or after a while.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{ensure, Context};
+use anyhow::{bail, ensure, Context};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use zknode_circuit::{
@@ -18,7 +18,7 @@ use zknode_protocol::{
 };
 
 use crate::{
-    home::{read_file, write_file, Home},
+    home::{read_file, write_bytes, Home},
     store::{Store, Table},
     testset::{model_points, SHARD_POINTS},
     verifier_code::VerifierCode,
@@ -27,6 +27,8 @@ use crate::{
 
 /// Longest model file: weights of any network this program lays out.
 const MAX_FILE: u64 = 1 << 31;
+/// Openings kept back for whatever is promised: a proof that is interrupted spends one, and is made again.
+pub(crate) const SPARE_OPENINGS: u32 = 8;
 
 /// A model the seller committed to. Secret, for its seed: no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -104,9 +106,7 @@ impl OwnModel {
             registry,
             model: None,
         };
-        write_file(&home.model(&digest.to_string()), |out| {
-            std::io::Write::write_all(out, file)
-        })?;
+        write_bytes(&home.model(&digest.to_string()), file)?;
         let key = record.key();
         let budget = OpeningBudget::new(committed.opening_limit());
         store.put(Table::Openings, &key, &budget)?;
@@ -219,6 +219,17 @@ pub fn registered(store: &Store) -> anyhow::Result<Vec<(ModelId, ModelRecord)>> 
     Ok(all
         .filter_map(|(_, record)| record.model.map(|id| (id, record)))
         .collect())
+}
+
+/// The registered model that is wanted; the only one where none is named.
+pub fn choose(store: &Store, wanted: Option<Hash>) -> anyhow::Result<(ModelId, ModelRecord)> {
+    let mut models = registered(store)?;
+    models.retain(|(id, _)| wanted.is_none_or(|wanted| id.0 == wanted));
+    match models.len() {
+        0 => bail!("there is no such registered model here; use `zknode model register` first"),
+        1 => Ok(models.remove(0)),
+        several => bail!("{several} models are registered; say which one with --model"),
+    }
 }
 
 /// Counts one opening of the commitment stored under `key`, before the proof is made.

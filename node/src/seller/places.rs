@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use tokio::{
 use zknode_protocol::value::AgreementId;
 
 use super::turn::{Turn, Turns};
+use crate::lock::lock;
 
 /// Longest wait for a place: strangers that ask for much take turns with those that have a right to an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -93,7 +94,7 @@ impl Places {
             self.turn_away(id);
         } else {
             // From here on it is the buyer's to bring it.
-            self.turned_away().remove(&id);
+            lock(&self.turned_away).remove(&id);
         }
         Ok(DeliveryPlace {
             _place: place?,
@@ -103,20 +104,15 @@ impl Places {
 
     /// A delivery cannot be taken now, which is this node's trouble, and not the buyer's fault.
     pub fn turn_away(&self, id: AgreementId) {
-        let (mut turned_away, now) = (self.turned_away(), Instant::now());
+        let (mut turned_away, now) = (lock(&self.turned_away), Instant::now());
         turned_away.retain(|_, at| now.duration_since(*at) < REMEMBERED);
         turned_away.insert(id, now);
     }
 
     /// Whether the last delivery was turned away, a short while ago. Not stored: after a restart all places are free.
     pub fn was_turned_away(&self, id: AgreementId) -> bool {
-        let at = self.turned_away().get(&id).copied();
+        let at = lock(&self.turned_away).get(&id).copied();
         at.is_some_and(|at| at.elapsed() < REMEMBERED)
-    }
-
-    fn turned_away(&self) -> MutexGuard<'_, BTreeMap<AgreementId, Instant>> {
-        let turned_away = self.turned_away.lock();
-        turned_away.unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn place(

@@ -2,36 +2,28 @@
 //! most of the memory. Everything else goes on meanwhile ([`super::deal`]); what comes first among agreements, retrievals
 //! and rounds is [`super::work`]'s. What is contested is answered beside it.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use anyhow::Context;
-use rand::{rngs::StdRng, SeedableRng};
-use zknode_circuit::{
-    attestation::Context as ProofContext, commitment::OpeningBudget, cost::Cost,
-    verify::Attestation,
-};
+use zknode_circuit::verify::Attestation;
 use zknode_protocol::{
     agreement::{Mode, State},
     chain::{AgreementSummary, Call, Chain, ShardProof},
     claim_tree::ClaimTree,
     dataset_root::DatasetTree,
-    digest::proof_context,
-    message::{ManifestShard, Version},
-    value::{AgreementId, Data, Point},
+    message::ManifestShard,
+    value::{AgreementId, Data},
 };
 
 use super::{
     deal::Deal,
     event::Event,
-    model::spend_opening,
     send::{send_all, Proof, AT_ONCE},
     Seller,
 };
 use crate::{
-    card::{shard_claim, ShardEvidence},
+    card::shard_claim,
     delivery::ShardOpening,
-    setup,
-    store::Table,
     testset::{model_points, shard_points},
 };
 
@@ -264,135 +256,4 @@ async fn next_shard<C: Chain>(
         }
     }
     Ok(None)
-}
-
-impl<C: Chain> Seller<C> {
-    /// Whether a shard's proof is stored.
-    pub(super) fn has_proof(&self, id: AgreementId, index: u32) -> anyhow::Result<bool> {
-        let stored: Option<Attestation> =
-            self.store.get(Table::Proofs, &format!("{id}/{index}"))?;
-        Ok(stored.is_some())
-    }
-
-    /// The proof of a shard with its place in the claim, from what is stored; `None` when there is no such shard. The tree of
-    /// a claim is kept, so that asking again reads one proof only.
-    pub fn evidence(
-        &self,
-        id: AgreementId,
-        agreement: &AgreementSummary,
-        index: u32,
-    ) -> anyhow::Result<Option<ShardEvidence>> {
-        let shards = agreement.terms.shards;
-        if index >= shards {
-            return Ok(None);
-        }
-        let proof = |shard| {
-            let key = format!("{id}/{shard}");
-            let stored: Option<Attestation> = self.store.get(Table::Proofs, &key)?;
-            stored.with_context(|| format!("the proof of shard {shard} is gone"))
-        };
-        let tree = self.claim_trees.tree((id, agreement.claim), || {
-            let leaf = |shard| Ok(shard_claim(shard, &proof(shard)?));
-            let leaves: anyhow::Result<_> = (0..shards).map(leaf).collect();
-            Ok(ClaimTree::new(leaves?)?)
-        })?;
-        Ok(Some(ShardEvidence {
-            version: Version,
-            attestation: proof(index)?,
-            path: tree.path(index)?,
-        }))
-    }
-
-    /// The proof of a shard: the stored one if it is what the chain will ask for, or a new one, which is stored.
-    async fn attest(
-        self: &Arc<Self>,
-        id: AgreementId,
-        agreement: &AgreementSummary,
-        index: u32,
-        opening: &ShardOpening,
-        points: &[Point],
-    ) -> anyhow::Result<Attestation> {
-        let chain = self.wallet.chain();
-        let escrow = chain.contracts().escrow;
-        let context = proof_context(chain.chain_id(), escrow, id, index, agreement.seller);
-        let names = (format!("agreement {id}"), format!("shard {index}"));
-        let (attestation, made) = self
-            .prove_shard(
-                &format!("{id}/{index}"),
-                (&names.0, &names.1),
-                ProofContext(context),
-                opening,
-                points,
-            )
-            .await?;
-        if let Some((seconds, verify_milliseconds)) = made {
-            self.tell(Event::Proof {
-                agreement: id,
-                shard: index,
-                seconds,
-                verify_milliseconds,
-                proof_bytes: attestation.proof.len(),
-            });
-        }
-        Ok(attestation)
-    }
-
-    /// The stored proof under `key` if it is of this shard and context, or a new one, which is stored; with the seconds it
-    /// took to make and the milliseconds to verify. `whose` and `what` name it for people.
-    pub(super) async fn prove_shard(
-        self: &Arc<Self>,
-        key: &str,
-        (whose, what): (&str, &str),
-        context: ProofContext,
-        opening: &ShardOpening,
-        points: &[Point],
-    ) -> anyhow::Result<(Attestation, Option<(f64, f64)>)> {
-        let stored: Option<Attestation> = self.store.get(Table::Proofs, key)?;
-        if let Some(stored) = stored {
-            let fits = stored.model == self.model.record.commitment
-                && points == shard_points(&stored.shard)
-                && stored.statement.context == context
-                && self.prover.verifier().verify(&stored).is_ok();
-            if fits {
-                return Ok((stored, None));
-            }
-            self.progress.say(format!(
-                "{whose}: the stored proof of {what} is of no use, making it anew"
-            ));
-        }
-        let _proving = self.proving.lock().await;
-        let shard = tokio::task::block_in_place(|| self.commit(opening))?;
-        // The shard's first: the model's openings are worth more.
-        let shard_key = shard.column().commitment().to_string();
-        let budgets = [
-            (shard_key, shard.column().opening_limit()),
-            (
-                self.model.record.key(),
-                self.model.committed.opening_limit(),
-            ),
-        ];
-        for (key, limit) in budgets {
-            spend_opening(&self.store, &key, OpeningBudget::new(limit))?;
-        }
-        let expected = setup::estimated_stages(&Cost::of(self.prover.layout()));
-        let bar = self.progress.proof(&format!("proving {what}"), &expected);
-        let (seller, opening) = (self.clone(), opening.clone());
-        let proving = tokio::task::spawn_blocking(move || {
-            let start = Instant::now();
-            let attestation = seller.prover.prove(
-                (&seller.model.network, &seller.model.committed),
-                (&opening.samples(), &shard),
-                context,
-                StdRng::from_entropy(),
-                |stage| bar.stage(stage),
-            )?;
-            let seconds = start.elapsed().as_secs_f64();
-            let start = Instant::now();
-            seller.prover.verifier().verify(&attestation)?;
-            Ok::<_, anyhow::Error>((attestation, seconds, start.elapsed().as_secs_f64() * 1e3))
-        });
-        let (attestation, seconds, verify_milliseconds) = proving.await??;
-        self.store.put(Table::Proofs, key, &attestation)?;
-        Ok((attestation, Some((seconds, verify_milliseconds))))
-    }
 }

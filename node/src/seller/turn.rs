@@ -2,8 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
+
+use crate::lock::lock;
 
 /// Whose turn it is now.
 pub struct Turns<K>(Arc<Mutex<BTreeSet<K>>>);
@@ -35,10 +37,6 @@ impl<K: Ord> Drop for Turn<K> {
     fn drop(&mut self) {
         lock(&self.turns).remove(&self.whose);
     }
-}
-
-fn lock<K>(turns: &Mutex<BTreeSet<K>>) -> MutexGuard<'_, BTreeSet<K>> {
-    turns.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{audit::all_proven, RoundCase, Step};
 use crate::{
     card::write_delivery,
     delivery::{self, Sample, ShardOpening},
-    predict::{answered, commit},
+    predict::answered,
     testset::shard_points,
 };
 
@@ -150,10 +150,10 @@ impl<C: RoundChain> RoundCase<'_, C> {
             return Err(format!("expected {expected} predictions, got {got}"));
         }
         let opening = answered(inputs, &answer.labels);
-        let commitment =
-            tokio::task::block_in_place(|| commit(&self.model.layout, &self.model.srs, &opening));
-        let commitment = commitment.map_err(|error| error.to_string())?;
-        if answer.points != shard_points(&commitment) {
+        let (layout, srs) = (&self.model.layout, &self.model.srs);
+        let shard = tokio::task::block_in_place(|| opening.commit(layout, srs));
+        let shard = shard.map_err(|error| error.to_string())?;
+        if answer.points != shard_points(&shard.column().commitment()) {
             return Err(
                 "the seller signed other inputs or outputs than it was sent or sent".into(),
             );

@@ -9,9 +9,9 @@ mod opening;
 
 use std::time::Duration;
 
-use anyhow::{ensure, Context};
+use anyhow::{anyhow, ensure, Context};
 use zknode_protocol::{
-    chain::{Call, ChainError, RoundCall, RoundChain},
+    chain::{Call, RoundCall, RoundChain},
     message::Version,
     round::{
         message::{Domain, Payment},
@@ -111,13 +111,9 @@ impl<C: RoundChain> Buyer<C> {
     }
 
     fn change_order(&self, id: RoundId, change: impl FnOnce(&mut Order)) -> anyhow::Result<()> {
-        let key = id.to_string();
+        let missing = || anyhow!("round {id} is unknown");
         self.store
-            .update(Table::Orders, &key, |order: Option<Order>| {
-                let mut order = order.with_context(|| format!("round {id} is unknown"))?;
-                change(&mut order);
-                Ok::<_, anyhow::Error>((order, ()))
-            })?
+            .change(Table::Orders, &id.to_string(), missing, change)?
     }
 
     /// Takes the next step.
@@ -206,15 +202,11 @@ impl<C: RoundChain> RoundCase<'_, C> {
     /// Sends what the seller may have done in the meantime.
     async fn attempt(&self, purpose: &str, call: RoundCall) -> anyhow::Result<Step> {
         let call = Call::Round(Box::new(call));
-        match self.buyer.wallet.execute(purpose, &call).await {
-            Ok(receipt) => {
-                let gas = receipt.gas;
-                self.say(format!("{purpose}: done, {gas} gas"));
-                Ok(Step::Again)
-            }
-            Err(ChainError::Revert { .. }) => Ok(Step::Wait),
-            Err(error) => Err(error.into()),
-        }
+        let Some(receipt) = self.buyer.wallet.attempt(purpose, &call).await? else {
+            return Ok(Step::Wait);
+        };
+        self.say(format!("{purpose}: done, {} gas", receipt.gas));
+        Ok(Step::Again)
     }
 
     fn say(&self, words: impl AsRef<str>) {

@@ -5,7 +5,7 @@ use zknode_protocol::chain::{Call, RoundCall, RoundChain};
 
 use super::{RoundCase, Step};
 use crate::buyer::{
-    challenge::{is_refusal, Buyer, NotOpened},
+    challenge::{Buyer, NotOpened},
     order::{Order, RoundOutcome},
 };
 
@@ -18,16 +18,9 @@ impl<C: RoundChain> Buyer<C> {
             nonce: order.offer.nonce,
             terms: terms.clone(),
         }));
-        let sent = async {
-            self.wallet.allow(terms.token, price, &purpose).await?;
-            self.wallet.execute(&purpose, &call).await
-        };
-        let receipt = match sent.await {
-            Err(error) if is_refusal(&error) && !self.wallet.was_sent(&purpose)? => {
-                return Err(NotOpened::from(error).into());
-            }
-            outcome => outcome?,
-        };
+        let deposit = (terms.token, price);
+        let sent = self.wallet.deposit(deposit, &purpose, &purpose, &call);
+        let receipt = sent.await?.map_err(NotOpened::from)?;
         self.progress.say(format!(
             "round {id}: open, {} batches, {} gas; after a crash: zknode buyer predict --resume {id}",
             terms.batches, receipt.gas

@@ -1,7 +1,5 @@
 //! What is stored of agreements, and what the seller has promised in them.
 
-use std::io::ErrorKind;
-
 use zknode_protocol::{
     agreement::{Mode, State},
     chain::{AgreementSummary, Chain, RoundChain},
@@ -180,14 +178,7 @@ impl<C: Chain> Seller<C> {
     /// The test set of an agreement that is over is nobody's business any more, whether it was noted or not.
     pub(super) fn forget_delivery(&self, id: AgreementId) {
         for part in [Part::Preview, Part::Rest] {
-            let path = self.home.received(id, part);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    let says = format!("{} stays: {error}", path.display());
-                    self.progress.say(says);
-                }
-                _ => {}
-            }
+            self.remove(&self.home.received(id, part));
         }
     }
 
@@ -206,12 +197,9 @@ impl<C: Chain> Seller<C> {
 
     /// Changes a stored agreement in one transaction.
     pub fn change(&self, id: AgreementId, change: impl FnOnce(&mut Deal)) -> anyhow::Result<()> {
+        let missing = || anyhow::anyhow!("agreement {id} is unknown");
         self.store
-            .update(Table::Deals, &id.to_string(), |deal: Option<Deal>| {
-                let mut deal = deal.ok_or_else(|| anyhow::anyhow!("agreement {id} is unknown"))?;
-                change(&mut deal);
-                Ok::<_, anyhow::Error>((deal, ()))
-            })?
+            .change(Table::Deals, &id.to_string(), missing, change)?
     }
 
     /// Nothing is at stake, and nothing will be: it is not looked at any more.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use zknode_protocol::{
     agreement::State,
-    chain::{AgreementSummary, Call, Chain, ChainError},
+    chain::{AgreementSummary, Call, Chain},
     message::{Domain, Receipt, Version},
     value::{AgreementId, Hash},
 };
@@ -77,10 +77,7 @@ impl<C: Chain> Seller<C> {
         ciphertext: Hash,
         digest: impl Fn(&Domain, AgreementId, Hash) -> Hash,
     ) -> anyhow::Result<Receipt> {
-        let domain = Domain {
-            chain_id: self.wallet.chain().chain_id(),
-            escrow: self.wallet.chain().contracts().escrow,
-        };
+        let domain = self.domain();
         Ok(Receipt {
             version: Version,
             domain,
@@ -92,11 +89,8 @@ impl<C: Chain> Seller<C> {
 
     /// Sends what somebody else may have done, or made impossible, in the meantime: then the chain is looked at again.
     pub(super) async fn attempt(&self, purpose: &str, call: &Call) -> anyhow::Result<Next> {
-        match self.wallet.execute(purpose, call).await {
-            Ok(_) => Ok(Next::Again),
-            Err(ChainError::Revert { .. }) => Ok(Next::Wait),
-            Err(error) => Err(error.into()),
-        }
+        let sent = self.wallet.attempt(purpose, call).await?;
+        Ok(sent.map_or(Next::Wait, |_| Next::Again))
     }
 
     /// Will not go on with an agreement. Where a bond is locked, the next step gets it back.

@@ -14,13 +14,11 @@ use zknode_protocol::{
 
 pub use self::refusal::Refusal;
 use super::{
+    model::SPARE_OPENINGS,
     schedule::{self, Duty},
     send::BLOCK,
 };
 use crate::costs::{broken, gas};
-
-/// Openings kept back for each agreement: a proof that is interrupted spends one, and is made again.
-const SPARE_OPENINGS: u32 = 8;
 
 /// What the seller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ use zknode_protocol::{
 use super::Rounds;
 use crate::{
     delivery::{self, DeliveryError, ShardOpening},
-    predict::{answered, batch_key, commit},
+    predict::{answered, batch_key},
     seller::Seller,
     store::Table,
     testset::shard_points,
@@ -121,8 +121,9 @@ impl<C: RoundChain> Seller<C> {
         }
         // The commitment is made here: one that could not be opened would cost the bond.
         let opening = answered(&inputs, &labels);
-        let commitment = commit(&self.model.layout, self.prover.srs(), &opening);
-        let points = shard_points(&commitment.map_err(anyhow::Error::from)?);
+        let shard = opening.commit(&self.model.layout, self.prover.srs());
+        let shard = shard.map_err(anyhow::Error::from)?;
+        let points = shard_points(&shard.column().commitment());
         let signature = self.sign_prediction(rounds, id, index, &labels, &points)?;
         let answer = SignedPrediction {
             version: Version,

@@ -113,7 +113,7 @@ fn owed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seller::rounds::tests::service;
+    use crate::seller::rounds::service::tests::service;
 
     fn round(state: RoundState, deadline: u64, contests: u32) -> Round {
         let offer = service().offer;

@@ -10,6 +10,9 @@
 //! | `POST /v1/rounds/{id}/batches/{index}/proof` | an [`AuditRequest`]; a [`BatchProof`], empty until it is made |
 //!
 //! Whatever costs the seller anything is signed by the buyer.
+//!
+//! [`PredictRequest`]: zknode_protocol::round::message::PredictRequest
+//! [`SignedPrediction`]: zknode_protocol::round::message::SignedPrediction
 
 use std::sync::Arc;
 
@@ -23,32 +26,27 @@ use axum::{
 use serde::de::DeserializeOwned;
 use zknode_protocol::{
     chain::{Chain, RoundChain},
-    digest::keccak,
     message::Version,
     round::{
-        message::{
-            AuditRequest, Domain, Payment, PredictRequest, RoundMessageError, RoundOffer,
-            SignedPrediction,
-        },
+        message::{AuditRequest, Domain, Payment, RoundMessageError, RoundOffer},
         Round, RoundId, RoundState,
     },
-    value::{Bytes, Hash},
+    value::Hash,
 };
 
-use super::{batch::BatchError, Rounds, Service};
+use super::{request::predict, Rounds, Service};
 use crate::{
-    card::{manifest_limit, read_manifest},
+    card::manifest_limit,
     delivery::sealed_length,
     predict::{BatchProof, RoundStatus},
     seller::{
-        event::Event,
-        http::{refuse, unavailable, Refused, MAX_OFFER},
+        http::{parse, refuse, unavailable, Refused, MAX_OFFER},
         Seller,
     },
     store::Table,
 };
 
-type Sellers<C> = Shared<Arc<Seller<C>>>;
+pub(super) type Sellers<C> = Shared<Arc<Seller<C>>>;
 
 /// The interface for rounds.
 pub fn routes<C: RoundChain>(seller: Arc<Seller<C>>) -> Router {
@@ -67,15 +65,15 @@ pub fn routes<C: RoundChain>(seller: Arc<Seller<C>>) -> Router {
         .with_state(seller)
 }
 
-fn bad(error: impl ToString) -> Refused {
+pub(super) fn bad(error: impl ToString) -> Refused {
     refuse(StatusCode::BAD_REQUEST, error)
 }
 
-fn conflict(error: impl ToString) -> Refused {
+pub(super) fn conflict(error: impl ToString) -> Refused {
     refuse(StatusCode::CONFLICT, error)
 }
 
-fn forged(error: RoundMessageError) -> Refused {
+pub(super) fn forged(error: RoundMessageError) -> Refused {
     refuse(StatusCode::FORBIDDEN, error)
 }
 
@@ -84,14 +82,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
         .map_err(|error| bad(format!("the message does not parse: {error}")))
 }
 
-fn parse(id: &str) -> Result<RoundId, Refused> {
-    let bytes: Bytes<32> = id
-        .parse()
-        .map_err(|error| bad(format!("{id:?}: {error}")))?;
-    Ok(RoundId(bytes))
-}
-
-fn rounds<C: Chain>(seller: &Seller<C>) -> Result<&Rounds<C>, Refused> {
+pub(super) fn rounds<C: Chain>(seller: &Seller<C>) -> Result<&Rounds<C>, Refused> {
     let rounds = seller.rounds.as_ref();
     rounds.ok_or_else(|| {
         refuse(
@@ -102,7 +93,7 @@ fn rounds<C: Chain>(seller: &Seller<C>) -> Result<&Rounds<C>, Refused> {
 }
 
 /// A round this node was told of.
-fn known<C: Chain>(seller: &Seller<C>, id: RoundId) -> Result<Service, Refused> {
+pub(super) fn known<C: Chain>(seller: &Seller<C>, id: RoundId) -> Result<Service, Refused> {
     let service = seller.service(id);
     let service = service.map_err(|error| unavailable(seller, error))?;
     service.ok_or_else(|| {
@@ -113,7 +104,7 @@ fn known<C: Chain>(seller: &Seller<C>, id: RoundId) -> Result<Service, Refused> 
     })
 }
 
-async fn on_chain<C: RoundChain>(
+pub(super) async fn on_chain<C: RoundChain>(
     seller: &Seller<C>,
     id: RoundId,
 ) -> Result<Option<Round>, Refused> {
@@ -175,121 +166,7 @@ async fn status<C: RoundChain>(
     Shared(seller): Sellers<C>,
     Path(id): Path<String>,
 ) -> Result<Json<RoundStatus>, Refused> {
-    status_of(&seller, parse(&id)?).await
-}
-
-async fn predict<C: RoundChain>(
-    Shared(seller): Sellers<C>,
-    Path(id): Path<String>,
-    body: Piece,
-) -> Result<Json<SignedPrediction>, Refused> {
-    let id = parse(&id)?;
-    let (request, sealed) = split(&body)?;
-    let service = known(&seller, id)?;
-    let rounds = rounds(&seller)?;
-    if request.round != id {
-        return Err(bad(format!("the request is about round {}", request.round)));
-    }
-    let checked = request.check(rounds.domain(), service.offer.buyer);
-    checked.map_err(forged)?;
-    let (index, batches) = (request.index, service.offer.terms.batches);
-    // Whatever becomes of the request, it pays for what came before.
-    let paid = service.voucher.map_or(0, |(count, _)| count);
-    if index > paid && index <= service.served {
-        let noted = seller.change_service(id, |service| {
-            Service::keep(&mut service.voucher, index, request.voucher);
-        });
-        noted.map_err(|error| unavailable(&seller, error))?;
-    }
-    let found = (keccak(&sealed), sealed.len() as u64);
-    if found != (request.ciphertext_hash, request.ciphertext_bytes) {
-        return Err(bad(
-            "the inputs are not those the request is about; send them again",
-        ));
-    }
-    if index > service.served || index >= batches {
-        return Err(conflict(format!(
-            "expected batch {} of {batches}, got batch {index}",
-            service.served
-        )));
-    }
-    let turn = rounds.gate.turn(id).ok_or_else(|| {
-        let words = format!("a batch of round {id} is being answered; ask again");
-        refuse(StatusCode::TOO_MANY_REQUESTS, words)
-    })?;
-    if index == service.served {
-        must_serve(&seller, rounds, id).await?;
-    }
-    let slot = turn.slot().await;
-    let slot = slot.map_err(|error| unavailable(&seller, error))?;
-    let this = seller.clone();
-    let answer = tokio::task::spawn_blocking(move || {
-        // Both are kept to the end of the work, even where nobody waits for it any more.
-        let (_turn, _slot) = (turn, slot);
-        match &this.rounds {
-            Some(rounds) => this.predict(rounds, &request, sealed),
-            None => Err(BatchError::Refused("no predictions here".into())),
-        }
-    });
-    let answer = answer.await.map_err(|error| unavailable(&seller, error))?;
-    let answer = answer.map_err(|error| match error {
-        BatchError::Refused(reason) => refuse(StatusCode::UNPROCESSABLE_ENTITY, reason),
-        BatchError::Own(error) => unavailable(&seller, error),
-    })?;
-    let noted = seller.change_service(id, |service| {
-        service.served = service.served.max(index.saturating_add(1));
-    });
-    noted.map_err(|error| unavailable(&seller, error))?;
-    seller.tell(Event::Predicted {
-        round: id,
-        batch: index,
-        inputs: answer.labels.len(),
-    });
-    Ok(Json(answer))
-}
-
-/// Whether a new batch is answered: the round is being served, deep enough that it stays so, and time is left to close it
-/// afterwards.
-async fn must_serve<C: RoundChain>(
-    seller: &Seller<C>,
-    rounds: &Rounds<C>,
-    id: RoundId,
-) -> Result<(), Refused> {
-    let round = on_chain(seller, id).await?;
-    let state = round.as_ref().map(|round| round.state);
-    let Some(round) = round.filter(|round| round.state == RoundState::Serving) else {
-        return Err(conflict(format!(
-            "round {id} is {state:?}, expected it to be served"
-        )));
-    };
-    let depth = rounds.wallet.depth();
-    let deep = rounds.wallet.chain().round_at_depth(id, depth).await;
-    let deep = deep.map_err(|error| unavailable(seller, error))?;
-    if deep.is_none_or(|round| round.state != RoundState::Serving) {
-        return Err(refuse(
-            StatusCode::TOO_EARLY,
-            format!("the acceptance of round {id} is not {depth} blocks deep yet; ask again"),
-        ));
-    }
-    let head = rounds.wallet.chain().head().await;
-    let now = head.map_err(|error| unavailable(seller, error))?.time;
-    if now.saturating_add(rounds.close_before) > round.terms.serve_by {
-        return Err(conflict(format!(
-            "round {id} is about to be closed: {} s are left",
-            round.terms.serve_by.saturating_sub(now)
-        )));
-    }
-    Ok(())
-}
-
-/// A request is the length of its manifest (u32, little-endian), the manifest, the ciphertext.
-fn split(body: &[u8]) -> Result<(PredictRequest, Vec<u8>), Refused> {
-    let short = || bad("the request is shorter than its manifest");
-    let (length, rest) = body.split_first_chunk::<4>().ok_or_else(short)?;
-    let length = u32::from_le_bytes(*length) as usize;
-    let (manifest, sealed) = rest.split_at_checked(length).ok_or_else(short)?;
-    let request = read_manifest(manifest).map_err(bad)?;
-    Ok((request, sealed.to_vec()))
+    status_of(&seller, RoundId(parse(&id)?)).await
 }
 
 /// A payment for batches that were served, signed by the buyer over `digest`.
@@ -318,7 +195,7 @@ async fn voucher<C: RoundChain>(
     Path(id): Path<String>,
     body: Piece,
 ) -> Result<Json<RoundStatus>, Refused> {
-    let id = parse(&id)?;
+    let id = RoundId(parse(&id)?);
     let paid = payment(&seller, id, &body, Domain::voucher_digest)?;
     let noted = seller.change_service(id, |service| {
         Service::keep(&mut service.voucher, paid.count, paid.signature);
@@ -332,7 +209,7 @@ async fn approval<C: RoundChain>(
     Path(id): Path<String>,
     body: Piece,
 ) -> Result<Json<RoundStatus>, Refused> {
-    let id = parse(&id)?;
+    let id = RoundId(parse(&id)?);
     let paid = payment(&seller, id, &body, Domain::approval_digest)?;
     let noted = seller.change_service(id, |service| {
         Service::keep(&mut service.approval, paid.count, paid.signature);
@@ -347,7 +224,7 @@ async fn proof<C: RoundChain>(
     Path((id, index)): Path<(String, u32)>,
     body: Piece,
 ) -> Result<Json<BatchProof>, Refused> {
-    let id = parse(&id)?;
+    let id = RoundId(parse(&id)?);
     let service = known(&seller, id)?;
     let request: AuditRequest = read(&body)?;
     let digest = rounds(&seller)?.domain().audit_digest(id, index);

@@ -30,21 +30,10 @@ pub(in crate::seller) async fn nearest<C: RoundChain>(
     let Some(rounds) = &seller.rounds else {
         return Ok(None);
     };
-    let chain = rounds.wallet.chain();
-    let now = chain.head().await?.time;
-    let mut nearest = None;
-    for (id, service) in seller.services()? {
-        if service.served == 0 {
-            continue;
-        }
-        if let Some(round) = chain.round_at_depth(id, 0).await? {
-            if round.state == RoundState::Contested && now <= round.deadline {
-                nearest =
-                    Some(nearest.map_or(round.deadline, |known: u64| known.min(round.deadline)));
-            }
-        }
-    }
-    Ok(nearest)
+    let now = rounds.wallet.chain().head().await?.time;
+    let served = served(seller, rounds).await?.into_iter();
+    let mut contested = served.filter(|(_, _, round)| is_contested(round, now));
+    Ok(contested.next().map(|(_, _, round)| round.deadline))
 }
 
 /// Rounds of which batches were served, as the newest block has them, the nearest deadline first.

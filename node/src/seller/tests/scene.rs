@@ -4,15 +4,7 @@
 use std::time::Duration;
 
 use rand::{rngs::StdRng, SeedableRng};
-use zknode_circuit::{
-    commitment::{CommittedShard, Seed},
-    layout::{Grid, Layout, LayoutOptions},
-    network::{
-        model_file, Architecture, Layer, Linear, LinearWeights, Network, Output as Kind, Padding,
-        Shape, TensorId, Term, Weights,
-    },
-    srs::Srs,
-};
+use zknode_circuit::{commitment::Seed, network::model_file, srs::Srs};
 use zknode_protocol::{
     agreement::{Metric, Mode, State, Terms},
     chain::{created_contract, fake::FakeChain, journal::Patience, Call, ChainEvent, Contracts},
@@ -27,6 +19,7 @@ use crate::{
     delivery::{seal, Sample, ShardOpening},
     store::Table,
     testset::{model_points, shard_points},
+    tiny,
 };
 
 /// The chain's clock at the start.
@@ -37,35 +30,6 @@ const PATIENCE: Patience = Patience {
     limit: Duration::from_secs(5),
     depth: 0,
 };
-
-/// A dense layer over two pixels, two classes.
-fn network() -> Network {
-    let term = Term {
-        input: TensorId(0),
-        kernel: (1, 1),
-        stride: (1, 1),
-        padding: Padding::default(),
-        groups: 1,
-    };
-    let layer = Linear {
-        name: "dense".into(),
-        terms: vec![term],
-        shape: Shape::new(2, 1, 1),
-        output: Kind::Logits,
-    };
-    let architecture = Architecture {
-        input: Shape::new(2, 1, 1),
-        fraction_bits: 4,
-        range_bits: 11,
-        layers: vec![Layer::Linear(layer)],
-    };
-    let weights = LinearWeights {
-        terms: vec![vec![1, 0, 0, 1]],
-        bias: vec![0, 0],
-    };
-    let layers = vec![weights];
-    Network::new(architecture, Weights { layers }).unwrap()
-}
 
 /// A seller whose model is registered, and a buyer's account.
 pub(super) struct Scene {
@@ -82,17 +46,7 @@ impl Scene {
         let home = Home::open(&folder.path().join("seller")).unwrap();
         let store = Arc::new(Store::open(home.database()).unwrap());
         let mut rng = StdRng::seed_from_u64(1);
-        let options = LayoutOptions {
-            k: 12,
-            lanes: 8,
-            samples: 8,
-            grid: Grid::default(),
-            top_k: 1,
-        };
-        let network = network();
-        let layout = Layout::new(network.architecture().clone(), options.clone()).unwrap();
-        let layout = Arc::new(layout);
-        let srs = Arc::new(Srs::development(12, |_, _| ()).unwrap());
+        let (network, layout, srs) = (tiny::network(), tiny::layout(), tiny::srs());
         let key = Key::from_secret(&[7; 32]).unwrap();
         let fake = FakeChain::new(31_337, NOW, |_| true);
         for account in [key.address(), BUYER] {
@@ -140,7 +94,7 @@ impl Scene {
             },
             model,
             architecture: network.architecture().clone(),
-            layout: options,
+            layout: layout.options().clone(),
             points: model_points(&own.record.commitment),
         };
         let policy = Policy {
@@ -313,7 +267,7 @@ impl TestSet {
             }],
         };
         let layout = &scene.seller.model.layout;
-        let shard = CommittedShard::new(layout, &opening.samples(), &opening.seed, &scene.srs);
+        let shard = opening.commit(layout, &scene.srs);
         let points = shard_points(&shard.unwrap().column().commitment());
         let tree = DatasetTree::new(vec![ShardLeaf::new(0, 1, &points)]).unwrap();
         Self {

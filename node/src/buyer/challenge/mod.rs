@@ -1,20 +1,21 @@
 //! One agreement, from the buyer's side. As on the seller's, what is stored and what the chain says decide the next
 //! step, so a crash at any point is the same as a pause.
 
+mod record;
+
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{ensure, Context};
-use serde::{Deserialize, Serialize};
+use anyhow::{anyhow, ensure, Context};
 use zknode_protocol::{
-    agreement::{Mode, State, Terms},
+    agreement::{Mode, State},
     chain::{key::Key, AgreementSummary, Call, Chain, ChainError, ChainEvent},
-    message::{Domain, Offer, Receipt, Version},
-    value::{Address, AgreementId, Amount, Hash, Signature},
+    message::{Domain, Offer, Version},
+    value::{AgreementId, Hash},
 };
 
+pub use self::record::{Challenge, Outcome, SealedPreview};
 use super::{case::Case, CheckedModel, Client};
 use crate::{
-    card::ModelCard,
     home::Home,
     output::explain,
     progress::Progress,
@@ -27,98 +28,6 @@ use crate::{
 const POLL: Duration = Duration::from_millis(500);
 /// Longest pause after errors that follow each other.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// What the buyer remembers of an agreement.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Challenge {
-    version: u16,
-    /// Where the seller answers.
-    pub seller: String,
-    /// The model as it was checked.
-    pub card: ModelCard,
-    /// Who agrees to it; not told by earlier releases.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub buyer: Option<Address>,
-    /// What is agreed.
-    pub terms: Terms,
-    /// Its id, once open.
-    pub agreement: Option<AgreementId>,
-    /// The escrow nonce it was opened with.
-    pub nonce: Option<u64>,
-    /// Whose draw the sealed preview is about, and where it lies in the home.
-    pub preview: Option<SealedPreview>,
-    /// The seller's word that it has the preview.
-    pub preview_receipt: Option<Receipt>,
-    /// The sealed test set, which lies in the home under its hash.
-    pub sealed: Option<(Hash, u64)>,
-    /// The seller's word that it has the test set.
-    pub receipt: Option<Receipt>,
-    /// Shards whose proof is wanted on chain, whatever the seller hands over.
-    pub contest: Vec<u32>,
-    /// The claim that is approved, and the signature that says so.
-    pub approval: Option<(Hash, Signature)>,
-    /// How it ended.
-    pub outcome: Option<Outcome>,
-    /// Why it never began.
-    pub not_opened: Option<String>,
-}
-
-/// Format of [`Challenge`].
-const VERSION: u16 = 2;
-
-/// A preview, sealed once: sent again, it is the same ciphertext.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SealedPreview {
-    /// The draw.
-    pub seed: Hash,
-    /// Of the ciphertext.
-    pub hash: Hash,
-    /// Its length.
-    pub bytes: u64,
-}
-
-/// How an agreement ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Outcome {
-    /// A state that absorbs.
-    pub state: State,
-    /// Correct answers, claimed or proven.
-    pub correct: u64,
-    /// Samples they were counted on.
-    pub valid: u64,
-    /// Shards proven on chain.
-    pub proven: u32,
-    /// Whether the threshold was reached.
-    pub passed: bool,
-    /// What the buyer got back.
-    pub withdrawn: Amount,
-}
-
-impl Challenge {
-    /// An agreement about to be opened.
-    pub fn new(seller: &Client, model: &CheckedModel, terms: Terms, contest: Vec<u32>) -> Self {
-        Self {
-            version: VERSION,
-            seller: seller.url().to_owned(),
-            card: model.card.clone(),
-            buyer: None,
-            terms,
-            agreement: None,
-            nonce: None,
-            preview: None,
-            preview_receipt: None,
-            sealed: None,
-            receipt: None,
-            contest,
-            approval: None,
-            outcome: None,
-            not_opened: None,
-        }
-    }
-}
 
 /// Everything a buyer's agreement works with.
 pub struct Buyer<C> {
@@ -240,16 +149,9 @@ impl<C: Chain> Buyer<C> {
         let price = price.context("price and buyer's bond add up past 2^128")?;
         let call = Call::Open(challenge.terms.clone());
         let purpose = format!("open {root}");
-        let sent = async {
-            self.wallet.allow(token, price, &root.to_string()).await?;
-            self.wallet.execute(&purpose, &call).await
-        };
-        let receipt = match sent.await {
-            Err(error) if is_refusal(&error) && !self.wallet.was_sent(&purpose)? => {
-                return Err(NotOpened(error).into());
-            }
-            outcome => outcome?,
-        };
+        let (deposit, occasion) = ((token, price), root.to_string());
+        let sent = self.wallet.deposit(deposit, &occasion, &purpose, &call);
+        let receipt = sent.await?.map_err(NotOpened)?;
         let opened = receipt.events.iter().find_map(|event| match event {
             ChainEvent::Opened { id, nonce, .. } => Some((*id, *nonce)),
             _ => None,
@@ -342,11 +244,7 @@ impl<C: Chain> Buyer<C> {
     fn load(&self, root: Hash) -> anyhow::Result<Challenge> {
         let found: Option<Challenge> = self.store.get(Table::Challenges, &root.to_string())?;
         let found = found.with_context(|| format!("no challenge with root {root} is stored"))?;
-        ensure!(
-            found.version == VERSION,
-            "challenge {root} is stored with version {}, this build reads {VERSION}",
-            found.version
-        );
+        found.check_version()?;
         Ok(found)
     }
 
@@ -355,28 +253,10 @@ impl<C: Chain> Buyer<C> {
         root: Hash,
         change: impl FnOnce(&mut Challenge),
     ) -> anyhow::Result<()> {
-        self.store.update(
-            Table::Challenges,
-            &root.to_string(),
-            |challenge: Option<Challenge>| {
-                let mut challenge =
-                    challenge.with_context(|| format!("challenge {root} is unknown"))?;
-                change(&mut challenge);
-                Ok::<_, anyhow::Error>((challenge, ()))
-            },
-        )?
+        let missing = || anyhow!("challenge {root} is unknown");
+        self.store
+            .change(Table::Challenges, &root.to_string(), missing, change)?
     }
-}
-
-/// Whether the contract or the account's balance says no, rather than the way there.
-pub(super) fn is_refusal(error: &ChainError) -> bool {
-    matches!(
-        error,
-        ChainError::Revert { .. }
-            | ChainError::InsufficientFunds { .. }
-            | ChainError::NoCode { .. }
-            | ChainError::Allowance { .. }
-    )
 }
 
 /// Whether waiting cannot help: the agreement was never opened, since the contract refuses its terms or the account

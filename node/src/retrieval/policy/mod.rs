@@ -1,30 +1,29 @@
 //! Which retrievals a responder takes. Everything it is bound by once it accepts is looked at before.
 
-use thiserror::Error;
+mod refusal;
+
 use zknode_circuit::{commitment::OpeningBudget, corpus::openings};
 use zknode_protocol::{
-    chain::{Chain, ChainError, RoundChain},
-    retrieval::{RetrievalError, Terms},
+    chain::{Chain, RoundChain},
+    retrieval::Terms,
     value::{Amount, Hash},
 };
 
+pub use self::refusal::Refusal;
 use super::{
     book::last_contest,
     responder::{active, Responder},
 };
 use crate::{
     seller::{
-        model::openings_left,
+        model::{openings_left, SPARE_OPENINGS},
         policy::Policy,
-        schedule::{self, Duty, Late},
+        schedule::{self, Duty},
         send::{self, BLOCK},
         Seller,
     },
     store::Table,
 };
-
-/// Openings kept back for proofs that are interrupted and made again.
-const SPARE_OPENINGS: u32 = 8;
 
 /// What a responder asks for, beside the seller's own policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,74 +34,6 @@ pub struct RetrievalPolicy {
     pub fee_per_scan: Amount,
     /// Least bond of the requester, what a false rejection costs it; half of what all items may cost is asked for anyway.
     pub requester_bond: Amount,
-}
-
-/// Why a retrieval is not taken.
-#[derive(Debug, Error)]
-pub enum Refusal {
-    /// Terms that the contract would not take either.
-    #[error(transparent)]
-    Rule(#[from] RetrievalError),
-    /// Not this model, corpus, class or size.
-    #[error("expected {what} {expected}, the terms say {found}")]
-    Other {
-        /// What.
-        what: &'static str,
-        /// As it is here.
-        expected: String,
-        /// As it is in the terms.
-        found: String,
-    },
-    /// Not worth it.
-    #[error("expected {what} of at least {expected}, the terms say {found}")]
-    TooLittle {
-        /// What.
-        what: &'static str,
-        /// The least.
-        expected: u128,
-        /// As it is in the terms.
-        found: u128,
-    },
-    /// Too little time for the proofs, or for those promised to others before.
-    #[error(transparent)]
-    Late(#[from] Late),
-    /// Too much at stake.
-    #[error("expected a bond of at most {expected}, the terms say {found}")]
-    Bond {
-        /// The most.
-        expected: Amount,
-        /// As it is in the terms.
-        found: Amount,
-    },
-    /// Too long a lock.
-    #[error("expected the bond to be locked for at most {expected} s after the claim, the terms say {found}")]
-    Wait {
-        /// The most.
-        expected: u64,
-        /// As it is in the terms.
-        found: u64,
-    },
-    /// Too poor to accept and to bring the proofs to the chain.
-    #[error("the responder's account needs {expected} wei for the bond and for proofs on chain, those promised to others included, and has {found}")]
-    Funds {
-        /// The least.
-        expected: Amount,
-        /// The balance.
-        found: Amount,
-    },
-    /// The contract does not take the bond.
-    #[error("the retrieval cannot be accepted: {0}")]
-    Accept(ChainError),
-    /// The commitments hide no more openings.
-    #[error("{what} hides {left} more proofs, {needed} are needed: commit again with fresh salt")]
-    Openings {
-        /// The model, or a shard.
-        what: String,
-        /// Proofs needed.
-        needed: u32,
-        /// Proofs left.
-        left: u32,
-    },
 }
 
 /// What the responder knows besides the terms.
@@ -316,144 +247,4 @@ pub(super) fn opening_key(corpus: Hash, shard: u32) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::seller::policy::Economics;
-    use zknode_protocol::value::{Address, Bytes, ModelId};
-
-    const OWN: Policy = Policy {
-        token: Address::ZERO,
-        price_per_sample: Amount(0),
-        max_bond: Amount(1_000),
-        max_samples: 0,
-        seconds_per_shard: 50,
-        gas_per_shard: Amount(7),
-        longest_wait: 214,
-        shortest_answer: 10,
-        least_contest_fee: Amount(9),
-        economics: Some(Economics {
-            proof: Amount(0),
-            inference: Amount(0),
-            answer_gas: 20,
-        }),
-        accuracy: None,
-    };
-    const POLICY: RetrievalPolicy = RetrievalPolicy {
-        price_per_item: Amount(100),
-        fee_per_scan: Amount(3),
-        requester_bond: Amount(1),
-    };
-    /// Exactly what [`terms`] need.
-    const FACTS: Facts = Facts {
-        promised: 3,
-        duties: Vec::new(),
-        on_chain: 1,
-        answers: Vec::new(),
-        queue: 30,
-        balance: Amount(750 + 3 * 7),
-        gas_price: Amount(2),
-        now: 10,
-    };
-
-    pub fn terms() -> Terms {
-        Terms {
-            model: ModelId(Hash::ZERO),
-            corpus_root: Hash::ZERO,
-            dataset_root: Hash::ZERO,
-            reading_key: Bytes([0; 32]),
-            token: Address::ZERO,
-            shards: 2,
-            samples: 13,
-            wanted_class: 0,
-            max_items: 5,
-            price_per_item: Amount(100),
-            scan_fee: Amount(39),
-            requester_bond: Amount(250),
-            bond: Amount(750),
-            contest_fee: Amount(40),
-            accept_by: 100,
-            claim_by: 10 + 4 * 50,
-            window: 100,
-            prove_time: 30 + 2 * 12,
-            receipt_time: 60,
-        }
-    }
-
-    #[test]
-    fn each_limit_is_inclusive_and_refuses_one_beyond() {
-        let check = |change: fn(&mut Terms, &mut Facts, &mut Policy)| {
-            let (mut terms, mut facts, mut own) = (terms(), FACTS, OWN);
-            change(&mut terms, &mut facts, &mut own);
-            POLICY.check(&own, &terms, &facts)
-        };
-        check(|_, _, _| ()).unwrap();
-        let little = |change| match check(change) {
-            Err(Refusal::TooLittle {
-                what,
-                expected,
-                found,
-            }) => {
-                assert_eq!(expected, found + 1, "{what}");
-                what
-            }
-            other => unreachable!("{other:?}"),
-        };
-        let bond = "a requester's bond";
-        assert_eq!(little(|terms, _, _| terms.requester_bond.0 -= 1), bond);
-        assert_eq!(little(|terms, _, _| terms.scan_fee.0 -= 1), "a scan fee");
-        let fee = "a contest fee";
-        assert_eq!(little(|terms, _, _| terms.contest_fee.0 -= 1), fee);
-        let late = |change| match check(change) {
-            Err(Refusal::Late(late)) => (late.whose, late.needed - late.left),
-            other => unreachable!("{other:?}"),
-        };
-        let more = |change| assert!(check(change).is_err());
-        let this = || "this retrieval".to_owned();
-        assert_eq!(late(|terms, _, _| terms.claim_by -= 1), (this(), 1));
-        more(|_, facts, _| facts.duties = vec![Duty::by("another", 1, 10, 300)]);
-        let with_another = check(|terms, facts, _| {
-            facts.duties = vec![Duty::by("another", 1, 10, 300)];
-            terms.claim_by += 50;
-        });
-        with_another.unwrap();
-        let contested = || "this retrieval, contested,".to_owned();
-        assert_eq!(late(|terms, _, _| terms.prove_time -= 1), (contested(), 1));
-        assert_eq!(late(|_, facts, _| facts.queue += 1), (contested(), 1));
-        let answer = "seconds to answer contests";
-        assert_eq!(little(|_, _, own| own.shortest_answer = 55), answer);
-        // What is promised to others takes time and gas too.
-        more(|_, facts, _| facts.gas_price.0 += 1);
-        more(|_, facts, _| facts.on_chain += 1);
-        let judge = |prove_time| {
-            let answers = vec![Duty::on_demand("another", 3, (10, 5_000), 59)];
-            let facts = Facts { answers, ..FACTS };
-            let terms = Terms {
-                prove_time,
-                receipt_time: 0,
-                ..terms()
-            };
-            POLICY.check(&OWN, &terms, &facts)
-        };
-        judge(30 + 5 * 12).unwrap();
-        assert!(matches!(judge(30 + 5 * 12 - 1), Err(Refusal::Late(_))));
-        assert!(matches!(
-            check(|_, facts, _| facts.balance.0 -= 1),
-            Err(Refusal::Funds {
-                expected: Amount(771),
-                found: Amount(770)
-            })
-        ));
-        assert!(matches!(
-            check(|_, _, own| own.max_bond.0 = 749),
-            Err(Refusal::Bond { .. })
-        ));
-        assert!(matches!(
-            check(|_, _, own| own.longest_wait = 213),
-            Err(Refusal::Wait { .. })
-        ));
-        // Who takes the risk asks for the least it named only.
-        check(|terms, _, own| (own.economics, terms.contest_fee) = (None, Amount(9))).unwrap();
-        more(|terms, _, own| (own.economics, terms.contest_fee) = (None, Amount(8)));
-    }
-}
+pub(super) mod tests;

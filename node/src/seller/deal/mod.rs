@@ -62,8 +62,8 @@ impl Deal {
     }
 }
 
-/// Seconds after which an agreement that was never accepted is forgotten: the chain may be reorganized until then.
-const FORGET_AFTER: u64 = 600;
+/// Seconds after which what was never accepted is forgotten: the chain may be reorganized until then.
+pub(super) const FORGET_AFTER: u64 = 600;
 
 impl Deal {
     /// Whether nothing can come of it any more, `state` being the chain's and `was_sent` whether the acceptance was: it was

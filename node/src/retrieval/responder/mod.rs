@@ -1,26 +1,24 @@
 //! One retrieval, from the responder's side: what the chain says and what is stored decide the next step, as with a
 //! seller's agreements. Proving and claiming are [`super::prove`]'s.
 
+mod record;
+
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use zknode_protocol::{
     chain::{
         retrieval::{RetrievalCall, RetrievalChain},
         Call, Chain, ChainError, RoundChain,
     },
-    retrieval::{
-        message::{Domain, Offer},
-        Retrieval, RetrievalId, State,
-    },
-    value::{Address, Hash},
+    retrieval::{message::Domain, Retrieval, RetrievalId, State},
+    value::Address,
 };
 
+pub use self::record::Served;
 use super::{
     desk::Desk,
     event::RetrievalEvent,
     policy::{check, Refusal, RetrievalPolicy},
-    requester::is_refusal,
     tries::Tries,
 };
 use crate::{corpus::OwnCorpus, seller::Seller, store::Table, wallet::Wallet};
@@ -39,55 +37,8 @@ pub struct Responder<C> {
     pub tries: Tries,
 }
 
-/// What the responder remembers of a retrieval.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Served {
-    version: u16,
-    /// As the requester offered it.
-    pub offer: Offer,
-    /// The responder's bond is at stake, or about to be.
-    #[serde(default)]
-    pub accepted: bool,
-    /// Why the responder will not go on.
-    pub refused: Option<String>,
-    /// Hash and length of the sealed items, which lie in the home.
-    pub sealed: Option<(Hash, u64)>,
-    /// Nothing is left to do.
-    pub over: bool,
-}
-
 /// Seconds after its deadline at which a retrieval that was lost is forgotten.
 const FORGOTTEN: u64 = 3600;
-/// Format of [`Served`].
-const VERSION: u16 = 1;
-
-impl Served {
-    /// A retrieval just heard of.
-    pub fn new(offer: Offer) -> Self {
-        Self {
-            version: VERSION,
-            offer,
-            accepted: false,
-            refused: None,
-            sealed: None,
-            over: false,
-        }
-    }
-
-    /// Whether the responder is bound by it.
-    pub(super) fn is_promised(&self) -> bool {
-        self.accepted && self.refused.is_none() && !self.over
-    }
-
-    /// Proofs it still asks for, at worst: two a shard, none once the items are sealed.
-    pub(super) fn proofs_left(&self) -> u32 {
-        match self.sealed {
-            None => self.offer.terms.shards.saturating_mul(2),
-            Some(_) => 0,
-        }
-    }
-}
 
 /// Takes every retrieval as far as it goes without a proof. One that fails does not hold up the others.
 pub async fn round<C: RetrievalChain + RoundChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<()> {
@@ -112,11 +63,7 @@ pub(super) fn active<C: Chain>(seller: &Seller<C>) -> anyhow::Result<Vec<(Retrie
     let all = seller.store.all::<Served>(Table::Retrievals)?.into_iter();
     let mut found = vec![];
     for (_, served) in all {
-        anyhow::ensure!(
-            served.version == VERSION,
-            "a retrieval is stored with version {}, this build reads {VERSION}",
-            served.version
-        );
+        served.check_version()?;
         if !served.over && served.offer.terms.corpus_root == root {
             found.push((served.offer.id, served));
         }
@@ -138,14 +85,10 @@ pub(super) fn change<C: Chain>(
     id: RetrievalId,
     change: impl FnOnce(&mut Served),
 ) -> anyhow::Result<()> {
-    let key = id.to_string();
+    let missing = || anyhow::anyhow!("it is unknown here");
     seller
         .store
-        .update(Table::Retrievals, &key, |served: Option<Served>| {
-            let mut served = served.ok_or_else(|| anyhow::anyhow!("it is unknown here"))?;
-            change(&mut served);
-            Ok::<_, anyhow::Error>((served, ()))
-        })?
+        .change(Table::Retrievals, &id.to_string(), missing, change)?
 }
 
 async fn advance<C: RetrievalChain + RoundChain>(
@@ -183,9 +126,7 @@ async fn advance<C: RetrievalChain + RoundChain>(
             let withdrawn = wallet
                 .withdraw(retrieval.terms.token, &format!("retrieval {id}"))
                 .await?;
-            if let Some((hash, _)) = served.sealed {
-                forget(seller, hash);
-            }
+            forget(seller, served);
             change(seller, id, |served| served.over = true)?;
             seller.tell(RetrievalEvent::Over {
                 retrieval: id,
@@ -211,18 +152,14 @@ async fn overdue<C: RetrievalChain>(
         State::Claimed => {
             let purpose = format!("expire retrieval {id} {}", retrieval.deadline);
             let call = Call::Retrieval(Box::new(RetrievalCall::Expire(id)));
-            match responder.wallet.execute(&purpose, &call).await {
-                Ok(_) | Err(ChainError::Revert { .. }) => Ok(()),
-                Err(error) => Err(error.into()),
-            }
+            responder.wallet.attempt(&purpose, &call).await?;
+            Ok(())
         }
         // Nothing was at stake.
         State::Open => change(seller, id, |served| served.over = true),
         // The bond is lost, whether the requester takes it or not.
         _ if now > retrieval.deadline.saturating_add(FORGOTTEN) => {
-            if let Some((hash, _)) = served.sealed {
-                forget(seller, hash);
-            }
+            forget(seller, served);
             change(seller, id, |served| served.over = true)
         }
         _ => Ok(()),
@@ -253,11 +190,9 @@ async fn accept<C: RetrievalChain + RoundChain>(
     let (token, bond) = (retrieval.terms.token, retrieval.terms.bond);
     let value = retrieval.terms.wei(bond);
     let call = Call::Retrieval(Box::new(RetrievalCall::Accept { id, value }));
-    let sent = async {
-        wallet.allow(token, bond, &id.to_string()).await?;
-        wallet.execute(&purpose, &call).await
-    };
-    match sent.await {
+    let occasion = id.to_string();
+    let sent = wallet.deposit((token, bond), &occasion, &purpose, &call);
+    match sent.await? {
         Ok(receipt) => {
             seller.tell(RetrievalEvent::Accepted {
                 retrieval: id,
@@ -265,10 +200,7 @@ async fn accept<C: RetrievalChain + RoundChain>(
             });
             Ok(())
         }
-        Err(error) if is_refusal(&error) && !wallet.was_sent(&purpose)? => {
-            refuse(seller, id, &Refusal::Accept(error))
-        }
-        Err(error) => Err(error.into()),
+        Err(refused) => refuse(seller, id, &Refusal::Accept(refused)),
     }
 }
 
@@ -283,13 +215,9 @@ fn refuse<C: Chain>(seller: &Seller<C>, id: RetrievalId, refusal: &Refusal) -> a
 }
 
 /// The items of a retrieval that is over are nobody's business any more.
-fn forget<C: Chain>(seller: &Seller<C>, sealed: Hash) {
-    let path = seller.home.delivery(&sealed.to_string());
-    if let Err(error) = std::fs::remove_file(&path) {
-        if error.kind() != std::io::ErrorKind::NotFound {
-            let says = format!("{} stays: {error}", path.display());
-            seller.progress.say(says);
-        }
+fn forget<C: Chain>(seller: &Seller<C>, served: &Served) {
+    if let Some((hash, _)) = served.sealed {
+        seller.remove(&seller.home.delivery(&hash.to_string()));
     }
 }
 
@@ -313,7 +241,11 @@ impl<C: Chain> Responder<C> {
 pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{super::policy::tests::terms, *};
-    use zknode_protocol::{message::Version, value::Bytes};
+    use zknode_protocol::{
+        message::Version,
+        retrieval::message::Offer,
+        value::{Bytes, Hash},
+    };
 
     pub fn served() -> Served {
         Served::new(Offer {

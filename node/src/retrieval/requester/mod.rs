@@ -1,15 +1,15 @@
 //! One retrieval, from the requester's side. What is stored and what the chain says decide the next step, so a crash at
 //! any point is the same as a pause.
 
+mod record;
+
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use anyhow::{ensure, Context};
+use anyhow::{anyhow, ensure, Context};
 use crypto_box::SecretKey;
-use serde::{Deserialize, Serialize};
 use zknode_protocol::{
     chain::{
         key::Key,
@@ -20,15 +20,14 @@ use zknode_protocol::{
     retrieval::{
         corpus::Manifest,
         message::{Domain, Offer},
-        Retrieval, RetrievalId, State, Terms,
+        Retrieval, RetrievalId, State,
     },
-    value::{Amount, Hash, Signature},
 };
 
-use super::claim::Seen;
+pub use self::record::{Asked, Outcome};
+use super::scan::Seen;
 use crate::{
     buyer::{CheckedModel, Client},
-    card::ModelCard,
     corpus::{Labelled, Published},
     output::explain,
     progress::Progress,
@@ -40,72 +39,6 @@ use crate::{
 const POLL: Duration = Duration::from_millis(500);
 /// Longest pause after errors that follow each other.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Format of [`Asked`].
-const VERSION: u16 = 1;
-
-/// What the requester remembers of a retrieval.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Asked {
-    version: u16,
-    /// Where the responder answers.
-    pub seller: String,
-    /// The model as it was checked.
-    pub card: ModelCard,
-    /// What is asked for.
-    pub terms: Terms,
-    /// Under which nonce.
-    pub nonce: u64,
-    /// Where the items go.
-    pub out: PathBuf,
-    /// Shards whose proof is wanted on chain, whatever the responder hands over.
-    pub contest: Vec<u32>,
-    /// The claim and ciphertext that are approved, and the signature that says so. Items are written before.
-    pub approval: Option<(Hash, Hash, Signature)>,
-    /// How it ended.
-    pub outcome: Option<Outcome>,
-    /// Why it never began.
-    pub not_opened: Option<String>,
-}
-
-/// How a retrieval ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Outcome {
-    /// A state that absorbs.
-    pub state: State,
-    /// Items of the corpus that match, as claimed.
-    pub matches: u32,
-    /// Items that were checked and written.
-    pub items: u32,
-    /// What the requester got back.
-    pub withdrawn: Amount,
-}
-
-impl Asked {
-    /// A retrieval about to be opened.
-    pub fn new(
-        seller: &Client,
-        card: &ModelCard,
-        terms: Terms,
-        nonce: u64,
-        out: PathBuf,
-        contest: Vec<u32>,
-    ) -> Self {
-        Self {
-            version: VERSION,
-            seller: seller.url().to_owned(),
-            card: card.clone(),
-            terms,
-            nonce,
-            out,
-            contest,
-            approval: None,
-            outcome: None,
-            not_opened: None,
-        }
-    }
-}
 
 /// Everything a requester's retrieval works with. The wallet is the account at the retrieval contract.
 pub struct Requester<C> {
@@ -167,11 +100,7 @@ impl<C: RetrievalChain> Requester<C> {
     pub fn load(&self, id: RetrievalId) -> anyhow::Result<Asked> {
         let found: Option<Asked> = self.store.get(Table::Requests, &id.to_string())?;
         let asked = found.with_context(|| format!("no retrieval {id} is stored"))?;
-        ensure!(
-            asked.version == VERSION,
-            "retrieval {id} is stored with version {}, this build reads {VERSION}",
-            asked.version
-        );
+        asked.check_version(id)?;
         Ok(asked)
     }
 
@@ -271,18 +200,11 @@ impl<C: RetrievalChain> Requester<C> {
         let (terms, nonce) = (asked.terms.clone(), asked.nonce);
         let deposit = terms.deposit();
         let deposit = deposit.context("fee, price and bond add up past 2^128")?;
+        let (deposit, occasion) = ((terms.token, deposit), id.to_string());
         let purpose = format!("open retrieval {id}");
-        let (token, call) = (terms.token, RetrievalCall::Open { terms, nonce });
-        let sent = async {
-            self.wallet.allow(token, deposit, &id.to_string()).await?;
-            self.execute(&purpose, call).await
-        };
-        let receipt = match sent.await {
-            Err(error) if is_refusal(&error) && !self.wallet.was_sent(&purpose)? => {
-                return Err(NotOpened(error).into());
-            }
-            outcome => outcome?,
-        };
+        let call = Call::Retrieval(Box::new(RetrievalCall::Open { terms, nonce }));
+        let sent = self.wallet.deposit(deposit, &occasion, &purpose, &call);
+        let receipt = sent.await?.map_err(NotOpened)?;
         self.progress.say(format!(
             "retrieval {id}: open, class {} of {} items in {} shards, {} gas",
             asked.terms.wanted_class, asked.terms.samples, asked.terms.shards, receipt.gas
@@ -339,10 +261,9 @@ impl<C: RetrievalChain> Requester<C> {
 
     /// Sends what the other side, or a deadline, may have made impossible meanwhile.
     pub(super) async fn attempt(&self, purpose: &str, call: RetrievalCall) -> anyhow::Result<()> {
-        match self.execute(purpose, call).await {
-            Ok(_) | Err(ChainError::Revert { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let call = Call::Retrieval(Box::new(call));
+        self.wallet.attempt(purpose, &call).await?;
+        Ok(())
     }
 
     pub(super) fn change(
@@ -350,25 +271,10 @@ impl<C: RetrievalChain> Requester<C> {
         id: RetrievalId,
         change: impl FnOnce(&mut Asked),
     ) -> anyhow::Result<()> {
-        let key = id.to_string();
+        let missing = || anyhow!("no retrieval {id} is stored");
         self.store
-            .update(Table::Requests, &key, |asked: Option<Asked>| {
-                let mut asked = asked.with_context(|| format!("no retrieval {id} is stored"))?;
-                change(&mut asked);
-                Ok::<_, anyhow::Error>((asked, ()))
-            })?
+            .change(Table::Requests, &id.to_string(), missing, change)?
     }
-}
-
-/// Whether the contract or the account's balance says no, rather than the way there.
-pub(super) fn is_refusal(error: &ChainError) -> bool {
-    matches!(
-        error,
-        ChainError::Revert { .. }
-            | ChainError::InsufficientFunds { .. }
-            | ChainError::NoCode { .. }
-            | ChainError::Allowance { .. }
-    )
 }
 
 /// The retrieval could not be opened; no money moved.
