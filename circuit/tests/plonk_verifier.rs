@@ -203,7 +203,7 @@ fn what_halo2_would_panic_on_is_an_error() {
         let rng = StdRng::seed_from_u64(4);
         create_proof(
             &case.params,
-            &case.pk,
+            (&case.pk, None),
             case.fixture.clone(),
             instances,
             rng,
@@ -229,7 +229,7 @@ fn what_halo2_would_panic_on_is_an_error() {
     let small = params(Plain::Supported);
     let rng = StdRng::seed_from_u64(4);
     assert!(matches!(
-        create_proof(&small, &case.pk, case.fixture.clone(), &[], rng, &|_| ()),
+        create_proof(&small, (&case.pk, None), case.fixture.clone(), &[], rng, &|_| ()),
         Err(ProveError::ParameterSize {
             expected: 5,
             got: K
@@ -240,7 +240,7 @@ fn what_halo2_would_panic_on_is_an_error() {
     let pk = keygen_pk(&small, vk, &circuit).unwrap();
     let rng = StdRng::seed_from_u64(4);
     assert!(matches!(
-        create_proof(&small, &pk, circuit, &[&[]], rng, &|_| ()),
+        create_proof(&small, (&pk, None), circuit, &[&[]], rng, &|_| ()),
         Err(ProveError::TooManyPhases {
             expected: 2,
             got: 3
