@@ -152,7 +152,7 @@ fn the_sum_holds_what_a_shard_holds() {
     let corpus = Corpus::get();
     let all: Vec<_> = (0..corpus.items.len()).collect();
     let labels = vec![corpus.class; all.len()];
-    let samples = support::samples(&corpus.case.images, &labels);
+    let samples = crate::support::samples(&corpus.case.images, &labels);
     let (layout, srs) = (corpus.case.layout(), corpus.case.prover.srs());
     let shard = CommittedShard::new(layout, &samples, &Seed::new([0; 32]), srs).unwrap();
     let sum = corpus.selection(&all);

@@ -366,7 +366,7 @@ fn check(layout: &Layout, rng: &mut StdRng, stats: &mut [usize; 6]) {
 #[test]
 fn both_sides_of_every_identity_are_the_layers() {
     let mut runner = TestRunner::deterministic();
-    let strategy = prop_oneof![1 => recipe::recipe(), 3 => recipe::cut::recipe()];
+    let strategy = prop_oneof![1 => crate::recipe::recipe(), 3 => crate::recipe::cut::recipe()];
     let mut stats = [0; 6];
     let cases = 100;
     for _ in 0..cases {

@@ -69,7 +69,7 @@ impl Random {
     }
 
     fn samples(&self) -> Vec<Sample<'_>> {
-        support::samples(&self.images, &self.labels)
+        crate::support::samples(&self.images, &self.labels)
     }
 
     /// Phase 1 after one accumulator of one sample, padded ones included, has been changed by little.
@@ -122,7 +122,7 @@ proptest! {
     #![proptest_config(config(1))]
     #[test]
     fn the_mock_prover_accepts_what_the_executor_says_and_nothing_else(
-        recipe in prop_oneof![recipe::recipe(), recipe::cut::recipe()],
+        recipe in prop_oneof![crate::recipe::recipe(), crate::recipe::cut::recipe()],
     ) {
         let random = Random::new(&recipe);
         let layout = &random.layout;
@@ -158,7 +158,7 @@ proptest! {
 proptest! {
     #![proptest_config(config(10))]
     #[test]
-    fn so_does_the_verifier(recipe in prop_oneof![recipe::recipe(), recipe::cut::recipe()]) {
+    fn so_does_the_verifier(recipe in prop_oneof![crate::recipe::recipe(), crate::recipe::cut::recipe()]) {
         let random = Random::new(&recipe);
         let layout = &random.layout;
         let srs = Arc::new(Srs::development(layout.options().k, |_, _| ()).unwrap());

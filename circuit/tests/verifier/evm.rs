@@ -59,13 +59,13 @@ fn the_source_is_a_function_of_the_key() {
     let (first, second) = (source(&case), source(&case));
     assert_eq!(first, second);
     assert_eq!(first.commitments, 2);
-    assert_eq!(first.scalars, fixture::SCALARS);
+    assert_eq!(first.scalars, crate::fixture::SCALARS);
     assert_eq!(first.proof_length, case.proof.len());
 }
 
 #[test]
 fn a_key_without_instance_columns_has_no_contract() {
-    use fixture::plain::{key, Plain};
+    use crate::fixture::plain::{key, Plain};
     let (kzg, vk) = key(Plain::WithoutInstance);
     assert_eq!(
         VerifierSource::new(&kzg, &vk, &[]),
@@ -75,7 +75,7 @@ fn a_key_without_instance_columns_has_no_contract() {
 
 #[test]
 fn a_column_opened_too_often_has_no_table_entry() {
-    use fixture::plain::{key, Plain};
+    use crate::fixture::plain::{key, Plain};
     let (kzg, vk) = key(Plain::ManyRotations);
     assert_eq!(
         VerifierSource::new(&kzg, &vk, &[]),

@@ -49,7 +49,7 @@ impl Judges {
         let mut statement = commitments.to_vec();
         statement.push(scalar_commitment(&case.basis, scalars));
         let rust = verify_proof(&case.kzg(), case.pk.get_vk(), &statement, proof).is_ok();
-        let oracle = oracle::accepts(case, &statement, proof);
+        let oracle = crate::oracle::accepts(case, &statement, proof);
         // Not by `calldata`: it would refuse a wrong length before the contract can.
         let mut calldata: Vec<u8> = commitments.iter().flat_map(encode_point).collect();
         calldata.extend(scalars.iter().flat_map(encode_scalar));

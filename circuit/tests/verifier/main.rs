@@ -10,4 +10,5 @@ mod oracle;
 mod evm;
 mod judges;
 mod plonk;
+mod prover;
 mod transcript;

@@ -1,9 +1,7 @@
 //! The prover: the same proofs as halo2's own, whatever is kept between them, and nothing of one in another.
-#![allow(clippy::unwrap_used)]
 
-mod fixture;
 
-use fixture::{proven, Fixture, Proven, LARGE, SMALL};
+use crate::fixture::{proven, Fixture, Proven, LARGE, SMALL};
 use halo2_proofs::{
     plonk,
     poly::{
