@@ -2,13 +2,13 @@
 pragma solidity 0.8.37;
 
 import {ILedger} from "../src/ILedger.sol";
-import {Shim} from "./Shim.sol";
+import {World} from "./World.sol";
 
 /// @title A state machine's table against its contract, every row and everything that is no row: each event in each state
 /// by each party, in the last second and one later, under all conditions.
 /// @dev `open` is tried where there is nothing yet, by the first party: whoever sends it is that, and elsewhere it opens
 /// something else.
-abstract contract Machine is Shim {
+abstract contract Machine is World {
     struct Table {
         uint256 events;
         uint256 conditions;
@@ -57,11 +57,6 @@ abstract contract Machine is Shim {
     }
 
     // ---- what a contract has of its own. A variant has a bit for each condition of the table: whether it holds.
-
-    function _contract() internal view virtual returns (address);
-
-    /// @dev The two parties and a stranger.
-    function _people() internal view virtual returns (address[3] memory);
 
     /// @dev State and deadline.
     function _where(bytes32 id) internal view virtual returns (uint256 state, uint256 deadline);

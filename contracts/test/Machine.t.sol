@@ -27,14 +27,6 @@ contract MachineTest is Machine, Scene {
         return Variant(bits & 1 != 0, bits & 2 != 0, bits & 4 != 0, bits & 8 != 0, bits & 16 != 0);
     }
 
-    function _contract() internal view override returns (address) {
-        return address(escrow);
-    }
-
-    function _people() internal view override returns (address[3] memory) {
-        return [buyer, seller, stranger];
-    }
-
     function _where(bytes32 id) internal view override returns (uint256, uint256) {
         return (uint256(escrow.agreement(id).state), escrow.agreement(id).deadline);
     }

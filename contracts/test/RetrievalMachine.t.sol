@@ -5,6 +5,7 @@ import {IRetrieval} from "../src/IRetrieval.sol";
 import {IShards} from "../src/IShards.sol";
 import {Machine} from "./Machine.sol";
 import {RetrievalScene} from "./RetrievalScene.sol";
+import {World} from "./World.sol";
 
 /// @title retrieval.json against the retrieval contract.
 contract RetrievalMachineTest is Machine, RetrievalScene {
@@ -19,12 +20,12 @@ contract RetrievalMachineTest is Machine, RetrievalScene {
         _judgeAll();
     }
 
-    function _contract() internal view override returns (address) {
-        return address(retrieval);
+    function setUp() public override(World, RetrievalScene) {
+        super.setUp();
     }
 
-    function _people() internal view override returns (address[3] memory) {
-        return [buyer, seller, stranger];
+    function _contract() internal view override(World, RetrievalScene) returns (address) {
+        return super._contract();
     }
 
     function _where(bytes32 id) internal view override returns (uint256, uint256) {

@@ -16,9 +16,13 @@ abstract contract RetrievalScene is Scene {
         super.setUp();
         retrieval = new Retrieval(registry);
         for (uint256 i = 0; i < 3; ++i) {
-            vm.prank([buyer, seller, stranger][i]);
+            vm.prank(_people()[i]);
             token.approve(address(retrieval), type(uint256).max);
         }
+    }
+
+    function _contract() internal view virtual override returns (address) {
+        return address(retrieval);
     }
 
     function _offer(address money) internal view returns (IRetrieval.Terms memory) {
@@ -88,16 +92,8 @@ abstract contract RetrievalScene is Scene {
         all = new IShards.ShardProof[](dataset.length);
         for (uint32 i = 0; i < all.length; ++i) {
             uint32 top1 = i == 0 ? first : 1;
-            all[i] = _match(id, IShards.Shard(i, dataset[i], top1, dataset[i]));
+            all[i] = _shardProof(id, IShards.Shard(i, dataset[i], top1, dataset[i]));
         }
-    }
-
-    /// @dev An honest proof: statement, context and proof as the definitions say.
-    function _match(bytes32 id, IShards.Shard memory s) internal view returns (IShards.ShardProof memory) {
-        uint256 context = uint256(keccak256(abi.encode(block.chainid, address(retrieval), id, s.index, seller))) % R;
-        bytes memory points = bytes.concat(modelPoints, _shardPoints(s.index));
-        bytes32 digest = keccak256(bytes.concat(points, abi.encode(s.valid, s.top1, s.topk, context)));
-        return IShards.ShardProof(s, modelPoints, _shardPoints(s.index), _siblings(s.index), abi.encode(digest));
     }
 
     function _isIn(bytes32 id, IRetrieval.State expected) internal view {
@@ -106,11 +102,7 @@ abstract contract RetrievalScene is Scene {
 
     /// @dev Credits of requester, responder and nobody, and what is held for them alone.
     function _pays(address money, uint256 toRequester, uint256 toResponder, uint256 burnt) internal view {
-        _eq(retrieval.credit(buyer, money), toRequester, "credit of the requester");
-        _eq(retrieval.credit(seller, money), toResponder, "credit of the responder");
         _eq(retrieval.credit(address(0xdEaD), money), burnt, "burnt");
-        uint256 holds = toRequester + toResponder + burnt;
-        _eq(retrieval.held(money), holds, "held");
-        _eq(money == address(0) ? address(retrieval).balance : token.balanceOf(address(retrieval)), holds, "balance");
+        _owes(money, toRequester, toResponder, toRequester + toResponder + burnt);
     }
 }

@@ -19,14 +19,6 @@ contract RoundMachineTest is Machine, RoundScene {
         _judgeAll();
     }
 
-    function _contract() internal view override returns (address) {
-        return address(rounds);
-    }
-
-    function _people() internal view override returns (address[3] memory) {
-        return [buyer, seller, stranger];
-    }
-
     function _where(bytes32 id) internal view override returns (uint256, uint256) {
         return (uint256(rounds.round(id).state), rounds.round(id).deadline);
     }

@@ -2,62 +2,27 @@
 pragma solidity 0.8.37;
 
 import {IPredictions} from "../src/IPredictions.sol";
-import {ModelRegistry} from "../src/ModelRegistry.sol";
 import {Predictions} from "../src/Predictions.sol";
-import {DigestVerifier} from "./mocks/Verifiers.sol";
-import {TestToken} from "./mocks/Tokens.sol";
-import {Shim} from "./Shim.sol";
+import {World} from "./World.sol";
 
-/// @title A registry, a predictions contract, one registered model, three people with money.
+/// @title A predictions contract, and batches of three inputs.
 /// @dev Statement and context are rebuilt here from their definitions, not through the contracts.
-abstract contract RoundScene is Shim {
-    uint256 internal constant R = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
-    uint256 internal constant SELLER_KEY = 0x5eed;
-    uint256 internal constant BUYER_KEY = 0xb0b;
-    uint256 internal constant WEALTH = 1_000_000;
-    uint256 internal constant T0 = 1000;
-    uint256 internal constant B0 = 10;
+abstract contract RoundScene is World {
+    address internal constant ETHER = address(0);
 
-    ModelRegistry internal registry;
     Predictions internal rounds;
-    TestToken internal token;
-    address internal verifier;
-    address internal buyer;
-    address internal stranger = address(0x57A6);
-    address internal seller;
-    bytes internal modelPoints = abi.encode(11, 12, 13, 14, 15, 16);
-    bytes32 internal modelId;
     uint256 internal nonces;
 
-    function setUp() public virtual {
-        vm.warp(T0 - 100);
-        vm.roll(B0);
-        seller = vm.addr(SELLER_KEY);
-        buyer = vm.addr(BUYER_KEY);
-        registry = new ModelRegistry();
+    function _deploy() internal override returns (address) {
         rounds = new Predictions(registry);
-        token = new TestToken();
-        verifier = address(new DigestVerifier());
-        for (uint256 i = 0; i < 3; ++i) {
-            address who = [buyer, seller, stranger][i];
-            vm.deal(who, WEALTH);
-            token.mint(who, WEALTH);
-            vm.prank(who);
-            token.approve(address(rounds), type(uint256).max);
-        }
-        modelId = _register();
-        vm.deal(seller, WEALTH);
-        vm.warp(T0);
-        vm.roll(B0 + 1);
+        return address(rounds);
+    }
+
+    function _contract() internal view override returns (address) {
+        return address(rounds);
     }
 
     // ---- the road, step by step
-
-    function _register() internal returns (bytes32) {
-        vm.deal(seller, seller.balance + 1);
-        vm.prank(seller);
-        return registry.register{value: 1}(keccak256("architecture"), verifier, modelPoints, 2, "");
-    }
 
     function _terms(address money) internal view returns (IPredictions.Terms memory) {
         return IPredictions.Terms({
@@ -110,19 +75,10 @@ abstract contract RoundScene is Shim {
         rounds.answer(id, _proven(id, index, salt));
     }
 
-    function _sign(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
-        return abi.encodePacked(r, s, v);
-    }
-
     // ---- the definitions
 
     function _shardPoints(uint256 index, uint256 salt) internal pure returns (bytes memory) {
         return abi.encode(1000 + index, 2000 + index, 3000 + salt, 4000 + salt);
-    }
-
-    function _context(bytes32 id, uint256 index) internal view returns (uint256) {
-        return uint256(keccak256(abi.encode(block.chainid, address(rounds), id, index, seller))) % R;
     }
 
     /// @dev What the digest verifier accepts: all three inputs get the output that is committed.
@@ -142,11 +98,19 @@ abstract contract RoundScene is Shim {
         _eq(uint256(rounds.round(id).state), uint256(expected), "state");
     }
 
-    /// @dev Credits of both parties and what the contract holds.
-    function _owes(address money, uint256 toBuyer, uint256 toSeller, uint256 holds) internal view {
-        _eq(rounds.credit(buyer, money), toBuyer, "credit of the buyer");
-        _eq(rounds.credit(seller, money), toSeller, "credit of the seller");
-        _eq(rounds.held(money), holds, "held");
-        _eq(money == address(0) ? address(rounds).balance : token.balanceOf(address(rounds)), holds, "balance");
+    function _refusedContest(
+        bytes32 id,
+        address who,
+        IPredictions.Prediction memory p,
+        bytes memory signature,
+        bytes memory error_
+    ) internal {
+        vm.expectRevert(error_);
+        vm.prank(who);
+        rounds.contest{value: 40}(id, p, signature);
+    }
+
+    function _wrongState(IPredictions.State found) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IPredictions.WrongState.selector, found);
     }
 }

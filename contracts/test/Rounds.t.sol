@@ -4,14 +4,10 @@ pragma solidity 0.8.37;
 import {IDeal} from "../src/IDeal.sol";
 import {ILedger} from "../src/ILedger.sol";
 import {IPredictions} from "../src/IPredictions.sol";
-import {ModelProofs} from "../src/ModelProofs.sol";
-import {SigningAccount} from "./mocks/Accounts.sol";
 import {RoundScene} from "./RoundScene.sol";
 
-/// @title Rounds of predictions: every way through, who gets what, and what a liar gets.
+/// @title Rounds of predictions: every way through and who gets what; terms, nonces, parties, ends.
 contract RoundsTest is RoundScene {
-    address private constant ETHER = address(0);
-
     function test_settledAfterTheWindow() public {
         address[2] memory moneys = [ETHER, address(token)];
         for (uint256 i = 0; i < 2; ++i) {
@@ -102,259 +98,7 @@ contract RoundsTest is RoundScene {
         _owes(ETHER, 2000, 0, 2000);
     }
 
-    // ---- contests
-
-    function test_provenOnChain() public {
-        bytes32 id = _closed(_terms(ETHER), 7);
-        _contest(id, 3, 0);
-        _contest(id, 9, 0);
-        _is(id, IPredictions.State.Contested);
-        _answer(id, 9, 0);
-        _is(id, IPredictions.State.Contested);
-        vm.prank(stranger);
-        rounds.answer(id, _proven(id, 3, 0));
-        _is(id, IPredictions.State.Closed);
-        _owes(ETHER, 0, 80, 6080);
-        vm.warp(T0 + 501);
-        rounds.expire(id);
-        _owes(ETHER, 300, 5780, 6080);
-    }
-
-    function test_notProvenInTimeLosesEverything() public {
-        bytes32 id = _closed(_terms(address(token)), 7);
-        _contest(id, 3, 0);
-        _contest(id, 4, 0);
-        _answer(id, 4, 0);
-        vm.warp(T0 + 301);
-        IPredictions.PredictionProof memory late = _proven(id, 3, 0);
-        vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, T0 + 300, T0 + 301));
-        rounds.answer(id, late);
-        rounds.expire(id);
-        _is(id, IPredictions.State.Slashed);
-        // All the price, the bond, the fee of the contest nobody answered.
-        _owes(address(token), 1000 + 5000 + 40, 40, 6080);
-    }
-
-    /// @dev Two predictions signed for one batch: the buyer may ask for either, or both, and each needs its own proof.
-    function test_twoPredictionsForOneBatch() public {
-        bytes32 id = _closed(_terms(ETHER), 7);
-        _contest(id, 3, 0);
-        // The proof of the other one does not answer this one.
-        IPredictions.PredictionProof memory other = _proven(id, 3, 1);
-        bytes32 digest = rounds.predictionDigest(id, _prediction(3, 1));
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.NotContested.selector, digest));
-        rounds.answer(id, other);
-        _answer(id, 3, 0);
-        _contest(id, 3, 1);
-        vm.warp(T0 + 301);
-        rounds.expire(id);
-        _is(id, IPredictions.State.Slashed);
-    }
-
-    function test_eachPredictionIsContestedOnce() public {
-        bytes32 id = _closed(_terms(ETHER), 7);
-        IPredictions.Prediction memory p = _prediction(3, 0);
-        bytes32 digest = rounds.predictionDigest(id, p);
-        bytes memory signature = _sign(SELLER_KEY, digest);
-        _contest(id, 3, 0);
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.AlreadyContested.selector, digest));
-        vm.prank(buyer);
-        rounds.contest{value: 40}(id, p, signature);
-        _contest(id, 4, 0);
-        _answer(id, 3, 0);
-        IPredictions.PredictionProof memory again = _proven(id, 3, 0);
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.AlreadyProven.selector, digest));
-        rounds.answer(id, again);
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.AlreadyContested.selector, digest));
-        vm.prank(buyer);
-        rounds.contest{value: 40}(id, p, signature);
-    }
-
-    function test_whoContestsWhatAndWhen() public {
-        bytes32 id = _serving(_terms(ETHER));
-        IPredictions.Prediction memory p = _prediction(3, 0);
-        bytes memory signature = _sign(SELLER_KEY, rounds.predictionDigest(id, p));
-        _refusedContest(id, buyer, p, signature, _wrongState(IPredictions.State.Serving));
-        vm.prank(seller);
-        rounds.close(id, 0, "");
-        _refusedContest(
-            id, stranger, p, signature, abi.encodeWithSelector(IPredictions.OnlyBuyer.selector, buyer, stranger)
-        );
-        bytes memory unsigned = abi.encodeWithSelector(IDeal.NotSigned.selector, id, seller);
-        _refusedContest(id, buyer, p, _sign(BUYER_KEY, rounds.predictionDigest(id, p)), unsigned);
-        // Of another round, of another number of inputs, of another batch.
-        bytes32 other = _closed(_terms(ETHER), 0);
-        _refusedContest(other, buyer, p, signature, abi.encodeWithSelector(IDeal.NotSigned.selector, other, seller));
-        p.valid = 2;
-        _refusedContest(id, buyer, p, signature, unsigned);
-        p = _prediction(4, 0);
-        _refusedContest(id, buyer, p, signature, unsigned);
-        p = _prediction(10, 0);
-        signature = _sign(SELLER_KEY, rounds.predictionDigest(id, p));
-        _refusedContest(id, buyer, p, signature, abi.encodeWithSelector(IPredictions.IndexOutOfRange.selector, 10, 10));
-        _contest(id, 3, 0);
-        p = _prediction(4, 0);
-        signature = _sign(SELLER_KEY, rounds.predictionDigest(id, p));
-        // Each contest prolongs the time to prove, but not the window.
-        vm.warp(T0 + 290);
-        _contest(id, 5, 0);
-        _eq(rounds.round(id).deadline, T0 + 590, "deadline");
-        vm.warp(T0 + 501);
-        _refusedContest(id, buyer, p, signature, abi.encodeWithSelector(IDeal.TooLate.selector, T0 + 500, T0 + 501));
-    }
-
-    function _refusedContest(
-        bytes32 id,
-        address who,
-        IPredictions.Prediction memory p,
-        bytes memory signature,
-        bytes memory error_
-    ) private {
-        vm.expectRevert(error_);
-        vm.prank(who);
-        rounds.contest{value: 40}(id, p, signature);
-    }
-
-    // ---- what a proof must be about
-
-    function test_proofsOfSomethingElse() public {
-        bytes32 id = _closed(_terms(ETHER), 7);
-        bytes32 twin = _closed(_terms(ETHER), 7);
-        _contest(id, 3, 0);
-        _contest(twin, 3, 0);
-        bytes memory rejected = abi.encodeWithSelector(IPredictions.ProofRejected.selector, 3);
-        // Of the same batch in another round.
-        _refusedAnswer(id, _proven(twin, 3, 0), rejected);
-        // Not all of the inputs get their output.
-        IPredictions.PredictionProof memory p = _proven(id, 3, 0);
-        bytes memory points = bytes.concat(modelPoints, p.shardPoints);
-        p.proof = abi.encode(keccak256(bytes.concat(points, abi.encode(3, 2, 3, _context(id, 3)))));
-        _refusedAnswer(id, p, rejected);
-        // For another payee.
-        p.proof = abi.encode(keccak256(bytes.concat(points, abi.encode(3, 3, 3, 1))));
-        _refusedAnswer(id, p, rejected);
-        // Of another model.
-        p = _proven(id, 3, 0);
-        p.modelPoints = abi.encode(11, 12, 13, 14, 15, 17);
-        _refusedAnswer(
-            id,
-            p,
-            abi.encodeWithSelector(
-                ModelProofs.ModelPointsMismatch.selector, keccak256(modelPoints), keccak256(p.modelPoints)
-            )
-        );
-        // Of fewer inputs than were signed, of other inputs, of another batch: none of them is contested.
-        p = _proven(id, 3, 0);
-        p.valid = 2;
-        IPredictions.Prediction memory two = IPredictions.Prediction(3, 2, keccak256(p.shardPoints));
-        bytes32 digest = rounds.predictionDigest(id, two);
-        _refusedAnswer(id, p, abi.encodeWithSelector(IPredictions.NotContested.selector, digest));
-        digest = rounds.predictionDigest(id, _prediction(4, 0));
-        _refusedAnswer(id, _proven(id, 4, 0), abi.encodeWithSelector(IPredictions.NotContested.selector, digest));
-        _answer(id, 3, 0);
-    }
-
-    /// @dev A commitment of another length, even where the seller signed it, is no commitment of this architecture.
-    function test_commitmentOfAnotherLength() public {
-        bytes32 id = _closed(_terms(ETHER), 7);
-        bytes memory points = abi.encode(1, 2);
-        IPredictions.Prediction memory p = IPredictions.Prediction(3, 3, keccak256(points));
-        bytes memory signature = _sign(SELLER_KEY, rounds.predictionDigest(id, p));
-        vm.prank(buyer);
-        rounds.contest{value: 40}(id, p, signature);
-        _refusedAnswer(
-            id,
-            IPredictions.PredictionProof(3, 3, modelPoints, points, ""),
-            abi.encodeWithSelector(ModelProofs.ShardPointsLength.selector, 128, 64)
-        );
-    }
-
-    function _refusedAnswer(bytes32 id, IPredictions.PredictionProof memory p, bytes memory error_) private {
-        vm.expectRevert(error_);
-        rounds.answer(id, p);
-    }
-
-    // ---- vouchers
-
-    function test_whatClosesARound() public {
-        bytes32 id = _serving(_terms(ETHER));
-        bytes32 twin = _serving(_terms(ETHER));
-        bytes memory voucher = _sign(BUYER_KEY, rounds.voucherDigest(id, 7));
-        bytes memory unsigned = abi.encodeWithSelector(IDeal.NotSigned.selector, id, buyer);
-        vm.startPrank(seller);
-        vm.expectRevert(unsigned);
-        rounds.close(id, 8, voucher);
-        vm.expectRevert(unsigned);
-        rounds.close(id, 7, "");
-        // The voucher of another round, an approval for a voucher.
-        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, twin, buyer));
-        rounds.close(twin, 7, voucher);
-        bytes memory approval = _sign(BUYER_KEY, rounds.approvalDigest(id, 7));
-        vm.expectRevert(unsigned);
-        rounds.close(id, 7, approval);
-        bytes memory much = _sign(BUYER_KEY, rounds.voucherDigest(id, 11));
-        vm.expectRevert(abi.encodeWithSelector(IPredictions.CountAboveBatches.selector, 11, 10));
-        rounds.close(id, 11, much);
-        vm.warp(3001);
-        vm.expectRevert(abi.encodeWithSelector(IDeal.TooLate.selector, 3000, 3001));
-        rounds.close(id, 7, voucher);
-        vm.warp(3000);
-        rounds.close(id, 7, voucher);
-        // Only once.
-        vm.expectRevert(_wrongState(IPredictions.State.Closed));
-        rounds.close(id, 7, voucher);
-        vm.stopPrank();
-    }
-
-    function test_vouchersOfOtherChains() public {
-        bytes32 id = _serving(_terms(ETHER));
-        bytes memory voucher = _sign(BUYER_KEY, rounds.voucherDigest(id, 7));
-        vm.chainId(block.chainid + 1);
-        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, id, buyer));
-        vm.prank(seller);
-        rounds.close(id, 7, voucher);
-    }
-
-    /// @dev An account gets code after it signed (EIP-7702), which disowns everything: what its key signed still counts.
-    function test_delegationsTakeNothingBack() public {
-        bytes32 id = _serving(_terms(ETHER));
-        bytes memory voucher = _sign(BUYER_KEY, rounds.voucherDigest(id, 7));
-        vm.etch(buyer, abi.encodePacked(hex"ef0100", address(new SigningAccount())));
-        vm.prank(seller);
-        rounds.close(id, 7, voucher);
-        vm.etch(seller, abi.encodePacked(hex"ef0100", address(new SigningAccount())));
-        _contest(id, 3, 0);
-        _is(id, IPredictions.State.Contested);
-        vm.etch(buyer, "");
-        // Signed by somebody else it is nothing, delegation or not.
-        IPredictions.Prediction memory p = _prediction(4, 0);
-        bytes memory forged = _sign(BUYER_KEY, rounds.predictionDigest(id, p));
-        _refusedContest(id, buyer, p, forged, abi.encodeWithSelector(IDeal.NotSigned.selector, id, seller));
-        vm.warp(T0 + 301);
-        rounds.expire(id);
-        _is(id, IPredictions.State.Slashed);
-    }
-
-    /// @dev A contract buys, but has no key: it can approve by itself, its vouchers (ERC-1271) are worth nothing.
-    function test_contractBuyer() public {
-        SigningAccount account = new SigningAccount();
-        vm.deal(address(account), 1000);
-        bytes memory call = abi.encodeCall(rounds.open, (1, _terms(ETHER)));
-        bytes32 id = abi.decode(account.act(address(rounds), 1000, call), (bytes32));
-        vm.prank(seller);
-        rounds.accept{value: 5000}(id);
-        account.sign(rounds.voucherDigest(id, 2));
-        vm.startPrank(seller);
-        vm.expectRevert(abi.encodeWithSelector(IDeal.NotSigned.selector, id, address(account)));
-        rounds.close(id, 2, "");
-        rounds.close(id, 0, "");
-        vm.stopPrank();
-        account.act(address(rounds), 0, abi.encodeCall(rounds.approve, (id, 0, "")));
-        _is(id, IPredictions.State.Settled);
-        _eq(rounds.credit(address(account), ETHER), 1000, "credit");
-    }
-
-    // ---- the rest of the rules
+    // ---- the rules
 
     function test_terms() public {
         _refusedTerms(0, abi.encodeWithSelector(IPredictions.NoBatches.selector));
@@ -368,7 +112,7 @@ contract RoundsTest is RoundScene {
         _refusedTerms(7, abi.encodeWithSelector(IPredictions.RoundTooLong.selector, last + 1, last));
         bytes32 id = _open(_changed(8));
         _is(id, IPredictions.State.Open);
-        modelId = _register();
+        modelId = _register(1);
         _refusedTerms(9, abi.encodeWithSelector(IDeal.ModelNotEarlier.selector, B0 + 1, B0 + 1));
         vm.roll(B0 + 2);
         vm.prank(seller);
@@ -473,9 +217,5 @@ contract RoundsTest is RoundScene {
         vm.expectRevert(error_);
         rounds.expire(id);
         vm.stopPrank();
-    }
-
-    function _wrongState(IPredictions.State found) private pure returns (bytes memory) {
-        return abi.encodeWithSelector(IPredictions.WrongState.selector, found);
     }
 }

@@ -4,65 +4,28 @@ pragma solidity 0.8.37;
 import {Escrow} from "../src/Escrow.sol";
 import {IAgreement} from "../src/IAgreement.sol";
 import {IShards} from "../src/IShards.sol";
-import {ModelRegistry} from "../src/ModelRegistry.sol";
 import {SumTree} from "../src/SumTree.sol";
-import {DigestVerifier} from "./mocks/Verifiers.sol";
-import {TestToken} from "./mocks/Tokens.sol";
-import {Shim} from "./Shim.sol";
+import {World} from "./World.sol";
 
-/// @title A registry, an escrow, one registered model, one dataset of three shards, three people with money.
+/// @title An escrow, and one dataset of three shards.
 /// @dev Statement, context and tree are rebuilt here from their definitions, not through the contracts.
-abstract contract Scene is Shim {
-    uint256 internal constant R = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
-    uint256 internal constant SELLER_KEY = 0x5eed;
-    uint256 internal constant BUYER_KEY = 0xb0b;
-    uint256 internal constant WEALTH = 1_000_000;
-    uint256 internal constant T0 = 1000;
-    uint256 internal constant B0 = 10;
+abstract contract Scene is World {
     bytes32 internal constant CIPHERTEXT = keccak256("ciphertext");
-    bytes32 internal constant ARCHITECTURE = keccak256("architecture");
 
-    ModelRegistry internal registry;
     Escrow internal escrow;
-    TestToken internal token;
-    address internal verifier;
-    address internal buyer;
-    address internal stranger = address(0x57A6);
-    address internal seller;
-    bytes internal modelPoints = abi.encode(11, 12, 13, 14, 15, 16);
-    bytes32 internal modelId;
     /// Valid samples per shard.
     uint32[] internal dataset = [4, 4, 2];
 
-    function setUp() public virtual {
-        vm.warp(T0 - 100);
-        vm.roll(B0);
-        seller = vm.addr(SELLER_KEY);
-        buyer = vm.addr(BUYER_KEY);
-        registry = new ModelRegistry();
+    function _deploy() internal override returns (address) {
         escrow = new Escrow(registry);
-        token = new TestToken();
-        verifier = address(new DigestVerifier());
-        for (uint256 i = 0; i < 3; ++i) {
-            address who = [buyer, seller, stranger][i];
-            vm.deal(who, WEALTH);
-            token.mint(who, WEALTH);
-            vm.prank(who);
-            token.approve(address(escrow), type(uint256).max);
-        }
-        modelId = _register(1);
-        vm.deal(seller, WEALTH);
-        vm.warp(T0);
-        vm.roll(B0 + 1);
+        return address(escrow);
+    }
+
+    function _contract() internal view virtual override returns (address) {
+        return address(escrow);
     }
 
     // ---- the road, step by step
-
-    function _register(uint256 stake) internal returns (bytes32) {
-        vm.deal(seller, seller.balance + stake);
-        vm.prank(seller);
-        return registry.register{value: stake}(ARCHITECTURE, verifier, modelPoints, 2, "http://127.0.0.1:1");
-    }
 
     /// @dev Eager and without a preview; `_optimistic` is the other way round.
     function _terms(address money) internal view returns (IAgreement.Terms memory) {
@@ -168,19 +131,10 @@ abstract contract Scene is Shim {
         escrow.answer(id, counts[index], _sumPath(counts, index));
     }
 
-    function _sign(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
-        return abi.encodePacked(r, s, v);
-    }
-
     // ---- the definitions
 
     function _shardPoints(uint256 index) internal pure returns (bytes memory) {
         return abi.encode(1000 + index, 2000 + index, 3000 + index, 4000 + index);
-    }
-
-    function _context(bytes32 id, uint256 index) internal view returns (uint256) {
-        return uint256(keccak256(abi.encode(block.chainid, address(escrow), id, index, seller))) % R;
     }
 
     function _statement(bytes32 id, IShards.Shard memory s) internal view returns (bytes memory) {
@@ -266,13 +220,5 @@ abstract contract Scene is Shim {
 
     function _is(bytes32 id, IAgreement.State expected) internal view {
         _eq(uint256(escrow.agreement(id).state), uint256(expected), "state");
-    }
-
-    /// @dev Credits of both parties and what the escrow holds.
-    function _owes(address money, uint256 toBuyer, uint256 toSeller, uint256 holds) internal view {
-        _eq(escrow.credit(buyer, money), toBuyer, "credit of the buyer");
-        _eq(escrow.credit(seller, money), toSeller, "credit of the seller");
-        _eq(escrow.held(money), holds, "held");
-        _eq(money == address(0) ? address(escrow).balance : token.balanceOf(address(escrow)), holds, "balance");
     }
 }

@@ -2,10 +2,10 @@
 pragma solidity 0.8.37;
 
 import {ILedger} from "../src/ILedger.sol";
-import {Shim} from "./Shim.sol";
+import {World} from "./World.sol";
 
 /// @title Stories of the shared vectors (vectors/README.md), replayed against a contract: once in ether, once in a token.
-abstract contract Stories is Shim {
+abstract contract Stories is World {
     struct Wealth {
         uint256[3] wallet;
         uint256[4] credit;
@@ -30,20 +30,18 @@ abstract contract Stories is Shim {
 
     // ---- what a contract has of its own
 
-    /// @dev The world before the first step, with the story's terms over `_money`, and `_id`.
-    function _begin(bool ether_) internal virtual;
+    /// @dev The story's terms over `_money` and `_model()`, and `_id`.
+    function _begin() internal virtual;
 
-    /// @dev The call of step `j` named `name`; the value is what it brings in ether.
-    function _call(string memory j, string memory name) internal view virtual returns (uint256 value, bytes memory);
+    /// @dev The call of step `j` named `name`.
+    function _call(string memory j, string memory name) internal view virtual returns (bytes memory);
 
     function _state() internal view virtual returns (uint256);
 
-    function _contract() internal view virtual returns (address);
-
-    /// @dev The two parties and a stranger, and what a story calls them.
-    function _people() internal view virtual returns (address[3] memory, string[3] memory);
-
-    function _balance(address who) internal view virtual returns (uint256);
+    /// @dev What a story calls the people.
+    function _names() internal pure virtual returns (string[3] memory) {
+        return ["buyer", "seller", "stranger"];
+    }
 
     // ---- one story after the other
 
@@ -68,12 +66,26 @@ abstract contract Stories is Shim {
     /// @dev A call of its own, so that each story begins anew and with empty memory.
     function replay(string calldata line, bool ether_) external {
         _story = line;
-        _begin(ether_);
+        _setTheStage(ether_);
+        _begin();
         uint256 j = 0;
         for (; vm.keyExistsJson(_story, string.concat(".steps[", vm.toString(j), "]")); ++j) {
             this.judge(vm.toString(j));
         }
         _isTrue(j > 0, "number of steps");
+    }
+
+    /// @dev The world before the first step.
+    function _setTheStage(bool ether_) private {
+        setUp();
+        _money = ether_ ? address(0) : address(token);
+        uint256 retiresAt = _number(".model.retiresAt");
+        if (retiresAt != 0) {
+            vm.warp(retiresAt - registry.NOTICE_PERIOD());
+            vm.prank(seller);
+            registry.retire(modelId);
+        }
+        _eq(registry.model(modelId).registeredBlock, _number(".model.registeredBlock"), "registered block");
     }
 
     /// @dev One step: the call ends as expected, the state follows, and only the named money moves.
@@ -92,7 +104,10 @@ abstract contract Stories is Shim {
 
     /// @dev Makes the call; the selector of the error it ends with, or zero.
     function _outcome(string memory j) private returns (bytes32) {
-        (uint256 value, bytes memory data) = _call(j, _text(_step(j, "event")));
+        string memory name = _text(_step(j, "event"));
+        bool pays = _same(name, "open") || _same(name, "accept") || _same(name, "contest");
+        uint256 value = pays && _money == address(0) ? _arg(j, "value") : 0;
+        bytes memory data = _same(name, "withdraw") ? abi.encodeCall(ILedger.withdraw, _money) : _call(j, name);
         vm.prank(_person(_text(_step(j, "actor"))));
         (bool success, bytes memory answer) = _contract().call{value: value}(data);
         _isTrue(success || answer.length >= 4, "a refusal has a name");
@@ -101,7 +116,7 @@ abstract contract Stories is Shim {
 
     function _checkMoves(string memory j, Wealth memory before, string memory where) private view {
         Wealth memory found = _wealth();
-        (, string[3] memory names) = _people();
+        string[3] memory names = _names();
         int256 moved = 0;
         for (uint256 p = 0; p < 4; ++p) {
             string memory delta = string.concat("deltas.", p == 3 ? "nobody" : names[p]);
@@ -113,14 +128,14 @@ abstract contract Stories is Shim {
             moved += wallet;
         }
         _eq(found.held, uint256(int256(before.held) - moved), where);
-        _eq(_balance(_contract()), found.held, where);
+        _eq(_balance(_money, _contract()), found.held, where);
     }
 
     function _wealth() private view returns (Wealth memory w) {
         ILedger ledger = ILedger(_contract());
-        (address[3] memory people,) = _people();
+        address[3] memory people = _people();
         for (uint256 p = 0; p < 3; ++p) {
-            w.wallet[p] = _balance(people[p]);
+            w.wallet[p] = _balance(_money, people[p]);
             w.credit[p] = ledger.credit(people[p], _money);
         }
         w.credit[3] = ledger.credit(address(0xdEaD), _money);
@@ -130,9 +145,8 @@ abstract contract Stories is Shim {
     // ---- names
 
     function _person(string memory name) private view returns (address) {
-        (address[3] memory people, string[3] memory names) = _people();
         for (uint256 p = 0; p < 3; ++p) {
-            if (_same(names[p], name)) return people[p];
+            if (_same(_names()[p], name)) return _people()[p];
         }
         revert UnknownName(name);
     }
@@ -155,21 +169,21 @@ abstract contract Stories is Shim {
         return keccak256(bytes(a)) == keccak256(bytes(b));
     }
 
-    function _signer(string memory j, uint256 first, uint256 second, bytes32 digest)
-        internal
-        view
-        returns (bytes memory)
-    {
+    /// @dev The signature step `j` brings; nothing where nobody signed.
+    function _signature(string memory j, bytes32 digest) internal view returns (bytes memory) {
         string memory signer = _text(_step(j, "args.signer"));
-        // Nothing where nobody signed.
         if (bytes(signer).length == 0) return "";
-        (, string[3] memory names) = _people();
-        uint256 key = _same(signer, names[0]) ? first : _same(signer, names[1]) ? second : 0xbad;
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
-        return abi.encodePacked(r, s, v);
+        string[3] memory names = _names();
+        uint256 key = _same(signer, names[0]) ? BUYER_KEY : _same(signer, names[1]) ? SELLER_KEY : 0xbad;
+        return _sign(key, digest);
     }
 
     // ---- the story's values
+
+    /// @dev The model it is about; one the registry does not know where it says so.
+    function _model() internal view returns (bytes32) {
+        return _truth(".model.registered") ? modelId : keccak256("unknown");
+    }
 
     function _step(string memory j, string memory rest) internal pure returns (string memory) {
         return string.concat(".steps[", j, "].", rest);

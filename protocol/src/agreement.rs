@@ -18,7 +18,6 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    claim_tree::SumNode,
     digest::hash_words,
     value::{Address, AgreementId, Amount, Bytes, Hash, ModelId},
 };
@@ -30,7 +29,7 @@ pub use crate::{
 };
 pub use ledger::Ledger;
 pub use rule::RuleError;
-pub use step::step;
+pub use step::{step, Action, Effect, Event};
 
 /// Which proven count is held against the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -292,116 +291,4 @@ impl Agreement {
     pub fn passed(&self) -> bool {
         self.correct >= u64::from(self.terms.threshold)
     }
-}
-
-/// One transaction to the escrow: who sends it, and what it asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// The sender.
-    pub by: Address,
-    /// The request.
-    pub action: Action,
-}
-
-/// What a transaction asks for, with the facts of the outside world it is judged by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Open an agreement and deposit the price.
-    Open {
-        /// The offer.
-        terms: Terms,
-        /// What the registry holds under `terms.model`.
-        model: Option<ModelFacts>,
-        /// Whether `terms.token` has code; not asked for ether.
-        token_has_code: bool,
-        /// Wei sent.
-        value: Amount,
-    },
-    /// The buyer takes an offer back that nobody accepted.
-    Cancel,
-    /// Lock the bond.
-    Accept {
-        /// Wei sent.
-        value: Amount,
-    },
-    /// Anyone records the draw.
-    Draw {
-        /// What the chain computes for it ([`crate::digest::draw_seed`]).
-        seed: Hash,
-    },
-    /// The buyer puts on record that it handed over the preview, or the rest.
-    Send,
-    /// The seller has the preview and goes on.
-    Proceed {
-        /// Who signed the receipt, if anybody did.
-        signer: Option<Address>,
-    },
-    /// The seller holds the opened test set.
-    Acknowledge {
-        /// Hash of the delivered ciphertext.
-        ciphertext: Hash,
-        /// Who signed the receipt, if anybody did.
-        signer: Option<Address>,
-    },
-    /// The seller goes away before its receipt.
-    Decline,
-    /// The seller says that what the buyer calls sent did not come or is no good.
-    Deny,
-    /// The seller says how many are correct.
-    Claim {
-        /// Hash of the top node of its tree.
-        node: Hash,
-        /// Correct at the first place, in all.
-        top1: u32,
-        /// Correct among the first k places, in all.
-        topk: u32,
-    },
-    /// The buyer takes the claim as it is.
-    Approve {
-        /// Who signed the approval, if anybody did.
-        signer: Option<Address>,
-    },
-    /// The buyer wants the proof of this shard on chain.
-    Contest {
-        /// Which.
-        index: u32,
-        /// Wei sent.
-        value: Amount,
-    },
-    /// Brings the proof of a contested shard.
-    Answer {
-        /// What is brought.
-        shard: ShardFacts,
-        /// Keccak-256 of the proof.
-        proof: Hash,
-        /// Siblings in the claim's tree, from the leaf up.
-        path: Vec<SumNode>,
-    },
-    /// Eager mode: count one proven shard; the last one settles.
-    ProveShard(ShardFacts),
-    /// After the deadline of its state: what this state comes to when nobody does anything.
-    Expire,
-}
-
-/// Money that an accepted event moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// From a wallet into the escrow.
-    Deposit {
-        /// Who pays.
-        from: Address,
-        /// In what.
-        token: Address,
-        /// How much.
-        amount: Amount,
-    },
-    /// From the escrow's deposits to an account's credit, to be withdrawn.
-    Credit {
-        /// Who may withdraw it.
-        to: Address,
-        /// In what.
-        token: Address,
-        /// How much.
-        amount: Amount,
-    },
 }

@@ -10,6 +10,7 @@ mod machine {
     pub mod play;
     pub mod retrieval;
     pub mod round;
+    pub mod shards;
     pub mod table;
     pub mod walk;
 }

@@ -12,7 +12,10 @@ use zknode_protocol::{
     value::{Amount, Bytes},
 };
 
-use crate::scene::{claim, fake, settle, Party, PATIENCE};
+use crate::{
+    roads::{claim, settle},
+    scene::{fake, Party, PATIENCE},
+};
 
 /// Runs out before a held pool is released.
 const HURRIED: Patience = Patience {

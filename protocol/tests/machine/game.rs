@@ -6,8 +6,8 @@ use std::{
 };
 
 use zknode_protocol::{
-    deal::Moment,
-    value::{Address, Bytes},
+    deal::{ModelFacts, Moment},
+    value::{Address, Bytes, Hash},
 };
 
 use super::table::Table;
@@ -20,6 +20,15 @@ pub const STRANGER: Address = Bytes([3; 20]);
 pub const START: Moment = Moment {
     block: 11,
     time: 1_000,
+};
+
+/// What is dealt in.
+pub const MODEL: ModelFacts = ModelFacts {
+    seller: SECOND,
+    registered_block: 10,
+    retires_at: 0,
+    points: Hash::ZERO,
+    shard_points: 1,
 };
 
 /// Which conditions of the table hold.
@@ -57,41 +66,41 @@ pub struct Moves {
     pub nobody: i128,
 }
 
-/// One kind of deal under fixed terms, played with the events of its table.
-pub trait Game: Sized {
+/// One kind of deal, as the rules keep it, under terms that a variant fixes; played with the events of its table.
+pub trait Game: Clone + Debug {
     const TABLE: &'static str;
-    type Record: Clone + Debug;
+    type Action;
 
-    fn new(variant: Variant) -> Self;
+    /// The event as whoever is entitled would send it, about the shard or batch `index`.
+    fn action(variant: &Variant, event: &str, index: u32) -> Self::Action;
 
-    /// The event as whoever is entitled would send it, about the shard or batch `index`; `None`: refused.
+    /// The deal after an action; `None`: refused.
     fn step(
-        &self,
-        before: Option<&Self::Record>,
-        event: &str,
+        before: Option<&Self>,
         by: Address,
-        index: u32,
+        action: Self::Action,
         now: Moment,
-    ) -> Option<(Self::Record, Moves)>;
+    ) -> Option<(Self, Moves)>;
 
     /// State and deadline.
-    fn place(record: &Self::Record) -> (String, u64);
+    fn place(&self) -> (String, u64);
 
     /// Last second to contest; 0 until something is claimed.
-    fn window_end(record: &Self::Record) -> u64;
+    fn contest_by(&self) -> u64;
 
     /// The first block at which what is to be drawn cannot be drawn any more; `None` where nothing is.
-    fn draw_missed(_: &Self::Record) -> Option<u64> {
+    fn draw_missed(&self) -> Option<u64> {
         None
     }
 
-    fn unanswered(record: &Self::Record) -> u32;
+    /// Contests not answered.
+    fn owed(&self) -> u32;
 
     /// The table's amounts, with so many contests not answered.
-    fn amounts(&self, unanswered: u32) -> BTreeMap<&'static str, i128>;
+    fn amounts(variant: &Variant, owed: u32) -> BTreeMap<&'static str, i128>;
 
     /// The way into `state`: events, who sends them, about what; `None` where this variant never is.
-    fn reach(&self, state: &str) -> Option<Vec<Turn>>;
+    fn reach(variant: &Variant, state: &str) -> Option<Vec<Turn>>;
 }
 
 /// A step on the way into a state.

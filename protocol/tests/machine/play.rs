@@ -3,36 +3,34 @@
 
 use std::collections::BTreeSet;
 
-use zknode_protocol::{deal::Moment, value::Address};
+use zknode_protocol::{agreement::Agreement, deal::Moment, retrieval, round, value::Address};
 
 use super::{
-    agreement::AgreementGame,
     game::{Game, Moves, Turn, Variant, FIRST, SECOND, START, STRANGER},
-    retrieval::RetrievalGame,
-    round::RoundGame,
     table::{sum, table, Row, Table},
 };
 
 /// A deal in `state` (`None`: not opened yet), or nothing where this variant never is.
-fn reach<G: Game>(game: &G, state: &str) -> Option<(Option<G::Record>, Moment)> {
+fn reach<G: Game>(variant: &Variant, state: &str) -> Option<(Option<G>, Moment)> {
     let mut now = START;
-    let mut record = None;
+    let mut record: Option<G> = None;
     if state == "None" {
         return Some((record, now));
     }
-    for turn in game.reach(state)? {
-        let deadline = record.as_ref().map_or(0, |record| G::place(record).1);
+    for turn in G::reach(variant, state)? {
+        let deadline = record.as_ref().map_or(0, |record| record.place().1);
         match turn {
             Turn::At(time) => now.time = time,
             Turn::Deadline(more) => now.time = deadline + more,
             Turn::Blocks => now.block += 2,
             Turn::Do(event, by, index) => {
-                let done = game.step(record.as_ref(), event, by, index, now);
+                let action = G::action(variant, event, index);
+                let done = G::step(record.as_ref(), by, action, now);
                 record = Some(done.unwrap_or_else(|| panic!("{event} to {state}")).0);
             }
         }
     }
-    assert_eq!(G::place(record.as_ref().unwrap()).0, state);
+    assert_eq!(record.as_ref().unwrap().place().0, state);
     Some((record, now))
 }
 
@@ -75,21 +73,22 @@ fn matching<'a>(table: &'a Table, variant: &Variant, tried: &Try) -> Option<(usi
 /// What the rules make of it is what the table says; the row that allows it.
 fn judge<G: Game>(
     table: &Table,
-    (game, variant): (&G, &Variant),
-    record: Option<&G::Record>,
+    variant: &Variant,
+    record: Option<&G>,
     tried: &Try,
     now: Moment,
 ) -> Option<usize> {
     let index = if tried.event == "contest" { 2 } else { 0 };
-    let outcome = game.step(record, tried.event, tried.by, index, now);
+    let action = G::action(variant, tried.event, index);
+    let outcome = G::step(record, tried.by, action, now);
     let place = format!("{variant:?}: {tried:?}");
     let Some((number, row)) = matching(table, variant, tried) else {
         assert!(outcome.is_none(), "{place}");
         return None;
     };
     let (after, moves) = outcome.unwrap_or_else(|| panic!("{place}"));
-    assert_eq!(G::place(&after).0, row.to, "{place}");
-    let amounts = game.amounts(record.map_or(0, G::unanswered));
+    assert_eq!(after.place().0, row.to, "{place}");
+    let amounts = G::amounts(variant, record.map_or(0, G::owed));
     let pays = |name: &str| sum(row.pays(name), &amounts);
     let expected = Moves {
         deposit: pays("deposit"),
@@ -105,14 +104,13 @@ fn the_rules_are_the_table<G: Game>() {
     let table = table(G::TABLE);
     let (mut met, mut seen) = (BTreeSet::new(), BTreeSet::new());
     for variant in Variant::all(&table) {
-        let game = G::new(variant.clone());
         for state in &table.states {
-            let Some((record, reached)) = reach(&game, &state.name) else {
+            let Some((record, reached)) = reach::<G>(&variant, &state.name) else {
                 continue;
             };
             seen.insert(&state.name);
             let deadline = match &record {
-                Some(record) if !state.terminal => G::place(record).1,
+                Some(record) if !state.terminal => record.place().1,
                 _ => reached.time,
             };
             for (late, by) in [false, true]
@@ -132,13 +130,7 @@ fn the_rules_are_the_table<G: Game>() {
                         by,
                         late,
                     };
-                    met.extend(judge(
-                        &table,
-                        (&game, &variant),
-                        record.as_ref(),
-                        &tried,
-                        now,
-                    ));
+                    met.extend(judge(&table, &variant, record.as_ref(), &tried, now));
                 }
             }
         }
@@ -149,15 +141,15 @@ fn the_rules_are_the_table<G: Game>() {
 
 #[test]
 fn agreements_are_their_table() {
-    the_rules_are_the_table::<AgreementGame>();
+    the_rules_are_the_table::<Agreement>();
 }
 
 #[test]
 fn rounds_are_their_table() {
-    the_rules_are_the_table::<RoundGame>();
+    the_rules_are_the_table::<round::Record>();
 }
 
 #[test]
 fn retrievals_are_their_table() {
-    the_rules_are_the_table::<RetrievalGame>();
+    the_rules_are_the_table::<retrieval::Record>();
 }

@@ -3,55 +3,30 @@
 use std::collections::BTreeMap;
 
 use zknode_protocol::{
-    claim_tree::{ClaimTree, ShardClaim, ShardCount},
-    dataset_root::{DatasetTree, ShardLeaf},
-    deal::{ModelFacts, Moment},
+    deal::Moment,
     retrieval::{step, Action, Event, Record, Terms},
-    shards::{ShardFacts, Verdict},
     value::{Address, Amount, Bytes, Hash, ModelId},
 };
 
-use super::game::{
-    Game, Moves,
-    Turn::{self, Deadline, Do},
-    Variant, FIRST, SECOND, STRANGER,
+use super::{
+    game::{
+        Game, Moves,
+        Turn::{self, Deadline, Do},
+        Variant, FIRST, MODEL, SECOND, STRANGER,
+    },
+    shards::Shards,
 };
 
-/// Items of each shard, and how many of them match.
-const SHARDS: [(u32, u32); 3] = [(4, 2), (4, 1), (2, 1)];
-
-pub struct RetrievalGame(Variant);
-
-fn corpus() -> DatasetTree {
-    let leaf = |(index, (valid, _)): (u32, (u32, u32))| {
-        ShardLeaf::new(index, valid, &[Bytes([index as u8; 64])])
-    };
-    DatasetTree::new((0..).zip(SHARDS).map(leaf).collect()).unwrap()
-}
-
-fn count(index: u32) -> ShardCount {
-    let (valid, top1) = SHARDS[index as usize];
-    ShardCount {
-        index,
-        valid,
-        top1,
-        topk: valid,
-    }
-}
-
-fn claim() -> ClaimTree {
-    let leaf = |index| ShardClaim {
-        count: count(index),
-        proof: Hash::ZERO,
-    };
-    ClaimTree::new((0..3).map(leaf).collect()).unwrap()
+/// Two items of the first match, and one of each other.
+fn shards() -> Shards {
+    Shards::new([(4, 2), (4, 1), (2, 1)])
 }
 
 fn terms() -> Terms {
     Terms {
         model: ModelId(Bytes([9; 32])),
         corpus_root: Hash::ZERO,
-        dataset_root: corpus().root(),
+        dataset_root: shards().root(),
         reading_key: Bytes([8; 32]),
         token: Address::ZERO,
         shards: 3,
@@ -71,74 +46,50 @@ fn terms() -> Terms {
     }
 }
 
-impl RetrievalGame {
-    fn action(&self, event: &str, index: u32) -> Action {
+impl Game for Record {
+    const TABLE: &'static str = include_str!("../../../contracts/retrieval.json");
+    type Action = Action;
+
+    fn action(variant: &Variant, event: &str, index: u32) -> Action {
         match event {
             "open" => Action::Open {
                 terms: terms(),
-                model: Some(ModelFacts {
-                    seller: SECOND,
-                    registered_block: 10,
-                    retires_at: 0,
-                    points: Hash::ZERO,
-                    shard_points: 1,
-                }),
+                model: Some(MODEL),
                 token_has_code: false,
                 value: Amount(600),
             },
             "cancel" => Action::Cancel,
             "accept" => Action::Accept { value: Amount(577) },
             "claim" => Action::Claim {
-                node: claim().top().hash,
+                node: shards().top().hash,
                 top1: 4,
                 topk: 10,
                 ciphertext: Hash::ZERO,
             },
             "approve" => Action::Approve {
-                signer: self.0.is("signed").then_some(FIRST),
+                signer: variant.is("signed").then_some(FIRST),
             },
             "contest" => Action::Contest {
                 index,
                 value: Amount(40),
             },
             "answer" => Action::Answer {
-                shard: ShardFacts {
-                    shard: count(index),
-                    registered_points: Hash::ZERO,
-                    model_points: Hash::ZERO,
-                    registered_length: 1,
-                    length: 1,
-                    shard_points: corpus().leaves()[index as usize].points,
-                    path: corpus().path(index).unwrap(),
-                    verdict: Verdict::Accepted,
-                },
+                shard: shards().facts(index),
                 proof: Hash::ZERO,
-                path: claim().path(index).unwrap(),
+                path: shards().path(index),
             },
             "reject" => Action::Reject,
             "expire" => Action::Expire,
             other => panic!("{other}"),
         }
     }
-}
-
-impl Game for RetrievalGame {
-    const TABLE: &'static str = include_str!("../../../contracts/retrieval.json");
-    type Record = Record;
-
-    fn new(variant: Variant) -> Self {
-        Self(variant)
-    }
 
     fn step(
-        &self,
-        before: Option<&Record>,
-        event: &str,
+        before: Option<&Self>,
         by: Address,
-        index: u32,
+        action: Action,
         now: Moment,
-    ) -> Option<(Record, Moves)> {
-        let action = self.action(event, index);
+    ) -> Option<(Self, Moves)> {
         let (after, effects) = step(before, &Event { by, action }, now).ok()?;
         let moves = Moves {
             deposit: effects.deposit.0 as i128,
@@ -149,20 +100,20 @@ impl Game for RetrievalGame {
         Some((after, moves))
     }
 
-    fn place(record: &Record) -> (String, u64) {
-        let retrieval = &record.retrieval;
+    fn place(&self) -> (String, u64) {
+        let retrieval = &self.retrieval;
         (format!("{:?}", retrieval.state), retrieval.deadline)
     }
 
-    fn window_end(record: &Record) -> u64 {
-        record.retrieval.window_end
+    fn contest_by(&self) -> u64 {
+        self.retrieval.window_end
     }
 
-    fn unanswered(record: &Record) -> u32 {
-        record.retrieval.contests
+    fn owed(&self) -> u32 {
+        self.retrieval.contests
     }
 
-    fn amounts(&self, unanswered: u32) -> BTreeMap<&'static str, i128> {
+    fn amounts(_: &Variant, owed: u32) -> BTreeMap<&'static str, i128> {
         BTreeMap::from([
             ("price", 500),
             ("due", 400),
@@ -170,12 +121,12 @@ impl Game for RetrievalGame {
             ("requesterBond", 30),
             ("bond", 577),
             ("contestFee", 40),
-            ("contestFees", 40 * i128::from(unanswered)),
+            ("contestFees", 40 * i128::from(owed)),
         ])
     }
 
-    fn reach(&self, state: &str) -> Option<Vec<Turn>> {
-        let window = self.0.is("window");
+    fn reach(variant: &Variant, state: &str) -> Option<Vec<Turn>> {
+        let window = variant.is("window");
         let mut road = vec![Do("open", FIRST, 0)];
         match state {
             "Open" => return Some(road),
@@ -201,7 +152,7 @@ impl Game for RetrievalGame {
                     road.push(Deadline(0));
                 }
                 road.push(contest(0));
-                if !self.0.is("last") {
+                if !variant.is("last") {
                     road.push(contest(1));
                 }
                 if state == "Slashed" {

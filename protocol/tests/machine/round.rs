@@ -3,31 +3,47 @@
 use std::collections::BTreeMap;
 
 use zknode_protocol::{
-    deal::{ModelFacts, Moment},
+    deal::Moment,
     round::{step, Action, Event, Prediction, Record, RoundTerms},
-    value::{Address, Amount, Bytes, Hash, ModelId},
+    value::{Address, Amount, Bytes, ModelId},
 };
 
 use super::game::{
     Game, Moves,
     Turn::{self, Deadline, Do},
-    Variant, FIRST, SECOND, STRANGER,
+    Variant, FIRST, MODEL, SECOND, STRANGER,
 };
 
-pub struct RoundGame(Variant);
-
-impl RoundGame {
-    fn count(&self) -> u32 {
-        if self.0.is("zero") {
-            0
-        } else {
-            7
-        }
+fn count(variant: &Variant) -> u32 {
+    if variant.is("zero") {
+        0
+    } else {
+        7
     }
+}
 
-    fn action(&self, event: &str, index: u32) -> Action {
-        let signer = self.0.is("signed").then_some(FIRST);
-        let count = self.count();
+fn terms() -> RoundTerms {
+    RoundTerms {
+        model: ModelId(Bytes([9; 32])),
+        token: Address::ZERO,
+        batches: 10,
+        price: Amount(100),
+        bond: Amount(5_000),
+        contest_fee: Amount(40),
+        accept_by: 2_000,
+        serve_by: 3_000,
+        window: 500,
+        prove_time: 300,
+    }
+}
+
+impl Game for Record {
+    const TABLE: &'static str = include_str!("../../../contracts/round.json");
+    type Action = Action;
+
+    fn action(variant: &Variant, event: &str, index: u32) -> Action {
+        let signer = variant.is("signed").then_some(FIRST);
+        let count = count(variant);
         let prediction = Prediction {
             index,
             valid: 3,
@@ -36,13 +52,7 @@ impl RoundGame {
         match event {
             "open" => Action::Open {
                 terms: terms(),
-                model: Some(ModelFacts {
-                    seller: SECOND,
-                    registered_block: 10,
-                    retires_at: 0,
-                    points: Hash::ZERO,
-                    shard_points: 1,
-                }),
+                model: Some(MODEL),
                 token_has_code: false,
                 value: Amount(1_000),
             },
@@ -70,40 +80,13 @@ impl RoundGame {
             other => panic!("{other}"),
         }
     }
-}
-
-fn terms() -> RoundTerms {
-    RoundTerms {
-        model: ModelId(Bytes([9; 32])),
-        token: Address::ZERO,
-        batches: 10,
-        price: Amount(100),
-        bond: Amount(5_000),
-        contest_fee: Amount(40),
-        accept_by: 2_000,
-        serve_by: 3_000,
-        window: 500,
-        prove_time: 300,
-    }
-}
-
-impl Game for RoundGame {
-    const TABLE: &'static str = include_str!("../../../contracts/round.json");
-    type Record = Record;
-
-    fn new(variant: Variant) -> Self {
-        Self(variant)
-    }
 
     fn step(
-        &self,
-        before: Option<&Record>,
-        event: &str,
+        before: Option<&Self>,
         by: Address,
-        index: u32,
+        action: Action,
         now: Moment,
-    ) -> Option<(Record, Moves)> {
-        let action = self.action(event, index);
+    ) -> Option<(Self, Moves)> {
         let (after, effects) = step(before, &Event { by, action }, now).ok()?;
         let moves = Moves {
             deposit: effects.deposit.0 as i128,
@@ -114,30 +97,30 @@ impl Game for RoundGame {
         Some((after, moves))
     }
 
-    fn place(record: &Record) -> (String, u64) {
-        (format!("{:?}", record.round.state), record.round.deadline)
+    fn place(&self) -> (String, u64) {
+        (format!("{:?}", self.round.state), self.round.deadline)
     }
 
-    fn window_end(record: &Record) -> u64 {
-        record.round.window_end
+    fn contest_by(&self) -> u64 {
+        self.round.window_end
     }
 
-    fn unanswered(record: &Record) -> u32 {
-        record.round.contests
+    fn owed(&self) -> u32 {
+        self.round.contests
     }
 
-    fn amounts(&self, unanswered: u32) -> BTreeMap<&'static str, i128> {
+    fn amounts(variant: &Variant, owed: u32) -> BTreeMap<&'static str, i128> {
         BTreeMap::from([
             ("price", 1_000),
-            ("earned", 100 * i128::from(self.count())),
+            ("earned", 100 * i128::from(count(variant))),
             ("bond", 5_000),
             ("contestFee", 40),
-            ("contestFees", 40 * i128::from(unanswered)),
+            ("contestFees", 40 * i128::from(owed)),
         ])
     }
 
-    fn reach(&self, state: &str) -> Option<Vec<Turn>> {
-        let window = self.0.is("window");
+    fn reach(variant: &Variant, state: &str) -> Option<Vec<Turn>> {
+        let window = variant.is("window");
         let mut road = vec![Do("open", FIRST, 0)];
         match state {
             "Open" => return Some(road),
@@ -162,7 +145,7 @@ impl Game for RoundGame {
                     road.push(Deadline(0));
                 }
                 road.push(contest(0));
-                if !self.0.is("last") {
+                if !variant.is("last") {
                     road.push(contest(1));
                 }
                 if state == "Slashed" {

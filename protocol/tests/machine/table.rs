@@ -3,11 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use zknode_protocol::{agreement::Agreement, retrieval, round};
 
-use super::{agreement::AgreementGame, game::Game, retrieval::RetrievalGame, round::RoundGame};
+use super::game::Game;
 
 /// Of agreements, rounds and retrievals.
-pub const ALL: [&str; 3] = [AgreementGame::TABLE, RoundGame::TABLE, RetrievalGame::TABLE];
+pub const ALL: [&str; 3] = [
+    Agreement::TABLE,
+    round::Record::TABLE,
+    retrieval::Record::TABLE,
+];
 
 #[derive(Deserialize)]
 pub struct Table {

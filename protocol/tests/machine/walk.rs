@@ -3,27 +3,25 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use zknode_protocol::{deal::Moment, value::Address};
+use zknode_protocol::{agreement::Agreement, deal::Moment, retrieval, round, value::Address};
 
 use super::{
-    agreement::AgreementGame,
     game::{Game, Moves, Variant, FIRST, SECOND, START, STRANGER},
-    retrieval::RetrievalGame,
-    round::RoundGame,
     table::{table, Table},
 };
 
 /// Where a story stands: the deal, what went in, what is credited.
 struct Place<G: Game> {
-    record: G::Record,
+    record: G,
     paid_in: i128,
     credited: i128,
     now: Moment,
 }
 
 impl<G: Game> Place<G> {
-    fn opened(game: &G) -> Self {
-        let (record, moves) = game.step(None, "open", FIRST, 0, START).unwrap();
+    fn opened(variant: &Variant) -> Self {
+        let action = G::action(variant, "open", 0);
+        let (record, moves) = G::step(None, FIRST, action, START).unwrap();
         Self {
             record,
             paid_in: moves.deposit,
@@ -33,8 +31,8 @@ impl<G: Game> Place<G> {
     }
 
     /// Takes an event; `None` when it is refused.
-    fn after(&self, game: &G, event: &str, by: Address, index: u32, now: Moment) -> Option<Self> {
-        let (record, moves) = game.step(Some(&self.record), event, by, index, now)?;
+    fn after(&self, by: Address, action: G::Action, now: Moment) -> Option<Self> {
+        let (record, moves) = G::step(Some(&self.record), by, action, now)?;
         let Moves {
             deposit,
             first,
@@ -51,10 +49,10 @@ impl<G: Game> Place<G> {
 
     /// When something may happen next.
     fn moments(&self) -> BTreeSet<(u64, u64)> {
-        let edges = [G::window_end(&self.record), G::place(&self.record).1];
+        let edges = [self.record.contest_by(), self.record.place().1];
         let edges = edges.into_iter().flat_map(|edge| [edge, edge + 1]);
         let times = edges.chain([0]).map(|time| time.max(self.now.time));
-        let blocks = [Some(self.now.block + 2), G::draw_missed(&self.record)];
+        let blocks = [Some(self.now.block + 2), self.record.draw_missed()];
         let blocks = blocks.into_iter().flatten();
         times
             .flat_map(|time| blocks.clone().map(move |block| (block, time)))
@@ -68,12 +66,12 @@ impl<G: Game> Place<G> {
     }
 
     fn is_over(&self, table: &Table) -> bool {
-        let (name, _) = G::place(&self.record);
+        let (name, _) = self.record.place();
         let state = table.states.iter().find(|state| state.name == name);
         state.unwrap().terminal
     }
 
-    fn check(&self, game: &G, table: &Table) {
+    fn check(&self, variant: &Variant, table: &Table) {
         // Nobody is credited what did not come in.
         assert!(self.credited <= self.paid_in, "{:?}", self.record);
         if self.is_over(table) {
@@ -82,12 +80,14 @@ impl<G: Game> Place<G> {
             return;
         }
         // Anyone ends it after its deadline, alone; and nobody waits for a draw that cannot come any more.
-        let time = G::place(&self.record).1.max(self.now.time) + 1;
+        let time = self.record.place().1.max(self.now.time) + 1;
         let late = Moment { time, ..self.now };
-        let missed = G::draw_missed(&self.record).map(|block| Moment { block, ..self.now });
+        let missed = self.record.draw_missed();
+        let missed = missed.map(|block| Moment { block, ..self.now });
         for now in [Some(late), missed].into_iter().flatten() {
-            let ended = self.after(game, "expire", STRANGER, 0, now).unwrap();
-            ended.check(game, table);
+            let expire = G::action(variant, "expire", 0);
+            let ended = self.after(STRANGER, expire, now).unwrap();
+            ended.check(variant, table);
         }
     }
 }
@@ -103,18 +103,18 @@ fn no_story_locks_or_loses_a_wei<G: Game>(least: u32) {
         fixed("last") && fixed("window")
     });
     for variant in walks {
-        let game = G::new(variant);
-        let first = Place::opened(&game);
+        let first = Place::<G>::opened(&variant);
         let mut seen = BTreeSet::from([first.key()]);
         let mut queue = VecDeque::from([first]);
         while let Some(place) = queue.pop_front() {
-            place.check(&game, &table);
+            place.check(&variant, &table);
             places += 1;
-            states.insert(G::place(&place.record).0);
+            states.insert(place.record.place().0);
             for (event, by, index) in moves(&table.events) {
                 for (block, time) in place.moments() {
                     let now = Moment { block, time };
-                    let Some(next) = place.after(&game, event, by, index, now) else {
+                    let action = G::action(&variant, event, index);
+                    let Some(next) = place.after(by, action, now) else {
                         continue;
                     };
                     assert!(!place.is_over(&table));
@@ -143,15 +143,15 @@ fn moves(events: &[String]) -> impl Iterator<Item = (&str, Address, u32)> {
 
 #[test]
 fn no_agreement_locks_or_loses_a_wei() {
-    no_story_locks_or_loses_a_wei::<AgreementGame>(500);
+    no_story_locks_or_loses_a_wei::<Agreement>(500);
 }
 
 #[test]
 fn no_round_locks_or_loses_a_wei() {
-    no_story_locks_or_loses_a_wei::<RoundGame>(500);
+    no_story_locks_or_loses_a_wei::<round::Record>(500);
 }
 
 #[test]
 fn no_retrieval_locks_or_loses_a_wei() {
-    no_story_locks_or_loses_a_wei::<RetrievalGame>(200);
+    no_story_locks_or_loses_a_wei::<retrieval::Record>(200);
 }

@@ -2,18 +2,18 @@
 
 use serde::Deserialize;
 use zknode_protocol::{
-    agreement::{step, Action, Agreement, Effect, Event, Metric, Mode, RuleError, Terms},
-    claim_tree::{ClaimTree, ShardCount},
-    deal::{ModelFacts, Moment},
+    agreement::{step, Action, Agreement, Effect, Event, Metric, Mode, Terms},
+    claim_tree::ShardCount,
+    deal::Moment,
     digest::keccak,
     value::{Address, Amount, Bytes, ModelId},
 };
 
-use super::told::{judge, Args, Moves, Shards, Stage, Story};
+use super::told::{judge, Args, Deal, Moves, Shards, Stage};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TermsTold {
+pub struct Told {
     shards: u32,
     samples: u32,
     threshold: u32,
@@ -35,81 +35,16 @@ struct TermsTold {
     prove_time: u32,
 }
 
-struct AgreementStage {
-    shards: Shards,
-    terms: Terms,
-    model: Option<ModelFacts>,
-    agreement: Option<Agreement>,
-}
-
-impl AgreementStage {
-    fn action(&self, event: &str, args: &Args, signer: Option<Address>) -> Action {
-        let value = Amount(args.value);
-        let ciphertext = keccak(b"ciphertext");
-        match event {
-            "open" => Action::Open {
-                terms: self.terms.clone(),
-                model: self.model,
-                token_has_code: false,
-                value,
-            },
-            "cancel" => Action::Cancel,
-            "accept" => Action::Accept { value },
-            "draw" => {
-                let seed = keccak(b"seed");
-                Action::Draw { seed }
-            }
-            "send" => Action::Send,
-            "proceed" => Action::Proceed { signer },
-            "acknowledge" => Action::Acknowledge { ciphertext, signer },
-            "decline" => Action::Decline,
-            "deny" => Action::Deny,
-            "claim" => {
-                let top = ClaimTree::new(self.shards.claim(args)).unwrap().top();
-                Action::Claim {
-                    node: top.hash,
-                    top1: top.sums.top1 as u32,
-                    topk: top.sums.topk as u32,
-                }
-            }
-            "approve" => Action::Approve { signer },
-            "contest" => Action::Contest {
-                index: args.index,
-                value,
-            },
-            "answer" => {
-                let (leaf, tree) = self.shards.answer(args);
-                let accepted = !args.rejected.contains(&args.index);
-                Action::Answer {
-                    shard: self.shards.facts(leaf.count, accepted),
-                    proof: leaf.proof,
-                    path: tree.path(args.index).unwrap_or_default(),
-                }
-            }
-            "proveShard" => {
-                let count = ShardCount {
-                    index: args.index,
-                    valid: args.valid,
-                    top1: args.top1,
-                    topk: args.topk,
-                };
-                Action::ProveShard(self.shards.facts(count, args.accepted))
-            }
-            "expire" => Action::Expire,
-            other => panic!("unknown event {other}"),
-        }
-    }
-}
-
-impl Stage for AgreementStage {
+impl Deal for Agreement {
     const PARTIES: [&'static str; 2] = ["buyer", "seller"];
-    type Terms = TermsTold;
+    type Told = Told;
+    type Terms = Terms;
+    type Action = Action;
 
-    fn new(story: &Story<TermsTold>) -> Self {
-        let (t, shards) = (&story.terms, Shards::new(&story.dataset));
-        let terms = Terms {
+    fn terms(t: &Told, shards: &Shards) -> Terms {
+        Terms {
             model: ModelId(Bytes([1; 32])),
-            dataset_root: shards.0.root(),
+            dataset_root: shards.root(),
             token: Address::ZERO,
             shards: t.shards,
             samples: t.samples,
@@ -130,28 +65,69 @@ impl Stage for AgreementStage {
             response_time: t.response_time,
             window: t.window,
             prove_time: t.prove_time,
-        };
-        Self {
-            shards,
-            terms,
-            model: story.model.facts(),
-            agreement: None,
         }
     }
 
-    fn run(
-        &mut self,
+    fn action(stage: &Stage<Self>, event: &str, args: &Args, signer: Option<Address>) -> Action {
+        let value = Amount(args.value);
+        let ciphertext = keccak(b"ciphertext");
+        match event {
+            "open" => Action::Open {
+                terms: stage.terms.clone(),
+                model: stage.model,
+                token_has_code: false,
+                value,
+            },
+            "cancel" => Action::Cancel,
+            "accept" => Action::Accept { value },
+            "draw" => {
+                let seed = keccak(b"seed");
+                Action::Draw { seed }
+            }
+            "send" => Action::Send,
+            "proceed" => Action::Proceed { signer },
+            "acknowledge" => Action::Acknowledge { ciphertext, signer },
+            "decline" => Action::Decline,
+            "deny" => Action::Deny,
+            "claim" => {
+                let top = stage.shards.claim(args).top();
+                Action::Claim {
+                    node: top.hash,
+                    top1: top.sums.top1 as u32,
+                    topk: top.sums.topk as u32,
+                }
+            }
+            "approve" => Action::Approve { signer },
+            "contest" => Action::Contest {
+                index: args.index,
+                value,
+            },
+            "answer" => {
+                let (shard, proof, path) = stage.shards.answer(args);
+                Action::Answer { shard, proof, path }
+            }
+            "proveShard" => {
+                let count = ShardCount {
+                    index: args.index,
+                    valid: args.valid,
+                    top1: args.top1,
+                    topk: args.topk,
+                };
+                Action::ProveShard(stage.shards.facts(count, args.accepted))
+            }
+            "expire" => Action::Expire,
+            other => panic!("unknown event {other}"),
+        }
+    }
+
+    fn step(
+        before: Option<&Self>,
         by: Address,
-        event: &str,
-        args: &Args,
-        signer: Option<Address>,
+        action: Action,
         now: Moment,
-    ) -> Result<Moves, String> {
-        let action = self.action(event, args, signer);
-        let event = Event { by, action };
-        let done = step(self.agreement.as_ref(), &event, now);
-        let (after, effects) = done.map_err(|rule: RuleError| rule.name())?;
-        self.agreement = Some(after);
+    ) -> Result<(Self, Moves), String> {
+        let done = step(before, &Event { by, action }, now);
+        let (after, effects) = done.map_err(|rule| rule.name())?;
         let mut moves = Moves {
             deposit: 0,
             credits: vec![],
@@ -165,12 +141,11 @@ impl Stage for AgreementStage {
                 Effect::Credit { to, amount, .. } => moves.credits.push((to, amount.0)),
             }
         }
-        Ok(moves)
+        Ok((after, moves))
     }
 
-    fn state(&self) -> Option<String> {
-        let agreement = self.agreement.as_ref();
-        agreement.map(|agreement| format!("{:?}", agreement.state))
+    fn state(&self) -> String {
+        format!("{:?}", self.state)
     }
 }
 
@@ -178,5 +153,5 @@ impl Stage for AgreementStage {
 fn agreements_end_the_same_way_as_in_the_contract() {
     let stories = include_str!("../../../contracts/vectors/stories.jsonl");
     let machine = include_str!("../../../contracts/vectors/machine.json");
-    judge::<AgreementStage>(stories, machine);
+    judge::<Agreement>(stories, machine);
 }

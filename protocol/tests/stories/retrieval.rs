@@ -3,18 +3,17 @@
 use serde::Deserialize;
 use zknode_protocol::{
     agreement::NOBODY,
-    claim_tree::ClaimTree,
-    deal::{ModelFacts, Moment},
+    deal::Moment,
     digest::keccak,
     retrieval::{step, Action, Event, Record, Terms},
     value::{Address, Amount, Bytes, Hash, ModelId},
 };
 
-use super::told::{judge, Args, Moves, Shards, Stage, Story, FIRST, SECOND};
+use super::told::{judge, Args, Deal, Moves, Shards, Stage, FIRST, SECOND};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TermsTold {
+pub struct Told {
     shards: u32,
     samples: u32,
     max_items: u32,
@@ -30,65 +29,17 @@ struct TermsTold {
     receipt_time: u32,
 }
 
-struct RetrievalStage {
-    shards: Shards,
-    terms: Terms,
-    model: Option<ModelFacts>,
-    record: Option<Record>,
-}
-
-impl RetrievalStage {
-    fn action(&self, event: &str, args: &Args, signer: Option<Address>) -> Action {
-        let value = Amount(args.value);
-        match event {
-            "open" => Action::Open {
-                terms: self.terms.clone(),
-                model: self.model,
-                token_has_code: false,
-                value,
-            },
-            "cancel" => Action::Cancel,
-            "accept" => Action::Accept { value },
-            "claim" => {
-                let top = ClaimTree::new(self.shards.claim(args)).unwrap().top();
-                Action::Claim {
-                    node: top.hash,
-                    top1: top.sums.top1 as u32,
-                    topk: top.sums.topk as u32,
-                    ciphertext: keccak(b"ciphertext"),
-                }
-            }
-            "approve" => Action::Approve { signer },
-            "contest" => Action::Contest {
-                index: args.index,
-                value,
-            },
-            "answer" => {
-                let (leaf, tree) = self.shards.answer(args);
-                let accepted = !args.rejected.contains(&args.index);
-                Action::Answer {
-                    shard: self.shards.facts(leaf.count, accepted),
-                    proof: leaf.proof,
-                    path: tree.path(args.index).unwrap_or_default(),
-                }
-            }
-            "reject" => Action::Reject,
-            "expire" => Action::Expire,
-            other => panic!("unknown event {other}"),
-        }
-    }
-}
-
-impl Stage for RetrievalStage {
+impl Deal for Record {
     const PARTIES: [&'static str; 2] = ["requester", "responder"];
-    type Terms = TermsTold;
+    type Told = Told;
+    type Terms = Terms;
+    type Action = Action;
 
-    fn new(story: &Story<TermsTold>) -> Self {
-        let (t, shards) = (&story.terms, Shards::new(&story.dataset));
-        let terms = Terms {
+    fn terms(t: &Told, shards: &Shards) -> Terms {
+        Terms {
             model: ModelId(Bytes([1; 32])),
             corpus_root: Hash::ZERO,
-            dataset_root: shards.0.root(),
+            dataset_root: shards.root(),
             reading_key: Bytes([8; 32]),
             token: Address::ZERO,
             shards: t.shards,
@@ -105,41 +56,66 @@ impl Stage for RetrievalStage {
             window: t.window,
             prove_time: t.prove_time,
             receipt_time: t.receipt_time,
-        };
-        Self {
-            shards,
-            terms,
-            model: story.model.facts(),
-            record: None,
         }
     }
 
-    fn run(
-        &mut self,
+    fn action(stage: &Stage<Self>, event: &str, args: &Args, signer: Option<Address>) -> Action {
+        let value = Amount(args.value);
+        match event {
+            "open" => Action::Open {
+                terms: stage.terms.clone(),
+                model: stage.model,
+                token_has_code: false,
+                value,
+            },
+            "cancel" => Action::Cancel,
+            "accept" => Action::Accept { value },
+            "claim" => {
+                let top = stage.shards.claim(args).top();
+                Action::Claim {
+                    node: top.hash,
+                    top1: top.sums.top1 as u32,
+                    topk: top.sums.topk as u32,
+                    ciphertext: keccak(b"ciphertext"),
+                }
+            }
+            "approve" => Action::Approve { signer },
+            "contest" => Action::Contest {
+                index: args.index,
+                value,
+            },
+            "answer" => {
+                let (shard, proof, path) = stage.shards.answer(args);
+                Action::Answer { shard, proof, path }
+            }
+            "reject" => Action::Reject,
+            "expire" => Action::Expire,
+            other => panic!("unknown event {other}"),
+        }
+    }
+
+    fn step(
+        before: Option<&Self>,
         by: Address,
-        event: &str,
-        args: &Args,
-        signer: Option<Address>,
+        action: Action,
         now: Moment,
-    ) -> Result<Moves, String> {
-        let action = self.action(event, args, signer);
-        let done = step(self.record.as_ref(), &Event { by, action }, now);
+    ) -> Result<(Self, Moves), String> {
+        let done = step(before, &Event { by, action }, now);
         let (after, effects) = done.map_err(|rule| rule.name())?;
-        self.record = Some(after);
         let paid = effects.paid;
-        Ok(Moves {
+        let moves = Moves {
             deposit: effects.deposit.0,
             credits: vec![
                 (FIRST, paid.requester.0),
                 (SECOND, paid.responder.0),
                 (NOBODY, paid.burnt.0),
             ],
-        })
+        };
+        Ok((after, moves))
     }
 
-    fn state(&self) -> Option<String> {
-        let record = self.record.as_ref();
-        record.map(|record| format!("{:?}", record.retrieval.state))
+    fn state(&self) -> String {
+        format!("{:?}", self.retrieval.state)
     }
 }
 
@@ -147,5 +123,5 @@ impl Stage for RetrievalStage {
 fn retrievals_end_the_same_way_as_in_the_contract() {
     let stories = include_str!("../../../contracts/vectors/retrieval-stories.jsonl");
     let machine = include_str!("../../../contracts/vectors/retrieval-machine.json");
-    judge::<RetrievalStage>(stories, machine);
+    judge::<Record>(stories, machine);
 }

@@ -2,16 +2,16 @@
 
 use serde::Deserialize;
 use zknode_protocol::{
-    deal::{ModelFacts, Moment},
+    deal::Moment,
     round::{step, Action, Event, Prediction, Record, RoundTerms},
     value::{Address, Amount, Bytes, ModelId},
 };
 
-use super::told::{judge, Args, Moves, Stage, Story, FIRST, SECOND};
+use super::told::{judge, Args, Deal, Moves, Shards, Stage, FIRST, SECOND};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TermsTold {
+pub struct Told {
     batches: u32,
     price: u128,
     bond: u128,
@@ -22,14 +22,28 @@ struct TermsTold {
     prove_time: u32,
 }
 
-struct RoundStage {
-    terms: RoundTerms,
-    model: Option<ModelFacts>,
-    record: Option<Record>,
-}
+impl Deal for Record {
+    const PARTIES: [&'static str; 2] = ["buyer", "seller"];
+    type Told = Told;
+    type Terms = RoundTerms;
+    type Action = Action;
 
-impl RoundStage {
-    fn action(&self, event: &str, args: &Args, signer: Option<Address>) -> Action {
+    fn terms(t: &Told, _: &Shards) -> RoundTerms {
+        RoundTerms {
+            model: ModelId(Bytes([1; 32])),
+            token: Address::ZERO,
+            batches: t.batches,
+            price: Amount(t.price),
+            bond: Amount(t.bond),
+            contest_fee: Amount(t.contest_fee),
+            accept_by: t.accept_by,
+            serve_by: t.serve_by,
+            window: t.window,
+            prove_time: t.prove_time,
+        }
+    }
+
+    fn action(stage: &Stage<Self>, event: &str, args: &Args, signer: Option<Address>) -> Action {
         let (count, value) = (args.count, Amount(args.value));
         let prediction = Prediction {
             index: args.index,
@@ -38,8 +52,8 @@ impl RoundStage {
         };
         match event {
             "open" => Action::Open {
-                terms: self.terms.clone(),
-                model: self.model,
+                terms: stage.terms.clone(),
+                model: stage.model,
                 token_has_code: false,
                 value,
             },
@@ -60,54 +74,24 @@ impl RoundStage {
             other => panic!("unknown event {other}"),
         }
     }
-}
 
-impl Stage for RoundStage {
-    const PARTIES: [&'static str; 2] = ["buyer", "seller"];
-    type Terms = TermsTold;
-
-    fn new(story: &Story<TermsTold>) -> Self {
-        let t = &story.terms;
-        let terms = RoundTerms {
-            model: ModelId(Bytes([1; 32])),
-            token: Address::ZERO,
-            batches: t.batches,
-            price: Amount(t.price),
-            bond: Amount(t.bond),
-            contest_fee: Amount(t.contest_fee),
-            accept_by: t.accept_by,
-            serve_by: t.serve_by,
-            window: t.window,
-            prove_time: t.prove_time,
-        };
-        Self {
-            terms,
-            model: story.model.facts(),
-            record: None,
-        }
-    }
-
-    fn run(
-        &mut self,
+    fn step(
+        before: Option<&Self>,
         by: Address,
-        event: &str,
-        args: &Args,
-        signer: Option<Address>,
+        action: Action,
         now: Moment,
-    ) -> Result<Moves, String> {
-        let action = self.action(event, args, signer);
-        let done = step(self.record.as_ref(), &Event { by, action }, now);
+    ) -> Result<(Self, Moves), String> {
+        let done = step(before, &Event { by, action }, now);
         let (after, effects) = done.map_err(|rule| rule.name())?;
-        self.record = Some(after);
-        Ok(Moves {
+        let moves = Moves {
             deposit: effects.deposit.0,
             credits: vec![(FIRST, effects.to_buyer.0), (SECOND, effects.to_seller.0)],
-        })
+        };
+        Ok((after, moves))
     }
 
-    fn state(&self) -> Option<String> {
-        let record = self.record.as_ref();
-        record.map(|record| format!("{:?}", record.round.state))
+    fn state(&self) -> String {
+        format!("{:?}", self.round.state)
     }
 }
 
@@ -115,5 +99,5 @@ impl Stage for RoundStage {
 fn rounds_end_the_same_way_as_in_the_contract() {
     let stories = include_str!("../../../contracts/vectors/round-stories.jsonl");
     let machine = include_str!("../../../contracts/vectors/round-machine.json");
-    judge::<RoundStage>(stories, machine);
+    judge::<Record>(stories, machine);
 }

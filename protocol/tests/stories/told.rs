@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{de::DeserializeOwned, Deserialize};
 use zknode_protocol::{
     agreement::NOBODY,
-    claim_tree::{ClaimTree, ShardClaim, ShardCount},
+    claim_tree::{ClaimTree, ShardClaim, ShardCount, SumNode},
     dataset_root::{DatasetTree, ShardLeaf},
     deal::{ModelFacts, Moment},
     digest::{keccak, points_digest},
@@ -18,25 +18,25 @@ pub const SECOND: Address = Bytes([2; 20]);
 const STRANGER: Address = Bytes([3; 20]);
 
 #[derive(Deserialize)]
-pub struct Story<T> {
-    pub name: String,
-    pub model: Model,
-    pub terms: T,
+struct Story<T> {
+    name: String,
+    model: Model,
+    terms: T,
     #[serde(default)]
-    pub dataset: Vec<u32>,
+    dataset: Vec<u32>,
     steps: Vec<Step>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Model {
+struct Model {
     registered: bool,
     registered_block: u64,
     retires_at: u64,
 }
 
 impl Model {
-    pub fn facts(&self) -> Option<ModelFacts> {
+    fn facts(&self) -> Option<ModelFacts> {
         self.registered.then_some(ModelFacts {
             seller: SECOND,
             registered_block: self.registered_block,
@@ -92,31 +92,46 @@ pub struct Moves {
     pub credits: Vec<(Address, u128)>,
 }
 
-/// One kind of deal, before and after each event.
-pub trait Stage: Sized {
+/// What a story of it is told about.
+pub struct Stage<D: Deal> {
+    pub terms: D::Terms,
+    pub model: Option<ModelFacts>,
+    pub shards: Shards,
+}
+
+/// One kind of deal, as the rules keep it.
+pub trait Deal: Sized {
     const PARTIES: [&'static str; 2];
-    type Terms: DeserializeOwned;
+    /// The terms as a story tells them.
+    type Told: DeserializeOwned;
+    type Terms;
+    type Action;
 
-    fn new(story: &Story<Self::Terms>) -> Self;
+    fn terms(told: &Self::Told, shards: &Shards) -> Self::Terms;
 
-    /// `signer`: who signed, if anybody did. What is moved, or the name of the rule that refuses.
-    fn run(
-        &mut self,
-        by: Address,
+    /// `signer`: who signed, if anybody did.
+    fn action(
+        stage: &Stage<Self>,
         event: &str,
         args: &Args,
         signer: Option<Address>,
-        now: Moment,
-    ) -> Result<Moves, String>;
+    ) -> Self::Action;
 
-    /// `None` before it is opened.
-    fn state(&self) -> Option<String>;
+    /// The deal after an action and what is moved, or the name of the rule that refuses it.
+    fn step(
+        before: Option<&Self>,
+        by: Address,
+        action: Self::Action,
+        now: Moment,
+    ) -> Result<(Self, Moves), String>;
+
+    fn state(&self) -> String;
 }
 
-fn party<S: Stage>(name: &str) -> Address {
+fn party<D: Deal>(name: &str) -> Address {
     match name {
-        name if name == S::PARTIES[0] => FIRST,
-        name if name == S::PARTIES[1] => SECOND,
+        name if name == D::PARTIES[0] => FIRST,
+        name if name == D::PARTIES[1] => SECOND,
         "stranger" => STRANGER,
         "nobody" => NOBODY,
         other => panic!("{other}"),
@@ -124,19 +139,25 @@ fn party<S: Stage>(name: &str) -> Address {
 }
 
 /// Every story ends as told; there are as many as `machine`, the table as numbers, says.
-pub fn judge<S: Stage>(stories: &str, machine: &str) {
+pub fn judge<D: Deal>(stories: &str, machine: &str) {
     let machine: serde_json::Value = serde_json::from_str(machine).unwrap();
     assert_eq!(machine["stories"], stories.lines().count());
     for line in stories.lines() {
-        let story: Story<S::Terms> = serde_json::from_str(line).unwrap();
-        let mut stage = S::new(&story);
+        let story: Story<D::Told> = serde_json::from_str(line).unwrap();
+        let shards = Shards::new(&story.dataset);
+        let stage = Stage {
+            terms: D::terms(&story.terms, &shards),
+            model: story.model.facts(),
+            shards,
+        };
+        let mut deal: Option<D> = None;
         let mut credits: BTreeMap<Address, i128> = BTreeMap::new();
         for (number, told) in story.steps.iter().enumerate() {
             let place = format!(
                 "{}, step {number} ({} by {})",
                 story.name, told.event, told.actor
             );
-            let by = party::<S>(&told.actor);
+            let by = party::<D>(&told.actor);
             let before = credits.clone();
             let outcome = match told.event.as_str() {
                 "withdraw" => match credits.remove(&by).unwrap_or_default() {
@@ -145,11 +166,12 @@ pub fn judge<S: Stage>(stories: &str, machine: &str) {
                 },
                 event => {
                     let signer = Some(told.args.signer.as_str()).filter(|name| !name.is_empty());
-                    let signer = signer.map(party::<S>);
+                    let signer = signer.map(party::<D>);
                     let (block, time) = (told.block, told.time);
                     let now = Moment { block, time };
-                    let outcome = stage.run(by, event, &told.args, signer, now);
-                    outcome.map(|moves| {
+                    let action = D::action(&stage, event, &told.args, signer);
+                    D::step(deal.as_ref(), by, action, now).map(|(after, moves)| {
+                        deal = Some(after);
                         for (whom, amount) in moves.credits {
                             *credits.entry(whom).or_default() += amount as i128;
                         }
@@ -159,11 +181,11 @@ pub fn judge<S: Stage>(stories: &str, machine: &str) {
             };
             let error = outcome.as_ref().err().cloned().unwrap_or_default();
             assert_eq!(error, told.expect.error, "{place}");
-            let state = stage.state().unwrap_or_else(|| "None".into());
+            let state = deal.as_ref().map_or("None".into(), D::state);
             assert_eq!(state, told.expect.state, "{place}");
             let wallet_of_sender = outcome.unwrap_or_default();
             for (name, expected) in &told.deltas {
-                let who = party::<S>(name);
+                let who = party::<D>(name);
                 let credit = |book: &BTreeMap<Address, i128>| *book.get(&who).unwrap_or(&0);
                 let found = Money {
                     wallet: if who == by { wallet_of_sender } else { 0 },
@@ -180,18 +202,26 @@ fn shard_points(index: u32) -> Vec<Point> {
     vec![Bytes(half.repeat(2).try_into().unwrap())]
 }
 
-/// The shards under a dataset root.
-pub struct Shards(pub DatasetTree);
+/// The shards under a dataset root; of a round, none.
+pub struct Shards(Vec<ShardLeaf>);
 
 impl Shards {
-    pub fn new(valid: &[u32]) -> Self {
+    fn new(valid: &[u32]) -> Self {
         let leaf =
             |(index, valid): (u32, &u32)| ShardLeaf::new(index, *valid, &shard_points(index));
-        Self(DatasetTree::new((0..).zip(valid).map(leaf).collect()).unwrap())
+        Self((0..).zip(valid).map(leaf).collect())
     }
 
-    /// Every shard with the counts of a claim; the proofs differ where the verifier rejects them.
-    pub fn claim(&self, args: &Args) -> Vec<ShardClaim> {
+    fn tree(&self) -> DatasetTree {
+        DatasetTree::new(self.0.clone()).unwrap()
+    }
+
+    pub fn root(&self) -> Hash {
+        self.tree().root()
+    }
+
+    /// Over every shard with the counts of a claim; the proofs differ where the verifier rejects them.
+    pub fn claim(&self, args: &Args) -> ClaimTree {
         let leaf = |((index, [top1, topk]), shard): ((u32, &[u32; 2]), &ShardLeaf)| ShardClaim {
             count: ShardCount {
                 index,
@@ -202,23 +232,26 @@ impl Shards {
             proof: keccak(&[u8::from(args.rejected.contains(&index))]),
         };
         let counts = (0..).zip(&args.counts);
-        counts.zip(self.0.leaves()).map(leaf).collect()
+        ClaimTree::new(counts.zip(&self.0).map(leaf).collect()).unwrap()
     }
 
-    /// What is claimed of a shard, or nothing where there is no such shard; with the claim.
-    pub fn answer(&self, args: &Args) -> (ShardClaim, ClaimTree) {
-        let leaves = self.claim(args);
+    /// What is claimed of a shard with its proof and the way up the claim, or nothing where there is no such shard.
+    pub fn answer(&self, args: &Args) -> (ShardFacts, Hash, Vec<SumNode>) {
+        let tree = self.claim(args);
+        let index = args.index;
         let nothing = ShardClaim {
             count: ShardCount {
-                index: args.index,
+                index,
                 valid: 0,
                 top1: 0,
                 topk: 0,
             },
             proof: Hash::ZERO,
         };
-        let leaf = leaves.get(args.index as usize).copied();
-        (leaf.unwrap_or(nothing), ClaimTree::new(leaves).unwrap())
+        let leaf = tree.leaves().get(index as usize).copied();
+        let leaf = leaf.unwrap_or(nothing);
+        let facts = self.facts(leaf.count, !args.rejected.contains(&index));
+        (facts, leaf.proof, tree.path(index).unwrap_or_default())
     }
 
     pub fn facts(&self, shard: ShardCount, accepted: bool) -> ShardFacts {
@@ -229,7 +262,7 @@ impl Shards {
             registered_length: 1,
             length: 1,
             shard_points: points_digest(&shard_points(shard.index)),
-            path: self.0.path(shard.index).unwrap_or_default(),
+            path: self.tree().path(shard.index).unwrap_or_default(),
             verdict: match accepted {
                 true => Verdict::Accepted,
                 false => Verdict::Rejected,

@@ -1,15 +1,18 @@
 //! The state of the fake chain and what one call does to it: registry, escrow and ledger over the pure rules.
 
+mod action;
+mod events;
+mod registry;
+
 use std::collections::BTreeMap;
 
+use self::events::logged;
 use crate::{
-    agreement::{agreement_id, step, Action, Agreement, Effect, Event, Ledger, RuleError, State},
-    chain::{key::recover, Call, ChainEvent, Contracts, Model, Registration, ShardProof},
-    deal::{sum, DealError, Moment, NOTICE_PERIOD},
-    digest::{draw_seed, hash_words, keccak, model_id, points_digest, ModelKey},
-    message::Domain,
-    shards::{ShardFacts, Verdict},
-    value::{Address, AgreementId, Amount, Bytes, Hash, ModelId, Signature},
+    agreement::{step, Agreement, Effect, Event, Ledger, RuleError},
+    chain::{Call, ChainEvent, Contracts, Model, ShardProof},
+    deal::{DealError, Moment},
+    digest::{hash_words, keccak},
+    value::{Address, AgreementId, Amount, Bytes, Hash, ModelId},
 };
 
 /// Why a call reverts: the contract's error.
@@ -206,117 +209,6 @@ impl World {
         Ok((None, events))
     }
 
-    fn action(
-        &self,
-        call: &Call,
-        at: Setting,
-        hashes: &BTreeMap<u64, Hash>,
-    ) -> Result<(AgreementId, Action), Refusal> {
-        let domain = Domain {
-            chain_id: at.chain_id,
-            escrow: self.contracts.escrow,
-        };
-        let signer = |digest, signature: &Option<Signature>| {
-            let signature = signature.as_ref()?;
-            recover(digest, signature).ok()
-        };
-        Ok(match call {
-            Call::Open(terms) => {
-                let nonce = self
-                    .agreement_nonces
-                    .get(&at.by)
-                    .copied()
-                    .unwrap_or_default();
-                let id = agreement_id(at.chain_id, self.contracts.escrow, at.by, nonce, terms);
-                let deposit = sum([terms.price, terms.buyer_bond])?;
-                let action = Action::Open {
-                    terms: terms.clone(),
-                    model: self.models.get(&terms.model).map(Model::facts),
-                    token_has_code: self.code.contains_key(&terms.token),
-                    value: terms.wei(deposit),
-                };
-                (id, action)
-            }
-            Call::Accept { id, value } => (*id, Action::Accept { value: *value }),
-            Call::Cancel(id) => (*id, Action::Cancel),
-            Call::Draw(id) => {
-                let agreement = self.agreements.get(id);
-                let block = agreement.and_then(|agreement| hashes.get(&agreement.draw_block));
-                let seed = draw_seed(block.copied().unwrap_or_default(), *id);
-                (*id, Action::Draw { seed })
-            }
-            Call::Send { id, .. } => (*id, Action::Send),
-            Call::Proceed {
-                id,
-                ciphertext,
-                signature,
-            } => {
-                let signer = signer(domain.preview_digest(*id, *ciphertext), signature);
-                (*id, Action::Proceed { signer })
-            }
-            Call::Acknowledge {
-                id,
-                ciphertext,
-                signature,
-            } => {
-                let signer = signer(domain.receipt_digest(*id, *ciphertext), signature);
-                let ciphertext = *ciphertext;
-                (*id, Action::Acknowledge { ciphertext, signer })
-            }
-            Call::Decline(id) => (*id, Action::Decline),
-            Call::Deny(id) => (*id, Action::Deny),
-            Call::Claim {
-                id,
-                node,
-                top1,
-                topk,
-            } => {
-                let (node, top1, topk) = (*node, *top1, *topk);
-                (*id, Action::Claim { node, top1, topk })
-            }
-            Call::Approve { id, signature } => {
-                let claim = self.agreements.get(id).map(|agreement| agreement.claim);
-                let digest = domain.approval_digest(*id, claim.unwrap_or_default());
-                let signer = signer(digest, signature);
-                (*id, Action::Approve { signer })
-            }
-            Call::Contest { id, index, value } => {
-                let (index, value) = (*index, *value);
-                (*id, Action::Contest { index, value })
-            }
-            Call::Answer { proof, path } => {
-                let action = Action::Answer {
-                    shard: self.facts(proof, at),
-                    proof: keccak(&proof.proof.0),
-                    path: path.clone(),
-                };
-                (proof.id, action)
-            }
-            Call::ProveShard(proof) => (proof.id, Action::ProveShard(self.facts(proof, at))),
-            Call::Expire(id) => (*id, Action::Expire),
-            _ => return Err(refusal("", "not a call to the escrow")),
-        })
-    }
-
-    fn facts(&self, proof: &ShardProof, at: Setting) -> ShardFacts {
-        let agreement = self.agreements.get(&proof.id);
-        let model = agreement.and_then(|agreement| self.models.get(&agreement.terms.model));
-        ShardFacts {
-            shard: proof.shard,
-            registered_points: model.map(|model| model.points).unwrap_or_default(),
-            model_points: points_digest(&proof.model_points),
-            registered_length: model.map(|model| model.shard_points).unwrap_or_default(),
-            length: proof.shard_points.len(),
-            shard_points: points_digest(&proof.shard_points),
-            path: proof.path.clone(),
-            verdict: if (at.judge)(proof) {
-                Verdict::Accepted
-            } else {
-                Verdict::Rejected
-            },
-        }
-    }
-
     fn create(&mut self, at: Setting, code: &[u8]) -> Address {
         let name = hash_words(&[at.by.into(), at.nonce.into()]);
         let mut address = Address::ZERO;
@@ -327,188 +219,10 @@ impl World {
         address
     }
 
-    fn register(&mut self, registration: &Registration, at: Setting) -> Done {
-        let Registration {
-            architecture,
-            verifier,
-            ref points,
-            shard_points,
-            stake,
-            ..
-        } = *registration;
-        if stake == Amount::ZERO {
-            return Err(refusal("NoStake", ""));
-        }
-        let Some(verifier_code) = self.code.get(&verifier).copied() else {
-            return Err(refusal("VerifierWithoutCode", verifier));
-        };
-        if points.is_empty() {
-            return Err(refusal("PointsLength", 0));
-        }
-        if shard_points == 0 {
-            return Err(refusal("NoShardPoints", ""));
-        }
-        let nonce = self.model_nonces.entry(at.by).or_default();
-        let points = points_digest(points);
-        let model = model_id(&ModelKey {
-            chain_id: at.chain_id,
-            registry: self.contracts.registry,
-            seller: at.by,
-            nonce: *nonce,
-            architecture,
-            verifier,
-            points,
-            shard_points,
-        });
-        *nonce += 1;
-        let left = self.balance(at.by).checked_sub(stake);
-        self.balances
-            .insert(at.by, left.ok_or_else(|| refusal("", "out of funds"))?);
-        self.models.insert(
-            model,
-            Model {
-                seller: at.by,
-                stake,
-                verifier,
-                verifier_code,
-                registered_block: at.now.block,
-                retires_at: 0,
-                architecture,
-                points,
-                shard_points,
-            },
-        );
-        let event = ChainEvent::ModelRegistered {
-            model,
-            seller: at.by,
-            registration: registration.clone(),
-        };
-        Ok((None, vec![event]))
-    }
-
-    fn own_model(&mut self, id: ModelId, by: Address) -> Result<&mut Model, Refusal> {
-        let model = self
-            .models
-            .get_mut(&id)
-            .ok_or(DealError::UnknownModel { model: id })?;
-        let seller = model.seller;
-        if seller == by {
-            Ok(model)
-        } else {
-            Err(RuleError::OnlySeller { seller, caller: by }.into())
-        }
-    }
-
-    fn retire(&mut self, id: ModelId, at: Setting) -> Done {
-        let model = self.own_model(id, at.by)?;
-        if model.retires_at != 0 {
-            return Err(refusal("AlreadyRetired", model.retires_at));
-        }
-        let retires_at = at.now.time.saturating_add(NOTICE_PERIOD);
-        model.retires_at = retires_at;
-        Ok((
-            None,
-            vec![ChainEvent::ModelRetired {
-                model: id,
-                retires_at,
-            }],
-        ))
-    }
-
-    fn withdraw_stake(&mut self, id: ModelId, at: Setting) -> Done {
-        let model = self.own_model(id, at.by)?;
-        if model.retires_at == 0 {
-            return Err(refusal("NotRetired", id));
-        }
-        if at.now.time <= model.retires_at {
-            return Err(refusal("StakeLocked", model.retires_at));
-        }
-        if model.stake == Amount::ZERO {
-            return Err(refusal("StakeAlreadyWithdrawn", id));
-        }
-        let amount = std::mem::take(&mut model.stake);
-        self.pay(at.by, amount);
-        Ok((None, vec![ChainEvent::StakeWithdrawn { model: id, amount }]))
-    }
-
     fn pay(&mut self, to: Address, amount: Amount) {
         let balance = self.balances.entry(to).or_default();
         *balance = Amount(balance.0.saturating_add(amount.0));
     }
-}
-
-/// The escrow's events for a call it accepted, payments aside.
-fn logged(id: AgreementId, call: &Call, after: &Agreement, nonce: Option<u64>) -> Vec<ChainEvent> {
-    let first = match call {
-        Call::Open(terms) => ChainEvent::Opened {
-            id,
-            buyer: after.buyer,
-            seller: after.seller,
-            nonce: nonce.unwrap_or_default(),
-            terms: terms.clone(),
-        },
-        Call::Accept { .. } => ChainEvent::Accepted {
-            id,
-            draw_block: after.draw_block,
-        },
-        Call::Cancel(_) => ChainEvent::Cancelled(id),
-        Call::Draw(_) => ChainEvent::Drawn {
-            id,
-            seed: after.seed,
-        },
-        Call::Send { ciphertext, .. } => ChainEvent::Sent {
-            id,
-            ciphertext: *ciphertext,
-        },
-        Call::Proceed { ciphertext, .. } => ChainEvent::Proceeded {
-            id,
-            ciphertext: *ciphertext,
-        },
-        Call::Decline(_) => ChainEvent::Declined(id),
-        Call::Deny(_) => ChainEvent::Denied(id),
-        Call::Claim { top1, topk, .. } => ChainEvent::Claimed {
-            id,
-            claim: after.claim,
-            top1: *top1,
-            topk: *topk,
-            window_end: after.window_end,
-        },
-        Call::Approve { .. } => ChainEvent::Approved(id),
-        Call::Contest { index, .. } => ChainEvent::Contested {
-            id,
-            index: *index,
-            answer_by: after.deadline,
-        },
-        Call::ProveShard(proof) | Call::Answer { proof, .. } => ChainEvent::ShardProven {
-            id,
-            shard: proof.shard,
-        },
-        Call::Expire(_) => return expired(id, after),
-        _ => ChainEvent::Acknowledged {
-            id,
-            ciphertext: after.ciphertext,
-        },
-    };
-    let settled = (after.state == State::Settled).then(|| settled(id, after));
-    std::iter::once(first).chain(settled).collect()
-}
-
-fn settled(id: AgreementId, after: &Agreement) -> ChainEvent {
-    ChainEvent::Settled {
-        id,
-        correct: after.correct,
-        passed: after.passed(),
-    }
-}
-
-fn expired(id: AgreementId, after: &Agreement) -> Vec<ChainEvent> {
-    vec![match after.state {
-        State::Cancelled => ChainEvent::Cancelled(id),
-        State::Declined => ChainEvent::Declined(id),
-        State::Forfeited => ChainEvent::Forfeited(id),
-        State::Settled => settled(id, after),
-        _ => ChainEvent::Slashed(id),
-    }]
 }
 
 /// A name no other block has.

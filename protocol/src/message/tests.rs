@@ -5,6 +5,8 @@ use super::*;
 use crate::{
     agreement::{Metric, Mode},
     chain::key::Key,
+    dataset_root::{DatasetTree, ShardLeaf},
+    sampling::draw_shards,
     value::{Amount, ModelId},
 };
 
