@@ -1,7 +1,7 @@
 //! Honest attestations are accepted, and count what the executor counts.
 
-use rand::{rngs::StdRng, SeedableRng};
 use crate::support::{context, Case};
+use rand::{rngs::StdRng, SeedableRng};
 use zknode_circuit::attestation::Statement;
 
 #[test]

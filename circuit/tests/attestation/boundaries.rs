@@ -1,10 +1,10 @@
 //! Ranges at their ends and one beyond: the ends are accepted, and a cheating prover who makes everything fit but the range
 //! is refused by the range alone.
 
+use crate::support::{alone, context, grid::Grid, nets::dense_net, samples, score::Sheet, Case};
 use halo2_proofs::halo2curves::bn256::Fr;
 use rand::{rngs::StdRng, SeedableRng};
 use std::{collections::BTreeSet, sync::Arc};
-use crate::support::{alone, context, grid::Grid, nets::dense_net, samples, score::Sheet, Case};
 use zknode_circuit::{
     attestation::{Statement, Witness},
     network::{Network, Trace, Weights},

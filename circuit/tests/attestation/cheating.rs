@@ -4,10 +4,10 @@
 //! Which constraint a lie would pass without is the table of `constraints.rs`, which a test proves complete; ends of
 //! ranges are in `boundaries.rs`, single cells in `perturbation.rs`, the order of commitments in `phases.rs`.
 
+use crate::support::{context, nets::net, random_images, samples, score::Sheet, Case, LABELLED};
 use halo2_proofs::halo2curves::bn256::Fr;
 use rand::{rngs::StdRng, SeedableRng};
 use std::sync::Arc;
-use crate::support::{context, nets::net, random_images, samples, score::Sheet, Case, LABELLED};
 use zknode_circuit::{
     attestation::{Statement, Witness},
     commitment::{Commitment, ModelCommitment},

@@ -5,8 +5,8 @@
 //! are told as far as possible for a count that is not true, and made to fit everywhere but in one place.
 
 use crate::lies::{linear::*, lookup::*, score::*, Lie};
-use std::collections::BTreeSet;
 use crate::support::{all_complaints, alone, context, score::Running::*, Case, COPY};
+use std::collections::BTreeSet;
 use zknode_circuit::{
     attestation::Statement,
     gadget::Shape,

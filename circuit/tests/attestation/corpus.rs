@@ -1,13 +1,13 @@
 //! A corpus committed item by item: sums of commitments with public labels are what is proven, and no other choice,
 //! place, count or class passes for it.
 
+use crate::support::{context, Case};
 use halo2curves::{
     bn256::G1,
     group::{Curve, Group},
 };
 use rand::{rngs::StdRng, SeedableRng};
 use std::sync::OnceLock;
-use crate::support::{context, Case};
 use zknode_circuit::{
     commitment::{Commitment, CommittedShard, Seed},
     corpus::{

@@ -1,8 +1,8 @@
 //! Cheating where images are cut into tiles: false tensors that are consistent in everything but the linear layers and the
 //! max poolings, each refused.
 
-use rand::{rngs::StdRng, SeedableRng};
 use crate::support::{context, nets, Case};
+use rand::{rngs::StdRng, SeedableRng};
 use zknode_circuit::{
     attestation::Statement,
     layout::Grid,

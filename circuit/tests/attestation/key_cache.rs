@@ -1,10 +1,10 @@
 //! Cached proving keys: used for exactly what they were made for, or not at all.
 
+use crate::support::Case;
 use std::{
     io::{self, Cursor, Write},
     sync::{Arc, LazyLock},
 };
-use crate::support::Case;
 use zknode_circuit::{
     key_cache::{Fingerprint, KeyCacheError},
     layout::Layout,

@@ -1,5 +1,6 @@
 //! Verifying-key files of strangers: none makes a verifier that says more, or less, than it should.
 
+use crate::support::{Case, K};
 use halo2curves::{
     bn256::{Fr, G2Affine},
     group::{prime::PrimeCurveAffine, Curve, GroupEncoding},
@@ -7,7 +8,6 @@ use halo2curves::{
 use proptest::prelude::*;
 use sha3::{Digest, Keccak256};
 use std::ops::Range;
-use crate::support::{Case, K};
 use zknode_circuit::{key_file::KeyFileError, verify::Verifier};
 
 /// Magic, version, digest.

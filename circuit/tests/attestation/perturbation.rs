@@ -1,6 +1,7 @@
 //! Every cell is pinned: changed alone it is refused, and changed with everything that follows from it as well. The
 //! cells that are free are listed here, and the list is exact.
 
+use crate::support::{context, grid::Grid, Case};
 use halo2_proofs::{
     halo2curves::{bn256::Fr, ff::Field},
     plonk::{Advice, Column},
@@ -11,7 +12,6 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
 };
-use crate::support::{context, grid::Grid, Case};
 use zknode_circuit::{
     attestation::Statement,
     gadget::Columns,

@@ -3,12 +3,12 @@
 //! Data must be in an earlier phase than the challenges. What the later phase adds is a function of data and challenges:
 //! the columns that meet a challenge there are listed, each with what determines it.
 
+use crate::support::Case;
 use halo2_proofs::{
     halo2curves::bn256::Fr,
     plonk::{Advice, Circuit, Column, ConstraintSystem, Expression},
 };
 use std::collections::BTreeSet;
-use crate::support::Case;
 use zknode_circuit::{
     attestation::AttestationCircuit,
     gadget::{Columns, Shape},

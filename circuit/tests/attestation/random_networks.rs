@@ -2,12 +2,12 @@
 //!
 //! `PROPTEST_CASES` sets the number of networks for the mock prover; the real one takes a tenth of them.
 
+use crate::recipe::Recipe;
+use crate::support::context;
 use halo2_proofs::{dev::MockProver, halo2curves::bn256::Fr};
 use proptest::prelude::*;
 use rand::{rngs::StdRng, seq::SliceRandom, Rng, SeedableRng};
-use crate::recipe::Recipe;
 use std::sync::Arc;
-use crate::support::context;
 use zknode_circuit::{
     attestation::{AttestationCircuit, Statement, Witness},
     commitment::{CommittedModel, CommittedShard, Seed},

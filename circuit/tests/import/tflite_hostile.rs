@@ -1,8 +1,8 @@
 //! TensorFlow Lite files that are refused, each for its reason, and damaged ones: nothing in a file
 //! makes the import panic.
 
-use proptest::prelude::*;
 use crate::tflite::*;
+use proptest::prelude::*;
 use zknode_circuit::network::import::{self, ImportError, ImportOptions};
 
 /// A convolution, a depthwise one, a sum, a pool, a dense layer, a softmax; bytes throughout.

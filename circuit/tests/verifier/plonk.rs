@@ -226,7 +226,14 @@ fn what_halo2_would_panic_on_is_an_error() {
     let small = params(Plain::Supported);
     let rng = StdRng::seed_from_u64(4);
     assert!(matches!(
-        create_proof(&small, (&case.pk, None), case.fixture.clone(), &[], rng, &|_| ()),
+        create_proof(
+            &small,
+            (&case.pk, None),
+            case.fixture.clone(),
+            &[],
+            rng,
+            &|_| ()
+        ),
         Err(ProveError::ParameterSize {
             expected: 5,
             got: K

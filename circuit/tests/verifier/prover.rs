@@ -1,6 +1,5 @@
 //! The prover: the same proofs as halo2's own, whatever is kept between them, and nothing of one in another.
 
-
 use crate::fixture::{proven, Fixture, Proven, LARGE, SMALL};
 use halo2_proofs::{
     plonk,

@@ -1,9 +1,9 @@
 //! Our transcript beside snark-verifier's: the same challenges from the same messages.
 
+use crate::oracle::Stream;
 use halo2_proofs::transcript::{Transcript, TranscriptRead, TranscriptWrite};
 use halo2curves::bn256::{Fr, G1Affine};
 use halo2curves::ff::Field;
-use crate::oracle::Stream;
 use proptest::prelude::*;
 use rand::{rngs::StdRng, SeedableRng};
 use zknode_circuit::transcript::{ProofReader, ProofWriter};

@@ -117,7 +117,8 @@ impl<R: RngCore> Assigner<'_, '_, R> {
         let own = of(&self.phase_of, self.phase);
         let mut columns = Vec::with_capacity(own.len());
         for &column in &own {
-            let mut values = std::mem::replace(&mut self.advice[column], Polynomial::new(Vec::new()));
+            let mut values =
+                std::mem::replace(&mut self.advice[column], Polynomial::new(Vec::new()));
             for cell in &mut values[self.last..] {
                 *cell = Fr::random(&mut self.rng);
             }
@@ -179,7 +180,9 @@ impl<R: RngCore> Assignment<Fr> for Assigner<'_, '_, R> {
     fn query_instance(&self, column: Column<Instance>, row: usize) -> Result<Value<Fr>, Error> {
         let values = self.instances.get(column.index());
         let value = values.and_then(|values| values.get(row));
-        value.map(|value| Value::known(*value)).ok_or(Error::BoundsFailure)
+        value
+            .map(|value| Value::known(*value))
+            .ok_or(Error::BoundsFailure)
     }
 
     // The rest is in the keys already.

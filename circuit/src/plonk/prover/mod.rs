@@ -128,7 +128,11 @@ pub fn create_proof<C: Circuit<Fr>>(
     let mut products = Vec::with_capacity(shape.permutation.products);
     for values in copies::products(&shape, pk, &columns.advice, challenges, &mut rng) {
         let values = domain.lagrange_from_vec(values);
-        turn.write(params.commit_lagrange(&values, Blind::default()).to_affine())?;
+        turn.write(
+            params
+                .commit_lagrange(&values, Blind::default())
+                .to_affine(),
+        )?;
         products.push(values);
     }
     let products = fft::to_coefficients(domain, products);
@@ -166,14 +170,12 @@ pub fn create_proof<C: Circuit<Fr>>(
 }
 
 /// The pieces, folded with powers of `x^n`: what is opened instead of each of them.
-fn whole(
-    shape: &ProofShape,
-    pieces: &[Polynomial<Fr, Coeff>],
-    x: Fr,
-) -> Polynomial<Fr, Coeff> {
+fn whole(shape: &ProofShape, pieces: &[Polynomial<Fr, Coeff>], x: Fr) -> Polynomial<Fr, Coeff> {
     let step = super::domain::power_of_domain_size(x, shape.k);
     let powers = std::iter::successors(Some(Fr::ONE), |power| Some(*power * step));
-    let terms: Vec<_> = powers.zip(pieces.iter().map(|piece| piece.values())).collect();
+    let terms: Vec<_> = powers
+        .zip(pieces.iter().map(|piece| piece.values()))
+        .collect();
     Polynomial::new(combine(1 << shape.k, &terms))
 }
 
@@ -242,7 +244,9 @@ fn random_column(rows: usize, mut rng: impl RngCore) -> Vec<Fr> {
         .for_each(|(stream, column)| {
             let mut rng = ChaCha20Rng::from_seed(seed);
             rng.set_stream(stream as u64);
-            column.iter_mut().for_each(|value| *value = Fr::random(&mut rng));
+            column
+                .iter_mut()
+                .for_each(|value| *value = Fr::random(&mut rng));
         });
     column
 }
@@ -267,7 +271,11 @@ impl Turn<'_> {
     /// A challenge squeezed before.
     fn known(&self, shape: &ProofShape, challenge: SystemChallenge) -> Fr {
         let position = shape.challenge(challenge);
-        self.transcript.squeezed.get(position).copied().unwrap_or_default()
+        self.transcript
+            .squeezed
+            .get(position)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Commits to coefficients and writes the point.

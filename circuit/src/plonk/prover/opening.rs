@@ -54,13 +54,17 @@ pub(super) fn open(
     let (mut weight, mut constant) = (Fr::ONE, Fr::ZERO);
     let mut terms = Vec::with_capacity(sets.len() + 1);
     for (index, (set, sum)) in sets.iter().zip(&sums).enumerate() {
-        let basis =
-            SetBasis::new(shape, set, x, u).map_err(|_| ProveError::ExcludedChallenge)?;
+        let basis = SetBasis::new(shape, set, x, u).map_err(|_| ProveError::ExcludedChallenge)?;
         if index == 0 {
             first_vanishing = basis.vanishing;
         }
         let scale = weight * first_vanishing * basis.vanishing_inverse;
-        let at_u: Fr = sum.values.iter().zip(&basis.lagrange).map(|(v, l)| v * l).sum();
+        let at_u: Fr = sum
+            .values
+            .iter()
+            .zip(&basis.lagrange)
+            .map(|(v, l)| v * l)
+            .sum();
         constant += scale * at_u;
         terms.push((scale, &sum.coefficients[..]));
         weight *= nu;
@@ -99,7 +103,10 @@ fn divide(shape: &ProofShape, set: &RotationSet, sum: &Sum, x: Fr) -> Vec<Fr> {
     let factors = set.rotations.iter().map(|r| shape.rotation_factor(*r));
     let points: Vec<Fr> = factors.map(|factor| x * factor).collect();
     let mut rest = sum.coefficients.clone();
-    for (coefficient, known) in rest.iter_mut().zip(lagrange_interpolate(&points, &sum.values)) {
+    for (coefficient, known) in rest
+        .iter_mut()
+        .zip(lagrange_interpolate(&points, &sum.values))
+    {
         *coefficient -= known;
     }
     for point in points {

@@ -43,9 +43,8 @@ impl KeyCosets {
 
 impl KeyCoset {
     fn new(pk: &ProvingKey<G1Affine>, coset: &Coset<'_>) -> Self {
-        let on_coset = |polys: &[Polynomial<Fr, Coeff>]| {
-            coset.evaluate(&polys.iter().collect::<Vec<_>>())
-        };
+        let on_coset =
+            |polys: &[Polynomial<Fr, Coeff>]| coset.evaluate(&polys.iter().collect::<Vec<_>>());
         Self {
             fixed: on_coset(pk.fixed_polys()),
             sigma: on_coset(pk.permutation().polys()),
@@ -86,14 +85,20 @@ pub(super) fn quotient(
         drop(columns);
         fft::inverse(domain, &mut values);
         let back = fft::powers(coset.shift.invert().unwrap_or(Fr::ZERO), values.len());
-        values.par_iter_mut().zip(back).for_each(|(value, power)| *value *= power);
+        values
+            .par_iter_mut()
+            .zip(back)
+            .for_each(|(value, power)| *value *= power);
         for (piece, weights) in pieces.iter_mut().zip(&weights) {
             let weight = weights[index];
             let both = piece.par_iter_mut().zip(&values);
             both.for_each(|(coefficient, value)| *coefficient += weight * value);
         }
     }
-    pieces.into_iter().map(|piece| domain.coeff_from_vec(piece)).collect()
+    pieces
+        .into_iter()
+        .map(|piece| domain.coeff_from_vec(piece))
+        .collect()
 }
 
 /// How much of each coset's interpolation is in each piece.
@@ -103,7 +108,9 @@ pub(super) fn quotient(
 /// quotient by the way, divided by `c - 1`.
 fn pieces_of_cosets(domain: &EvaluationDomain<Fr>) -> Vec<Vec<Fr>> {
     let rows = 1u64 << domain.k();
-    let numbers: Vec<Fr> = shifts(domain).map(|shift| shift.pow_vartime([rows])).collect();
+    let numbers: Vec<Fr> = shifts(domain)
+        .map(|shift| shift.pow_vartime([rows]))
+        .collect();
     let mut weights = vec![vec![Fr::ZERO; numbers.len()]; numbers.len()];
     for coset in 0..numbers.len() {
         let mut one = vec![Fr::ZERO; numbers.len()];
@@ -225,7 +232,9 @@ impl Columns<'_> {
                 fold(first * (product[0][row] - end[row]));
             }
             let mut position = beta * x;
-            let both = columns.chunks(argument.chunk).zip(sigma.chunks(argument.chunk));
+            let both = columns
+                .chunks(argument.chunk)
+                .zip(sigma.chunks(argument.chunk));
             for (product, (columns, sigma)) in products.iter().zip(both) {
                 let (mut left, mut right) = (product[1][row], product[0][row]);
                 for (column, sigma) in columns.iter().zip(sigma) {
@@ -294,7 +303,10 @@ mod tests {
         assert_eq!(*rotated(&column, 0, -2, 4), numbers(&[6, 7, 0, 1]));
         assert_eq!(*rotated(&column, 6, 1, 2), numbers(&[7, 0]));
         assert_eq!(*rotated(&column, 4, 4, 4), numbers(&[0, 1, 2, 3]));
-        assert_eq!(*rotated(&column, 0, 3, 8), numbers(&[3, 4, 5, 6, 7, 0, 1, 2]));
+        assert_eq!(
+            *rotated(&column, 0, 3, 8),
+            numbers(&[3, 4, 5, 6, 7, 0, 1, 2])
+        );
     }
 
     #[test]
