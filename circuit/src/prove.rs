@@ -4,9 +4,10 @@ use crate::{
     attestation::{AttestationCircuit, Context, Statement, Witness},
     commitment::{CommitError, CommittedModel, CommittedShard, SaltedColumn},
     corpus::{CorpusError, Selection},
+    cost::Cost,
     layout::Layout,
     network::Network,
-    plonk::{create_proof, KzgVerifierKey, ProveError},
+    plonk::{create_proof, KeyCosets, KzgVerifierKey, ProveError},
     srs::Srs,
     verify::{Attestation, AttestationError, Verifier},
     witness::{
@@ -27,7 +28,10 @@ use halo2curves::{
 };
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 use thiserror::Error;
 
 /// Why no attestation is made.
@@ -101,6 +105,8 @@ pub struct Prover {
     layout: Arc<Layout>,
     srs: Arc<Srs>,
     key: ProvingKey<G1Affine>,
+    /// Made by the first proof.
+    cosets: OnceLock<KeyCosets>,
     verifier: Verifier,
 }
 
@@ -131,8 +137,15 @@ impl Prover {
             layout,
             srs,
             key,
+            cosets: OnceLock::new(),
             verifier,
         })
+    }
+
+    /// The key's columns on the quotient's cosets, where they are worth their memory.
+    fn cosets(&self) -> Option<&KeyCosets> {
+        let kept = Cost::keeps_cosets(self.layout.options().k);
+        kept.then(|| self.cosets.get_or_init(|| KeyCosets::new(&self.key)))
     }
 
     pub(crate) fn key(&self) -> &ProvingKey<G1Affine> {
@@ -235,7 +248,7 @@ impl Prover {
         on_stage(Stage::Commitments);
         let proof = create_proof(
             self.srs.params(),
-            &self.key,
+            (&self.key, self.cosets()),
             circuit,
             &instances,
             rng,

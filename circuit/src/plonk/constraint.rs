@@ -55,6 +55,12 @@ impl ConstraintGraph {
         })
     }
 
+    /// Any graph, for tests of what reads one.
+    #[cfg(test)]
+    pub(super) fn from_parts(nodes: Vec<Node>, roots: Vec<usize>) -> Self {
+        Self { nodes, roots }
+    }
+
     /// The nodes, operands before uses.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

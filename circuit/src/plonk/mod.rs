@@ -8,6 +8,7 @@
 
 mod constraint;
 mod domain;
+pub(crate) mod fft;
 mod order;
 mod prover;
 mod shape;
@@ -15,7 +16,7 @@ mod support;
 mod verifier;
 
 pub use constraint::{ConstraintGraph, Node};
-pub use prover::{create_proof, CommittedInstances, ProveError};
+pub use prover::{create_proof, KeyCosets, ProveError};
 pub use shape::{Opening, PermutationShape, Poly, ProofShape, RotationSet, Round, SystemChallenge};
 pub use support::ShapeError;
 pub use verifier::{proof_length, scalar_commitment, verify_proof, KzgVerifierKey, VerifyError};

@@ -235,6 +235,17 @@ impl ProofShape {
         })
     }
 
+    /// Phases of the circuit.
+    pub fn phases(&self) -> usize {
+        // Two rounds carry the permutation products and the quotient.
+        self.rounds.len().saturating_sub(2)
+    }
+
+    /// Position among the proof's points of the random polynomial, which is in no constraint.
+    pub fn random_point(&self) -> usize {
+        self.first_quotient_piece - 1
+    }
+
     /// Points of the proof before its evaluations.
     pub fn points(&self) -> usize {
         self.first_quotient_piece + self.quotient_pieces

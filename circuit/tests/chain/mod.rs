@@ -1,5 +1,4 @@
 //! A real EVM in the test process, and the compiler that feeds it.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use revm::context::result::{ExecutionResult, Output};
 use revm::context::TxEnv;
