@@ -19,7 +19,7 @@ pub enum Command {
         /// Its id.
         id: Hash,
     },
-    /// Ends an agreement whose deadline has passed, by the rules, and withdraws what is due to this account.
+    /// Ends an agreement of this account whose deadline has passed, by the rules, and withdraws what is due to it.
     Settle {
         /// Its id.
         id: Hash,
@@ -53,7 +53,7 @@ impl Command {
         let account = chain.account();
         if ![agreement.buyer, agreement.seller].contains(&account) {
             bail!(
-                "agreement {id} is between {} and {}, this account is {account}",
+                "agreement {id} is between {} and {}, this account is {account}; past its deadline `zknode watch --once {id}` ends it, whoever's it is",
                 agreement.buyer,
                 agreement.seller
             );

@@ -30,7 +30,7 @@ use crate::{
 
 /// Why no round can be begun or gone on with.
 pub(super) const NO_CONTRACT: &str =
-    "no predictions contract is known: run `zknode contract predictions ADDRESS` first";
+    "no predictions contract is known: run `zknode contract predictions ADDRESS` first, with the seller's";
 
 /// What is said when a round is begun, and holds to its end.
 const BEGINS: [&str; 15] = [

@@ -31,7 +31,7 @@ use crate::{
 
 /// Why no retrieval can be begun or gone on with.
 pub(super) const NO_CONTRACT: &str =
-    "no retrieval contract is configured; run `zknode contract retrieval` first";
+    "no retrieval contract is configured; run `zknode contract retrieval --address ADDRESS` first, with the seller's";
 
 /// Arguments that say how a new retrieval is opened: one that is open already has them in its terms.
 const OF_A_NEW_ONE: [&str; 17] = [

@@ -40,6 +40,16 @@ impl Watch {
         let mut agreements = self.watcher::<AgreementId>(Some(party.wallet)).await?;
         let mut rounds = self.watcher::<RoundId>(predictions).await?;
         let mut retrievals = self.watcher::<RetrievalId>(retrieval).await?;
+        if !self.once {
+            let also = match (rounds.is_some(), retrievals.is_some()) {
+                (true, true) => ", rounds of predictions and retrievals",
+                (true, false) => " and rounds of predictions",
+                (false, true) => " and retrievals",
+                (false, false) => "",
+            };
+            let words = format!("watching agreements{also}; what is past its deadline is ended");
+            session.progress.say(words);
+        }
         loop {
             self.look(session, &mut agreements).await?;
             self.look(session, &mut rounds).await?;
