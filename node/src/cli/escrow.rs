@@ -9,7 +9,7 @@ use zknode_protocol::{
     value::{AgreementId, Amount, Hash},
 };
 
-use super::{value::ether, Party, Session};
+use super::{value::money, Party, Session};
 use crate::output::Answer;
 
 #[derive(Subcommand)]
@@ -131,25 +131,29 @@ fn show(
 ) -> anyhow::Result<Answer> {
     let terms = &agreement.terms;
     let passed = agreement.state == State::Settled && agreement.passed();
+    let money = |amount| money(amount, terms.token);
+    let counted = match agreement.claim == Hash::ZERO && agreement.proven.is_empty() {
+        true => "nothing counted yet".into(),
+        false => format!("{} correct", agreement.correct),
+    };
     let words = format!(
-        "agreement {id}: {:?}\n{} of {} shards contested, {} proven on chain; {} of {} samples correct, {} needed\n\
+        "agreement {id}: {:?}\n{} of {} shards contested, {} proven on chain; {} samples, {} needed, {counted}\n\
          price {}, buyer's bond {}, bond {}, penalty {}, preview fee {}, contest fee {}\n{}\ncredited {}, withdrawn {}",
         agreement.state,
         agreement.contested.len(),
         terms.shards,
         agreement.proven.len(),
-        agreement.correct,
         terms.samples,
         terms.threshold,
-        ether(terms.price),
-        ether(terms.buyer_bond),
-        ether(terms.bond),
-        ether(terms.penalty),
-        ether(terms.preview_fee),
-        ether(terms.contest_fee),
+        money(terms.price),
+        money(terms.buyer_bond),
+        money(terms.bond),
+        money(terms.penalty),
+        money(terms.preview_fee),
+        money(terms.contest_fee),
         deadline(agreement, now),
-        ether(credit),
-        ether(withdrawn),
+        money(credit),
+        money(withdrawn),
     );
     session.output().print(
         &json!({

@@ -47,7 +47,6 @@ use crate::{
 #[command(
     name = "zknode",
     version,
-    about,
     after_help = "Exit code 0: yes, or done; 1: no, such as a proof that does not verify or a threshold that was missed; 2: an error."
 )]
 struct Cli {

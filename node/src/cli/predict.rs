@@ -243,7 +243,7 @@ pub(super) fn summary(order: &Order) -> anyhow::Result<(bool, Value, String)> {
         order.id(),
         outcome.state,
         outcome.count,
-        outcome.withdrawn,
+        value::money(outcome.withdrawn, order.offer.terms.token),
         match &order.stopped {
             Some(reason) => format!("; stopped: {reason}"),
             None => String::new(),

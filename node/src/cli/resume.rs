@@ -136,9 +136,10 @@ impl Tasks {
         for (root, challenge) in self.listed(CHALLENGE, escrow.unfinished()) {
             let (buyer, home) = (escrow.clone(), home.clone());
             self.spawn(CHALLENGE, root, async move {
+                let token = challenge.terms.token;
                 let model = block_in_place(|| reopen(challenge.card, chain_id, &home, &progress))?;
                 let outcome = buyer.see_through(root, &model).await?;
-                Ok(buyer::summary(root, outcome))
+                Ok(buyer::summary(root, token, outcome))
             });
         }
         for (id, order) in self.listed(ROUND, escrow.unfinished_rounds()) {

@@ -283,8 +283,8 @@ pub(super) fn summary(id: RetrievalId, terms: &Terms, outcome: &Outcome) -> (boo
         items,
         withdrawn,
     } = outcome;
-    let words =
-        format!("{state:?}: {matches} items match, {items} are here; {withdrawn} came back");
+    let back = value::money(*withdrawn, terms.token);
+    let words = format!("{state:?}: {matches} items match, {items} are here; {back} came back");
     let json = json!({ "retrieval": id, "outcome": outcome });
     let good = *state == State::Settled && *items == (*matches).min(terms.max_items);
     (good, json, words)
