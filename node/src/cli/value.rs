@@ -110,7 +110,7 @@ mod tests {
     fn a_token_is_not_called_ether() {
         let amount = Amount(1_000_000);
         assert_eq!(money(amount, Address::ZERO), "0.000000000001 ether");
-        let token = money(amount, Address([1; 20]));
+        let token = money(amount, format!("0x{}", "01".repeat(20)).parse().unwrap());
         assert!(token.starts_with("1000000 of token 0x0101"), "{token}");
     }
 
