@@ -215,6 +215,7 @@ impl PredictArgs {
 
 fn report(session: &Session, order: &Order) -> anyhow::Result<Answer> {
     let (good, json, words) = summary(order)?;
+    let words = format!("round {}: {words}", order.id());
     session.output().print(&json, words)?;
     Ok(good.into())
 }
@@ -239,8 +240,7 @@ pub(super) fn summary(order: &Order) -> anyhow::Result<(bool, Value, String)> {
     let audited = order.batches.iter().filter(|batch| batch.audit).count();
     let (all, answered) = (order.batches.len(), order.answered());
     let words = format!(
-        "round {}: {:?}; {answered} of {all} batches answered, {audited} audited, {} paid; {} came back{}",
-        order.id(),
+        "{:?}; {answered} of {all} batches answered, {audited} audited, {} paid; {} came back{}",
         outcome.state,
         outcome.count,
         value::money(outcome.withdrawn, order.offer.terms.token),
