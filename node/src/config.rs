@@ -113,7 +113,7 @@ impl ChainConfig {
     /// Registry and retrieval contract, where the latter stands for the escrow: it keeps money likewise.
     pub fn retrieval_contracts(&self) -> anyhow::Result<Contracts> {
         let escrow = self.retrieval.context(
-            "no retrieval contract is configured; run `zknode contract retrieval` first",
+            "no retrieval contract is configured; run `zknode contract retrieval` first, who asks with `--address` and the seller's",
         )?;
         let registry = self.contracts.registry;
         Ok(Contracts { registry, escrow })

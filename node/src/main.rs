@@ -11,6 +11,6 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
-        Err(Reported) => ExitCode::from(2),
+        Ok(Answer::Failed) | Err(Reported) => ExitCode::from(2),
     }
 }

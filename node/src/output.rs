@@ -11,6 +11,8 @@ pub enum Answer {
     Yes,
     /// 1: a proof that does not verify, a threshold that was missed.
     No,
+    /// 2: some of several things failed, which the answer says.
+    Failed,
 }
 
 impl From<bool> for Answer {

@@ -209,7 +209,7 @@ pub enum EconomicsError {
     #[error(transparent)]
     Bound(#[from] BoundError),
     /// Every change for one rule breaks another.
-    #[error("found no terms that satisfy the rule `{rule}`: {numbers}")]
+    #[error("found no terms that satisfy the rule `{rule}`: {numbers}; ask for something else, such as more samples or another price")]
     NoTerms {
         /// The rule that stays broken.
         rule: Rule,

@@ -154,7 +154,7 @@ pub enum LayoutError {
         bits: u32,
     },
     /// Something does not fit into `2^k` rows.
-    #[error("{what} needs {needed} rows, but k = {k} has {available}; raise k or lower the number of samples")]
+    #[error("rows needed by {what}: {needed}, but k = {k} has {available}; raise k or lower the number of samples")]
     Rows {
         /// What does not fit.
         what: &'static str,

@@ -30,7 +30,7 @@ const WORD: usize = 8;
 #[derive(Debug, Error)]
 pub enum ModelFileError {
     /// Not such a file at all.
-    #[error("this is not a zknode model file; `zknode model import` makes one from an ONNX file")]
+    #[error("this is not a zknode model file; `zknode model import` makes one from an ONNX or TensorFlow Lite file")]
     Magic,
     /// Another version of the format.
     #[error("the model file has version {found}, this program reads versions 1 to {VERSION}; update it or import the model again")]

@@ -15,6 +15,7 @@ use zknode_protocol::{
 
 use crate::{
     card::{DealStatus, ErrorBody, ModelCard, ShardEvidence},
+    output::explain,
     predict::{BatchProof, RoundStatus},
 };
 
@@ -214,7 +215,7 @@ impl Client {
     ) -> Result<Vec<u8>, ClientError> {
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             url: self.url.clone(),
-            reason: error.without_url().to_string(),
+            reason: explain(&error.without_url().into()),
         };
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();

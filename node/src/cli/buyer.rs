@@ -166,10 +166,13 @@ impl ChallengeArgs {
             stake: stake.map(|model| model.stake).unwrap_or_default(),
         };
         self.judge(&terms, &setting, &costs, &session.progress)?;
+        let token = terms.token;
         let challenge = Challenge::new(&client, &model, terms, self.contest.clone());
         buyer.begin(&set, challenge)?;
         let outcome = buyer.see_through(set.root, &model).await?;
-        Ok(report(session, set.root, outcome)?.into())
+        let (passed, json, words) = summary(set.root, token, outcome);
+        session.output().print(&json, words)?;
+        Ok(passed.into())
     }
 }
 
@@ -264,7 +267,7 @@ impl ChallengeArgs {
             return Ok(());
         }
         let words = format!(
-            "under these terms somebody gains by cheating or by staying away; {} inequalities do not hold:\n\n{}\n",
+            "under these terms somebody gains by cheating or by staying away; rules that do not hold: {}\n\n{}\n",
             broken.len(),
             broken.join("\n\n")
         );
@@ -308,19 +311,13 @@ async fn checked<C: Chain>(
     .await
 }
 
-fn report(session: &Session, root: Hash, outcome: Outcome) -> anyhow::Result<bool> {
-    let (passed, json, words) = summary(root, outcome);
-    session.output().print(&json, words)?;
-    Ok(passed)
-}
-
 /// How a challenge ended: whether the threshold was reached, for programs, and in words.
-pub(super) fn summary(root: Hash, outcome: Outcome) -> (bool, Value, String) {
+pub(super) fn summary(root: Hash, token: Address, outcome: Outcome) -> (bool, Value, String) {
     let json = json!({ "dataset_root": root, "outcome": outcome });
-    (outcome.passed, json, words(&outcome))
+    (outcome.passed, json, words(&outcome, token))
 }
 
-fn words(outcome: &Outcome) -> String {
+fn words(outcome: &Outcome, token: Address) -> String {
     format!(
         "{:?}: {} of {} correct, threshold {}; {} came back",
         outcome.state,
@@ -331,6 +328,6 @@ fn words(outcome: &Outcome) -> String {
         } else {
             "not reached"
         },
-        outcome.withdrawn
+        value::money(outcome.withdrawn, token)
     )
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 
 use super::{import::BUNDLED_MODEL, Session};
@@ -49,7 +50,7 @@ impl Demo {
         let temporary = tempfile::tempdir()?;
         let folder = match &self.folder {
             Some(folder) => {
-                std::fs::create_dir(folder)?;
+                std::fs::create_dir(folder).with_context(|| folder.display().to_string())?;
                 folder.canonicalize()?
             }
             None => temporary.path().into(),

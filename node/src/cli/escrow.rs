@@ -9,7 +9,7 @@ use zknode_protocol::{
     value::{AgreementId, Amount, Hash},
 };
 
-use super::{value::ether, Party, Session};
+use super::{value::money, Party, Session};
 use crate::output::Answer;
 
 #[derive(Subcommand)]
@@ -19,7 +19,7 @@ pub enum Command {
         /// Its id.
         id: Hash,
     },
-    /// Ends an agreement whose deadline has passed, by the rules, and withdraws what is due to this account.
+    /// Ends an agreement of this account whose deadline has passed, by the rules, and withdraws what is due to it.
     Settle {
         /// Its id.
         id: Hash,
@@ -53,7 +53,7 @@ impl Command {
         let account = chain.account();
         if ![agreement.buyer, agreement.seller].contains(&account) {
             bail!(
-                "agreement {id} is between {} and {}, this account is {account}",
+                "agreement {id} is between {} and {}, this account is {account}; past its deadline `zknode watch --once {id}` ends it, whoever's it is",
                 agreement.buyer,
                 agreement.seller
             );
@@ -131,25 +131,29 @@ fn show(
 ) -> anyhow::Result<Answer> {
     let terms = &agreement.terms;
     let passed = agreement.state == State::Settled && agreement.passed();
+    let money = |amount| money(amount, terms.token);
+    let counted = match agreement.claim == Hash::ZERO && agreement.proven.is_empty() {
+        true => "nothing counted yet".into(),
+        false => format!("{} correct", agreement.correct),
+    };
     let words = format!(
-        "agreement {id}: {:?}\n{} of {} shards contested, {} proven on chain; {} of {} samples correct, {} needed\n\
+        "agreement {id}: {:?}\n{} of {} shards contested, {} proven on chain; {} samples, {} needed, {counted}\n\
          price {}, buyer's bond {}, bond {}, penalty {}, preview fee {}, contest fee {}\n{}\ncredited {}, withdrawn {}",
         agreement.state,
         agreement.contested.len(),
         terms.shards,
         agreement.proven.len(),
-        agreement.correct,
         terms.samples,
         terms.threshold,
-        ether(terms.price),
-        ether(terms.buyer_bond),
-        ether(terms.bond),
-        ether(terms.penalty),
-        ether(terms.preview_fee),
-        ether(terms.contest_fee),
+        money(terms.price),
+        money(terms.buyer_bond),
+        money(terms.bond),
+        money(terms.penalty),
+        money(terms.preview_fee),
+        money(terms.contest_fee),
         deadline(agreement, now),
-        ether(credit),
-        ether(withdrawn),
+        money(credit),
+        money(withdrawn),
     );
     session.output().print(
         &json!({

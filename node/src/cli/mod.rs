@@ -46,7 +46,11 @@ use crate::{
 
 /// Proofs that a machine-learning model is as accurate as its seller says.
 #[derive(Parser)]
-#[command(name = "zknode", version, about)]
+#[command(
+    name = "zknode",
+    version,
+    after_help = "Exit code 0: yes, or done; 1: no, such as a proof that does not verify or a threshold that was missed; 2: an error."
+)]
 struct Cli {
     #[command(flatten)]
     shared: Shared,
@@ -63,7 +67,7 @@ struct Shared {
     /// File whose first line is the password of the account's key.
     #[arg(long, global = true, env = "ZKNODE_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// Print the result as JSON on stdout.
+    /// Print the result as JSON on stdout, an error too; without it words go to stderr, as what is under way always does.
     #[arg(long, global = true)]
     json: bool,
 }

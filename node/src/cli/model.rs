@@ -86,7 +86,7 @@ impl LayoutArgs {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Makes the integer network of a float ONNX model, and compares the two.
+    /// Makes the integer network of a model in ONNX or TensorFlow Lite, float or quantized, and compares the two.
     Import(Box<Import>),
     /// Shows a model's architecture and how its proofs would be laid out.
     Inspect {
@@ -121,7 +121,7 @@ pub enum Command {
         model: PathBuf,
         #[command(flatten)]
         layout: LayoutArgs,
-        /// Wei held by the registry while the model is offered.
+        /// Held by the registry while the model is offered, and for 30 days after `model retire`; such as 0.1ether.
         #[arg(long, value_parser = value::amount)]
         stake: Amount,
         /// Where buyers reach this seller, such as http://host:port.

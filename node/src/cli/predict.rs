@@ -30,7 +30,7 @@ use crate::{
 
 /// Why no round can be begun or gone on with.
 pub(super) const NO_CONTRACT: &str =
-    "no predictions contract is known: run `zknode contract predictions ADDRESS` first";
+    "no predictions contract is known: run `zknode contract predictions ADDRESS` first, with the seller's";
 
 /// What is said when a round is begun, and holds to its end.
 const BEGINS: [&str; 15] = [
@@ -209,6 +209,7 @@ impl PredictArgs {
 
 fn report(session: &Session, order: &Order) -> anyhow::Result<Answer> {
     let (good, json, words) = summary(order)?;
+    let words = format!("round {}: {words}", order.id());
     session.output().print(&json, words)?;
     Ok(good.into())
 }
@@ -233,11 +234,10 @@ pub(super) fn summary(order: &Order) -> anyhow::Result<(bool, Value, String)> {
     let audited = order.batches.iter().filter(|batch| batch.audit).count();
     let (all, answered) = (order.batches.len(), order.answered());
     let words = format!(
-        "round {}: {:?}; {answered} of {all} batches answered, {audited} audited, {} paid; {} came back{}",
-        order.id(),
+        "{:?}; {answered} of {all} batches answered, {audited} audited, {} paid; {} came back{}",
         outcome.state,
         outcome.count,
-        outcome.withdrawn,
+        value::money(outcome.withdrawn, order.offer.terms.token),
         match &order.stopped {
             Some(reason) => format!("; stopped: {reason}"),
             None => String::new(),

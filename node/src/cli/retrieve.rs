@@ -31,7 +31,7 @@ use crate::{
 
 /// Why no retrieval can be begun or gone on with.
 pub(super) const NO_CONTRACT: &str =
-    "no retrieval contract is configured; run `zknode contract retrieval` first";
+    "no retrieval contract is configured; run `zknode contract retrieval --address ADDRESS` first, with the seller's";
 
 /// Arguments that say how a new retrieval is opened: one that is open already has them in its terms.
 const OF_A_NEW_ONE: [&str; 17] = [
@@ -277,8 +277,8 @@ pub(super) fn summary(id: RetrievalId, terms: &Terms, outcome: &Outcome) -> (boo
         items,
         withdrawn,
     } = outcome;
-    let words =
-        format!("{state:?}: {matches} items match, {items} are here; {withdrawn} came back");
+    let back = value::money(*withdrawn, terms.token);
+    let words = format!("{state:?}: {matches} items match, {items} are here; {back} came back");
     let json = json!({ "retrieval": id, "outcome": outcome });
     let good = *state == State::Settled && *items == (*matches).min(terms.max_items);
     (good, json, words)

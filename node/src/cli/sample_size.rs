@@ -64,7 +64,7 @@ impl SampleSize {
             }));
         }
         words.push_str(&format!(
-            "\nserved answers: {audits} audited ones show one of which {} are wrong, {} sure: (1-e)^n <= d",
+            "\nserved answers: where {} are wrong, {audits} audited ones meet one of these, {} sure: (1-e)^n <= d",
             percent(self.error),
             percent(self.confidence),
         ));

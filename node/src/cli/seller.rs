@@ -150,6 +150,10 @@ impl Serve {
             bail!("what does gas cost in {token}? say it with --gas-price, or use --accept-risk");
         }
         let party = session.party().await?;
+        ensure!(
+            self.price_per_batch.is_none() || party.predictions.is_some(),
+            "no predictions contract is known: run `zknode contract predictions` first"
+        );
         let (model, record) = choose(&party.store, self.model)?;
         let chain = party.wallet.chain();
         let here = (chain.chain_id(), chain.contracts().registry);
@@ -194,9 +198,6 @@ impl Serve {
                     session.progress.say(words);
                 }
                 Some(rounds)
-            }
-            None if self.price_per_batch.is_some() => {
-                bail!("no predictions contract is known: run `zknode contract predictions` first")
             }
             None => None,
         };

@@ -143,7 +143,12 @@ impl Command {
 fn read(path: &Path) -> anyhow::Result<TermsFile> {
     let name = || path.display().to_string();
     let text = fs::read_to_string(path).with_context(name)?;
-    let file: TermsFile = serde_json::from_str(&text).with_context(name)?;
+    let file: TermsFile = serde_json::from_str(&text).with_context(|| {
+        format!(
+            "{} is no file of terms, as `terms suggest --out` writes them",
+            name()
+        )
+    })?;
     let got = file.version;
     ensure!(
         got == VERSION,
@@ -188,10 +193,13 @@ impl SuggestArgs {
 
     /// There is no chain to ask for a price of gas, and maybe no price yet to share out.
     fn costs(&self) -> anyhow::Result<Costs> {
-        let gas_price = self.costs.gas_price.context("what is --gas-price?")?;
+        let gas_price = self
+            .costs
+            .gas_price
+            .context("say what gas costs with --gas-price, such as 1gwei")?;
         let shared = self.price.map(|price| share_out(price, self.samples));
         let label = self.costs.label_cost.or(shared);
-        let label = label.context("what is --label-cost, or --price?")?;
+        let label = label.context("say what a label costs with --label-cost, or name a --price that is shared out among the samples")?;
         Ok(self.costs.costs(label, gas_price, self.answer_gas))
     }
 }
@@ -202,7 +210,7 @@ fn report(session: &Session, terms: &Terms, costs: &Costs) -> anyhow::Result<Ans
     let mut words = describe(terms);
     words.push_str(&match broken.len() {
         0 => format!("\nall {} inequalities hold", all.len()),
-        count => format!("\n{count} of {} inequalities do not hold:", all.len()),
+        count => format!("\n{count} of {} inequalities fail:", all.len()),
     });
     for inequality in &broken {
         words.push_str(&format!("\n\n{}", failing(inequality, terms)));

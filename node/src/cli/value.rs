@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{bail, Context};
-use zknode_protocol::value::Amount;
+use zknode_protocol::value::{Address, Amount};
 
 use crate::buyer::Threshold;
 
@@ -92,10 +92,27 @@ pub fn ether(amount: Amount) -> String {
     }
 }
 
+/// Ether, or least units of the token, which are told as they are: how many of them make one only the token knows.
+pub fn money(amount: Amount, token: Address) -> String {
+    if token == Address::ZERO {
+        ether(amount)
+    } else {
+        format!("{amount} of token {token}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_token_is_not_called_ether() {
+        let amount = Amount(1_000_000);
+        assert_eq!(money(amount, Address::ZERO), "0.000000000001 ether");
+        let token = money(amount, format!("0x{}", "01".repeat(20)).parse().unwrap());
+        assert!(token.starts_with("1000000 of token 0x0101"), "{token}");
+    }
 
     #[test]
     fn amounts_are_exact() {

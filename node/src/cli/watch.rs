@@ -40,11 +40,25 @@ impl Watch {
         let mut agreements = self.watcher::<AgreementId>(Some(party.wallet)).await?;
         let mut rounds = self.watcher::<RoundId>(predictions).await?;
         let mut retrievals = self.watcher::<RetrievalId>(retrieval).await?;
+        if !self.once {
+            let also = match (rounds.is_some(), retrievals.is_some()) {
+                (true, true) => ", rounds of predictions and retrievals",
+                (true, false) => " and rounds of predictions",
+                (false, true) => " and retrievals",
+                (false, false) => "",
+            };
+            let words = format!("watching agreements{also}; what is past its deadline is ended");
+            session.progress.say(words);
+        }
         loop {
-            self.look(session, &mut agreements).await?;
-            self.look(session, &mut rounds).await?;
-            self.look(session, &mut retrievals).await?;
+            let mut ended = self.look(session, &mut agreements).await?;
+            ended |= self.look(session, &mut rounds).await?;
+            ended |= self.look(session, &mut retrievals).await?;
             if self.once {
+                if !ended {
+                    let words = "nothing that is watched and known is past its deadline";
+                    session.progress.say(words);
+                }
                 return Ok(Answer::Yes);
             }
             tokio::time::sleep(POLL).await;
@@ -62,24 +76,24 @@ impl Watch {
         }
     }
 
-    /// Says what was ended. Who watches for ever outlasts a chain that does not answer.
+    /// Says what was ended, and whether anything was. Who watches for ever outlasts a chain that does not answer.
     async fn look<I: Watched<EthersChain>>(
         &self,
         session: &Session,
         watcher: &mut Option<Watcher<EthersChain, I>>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let Some(watcher) = watcher else {
-            return Ok(());
+            return Ok(false);
         };
         let ended = match watcher.round().await {
             Err(error) if !self.once => {
                 let words = explain(&error.into());
                 session.progress.say(format!("{words}; trying again"));
-                return Ok(());
+                return Ok(false);
             }
             ended => ended?,
         };
-        let mut failed = None;
+        let (mut failed, any) = (None, !ended.is_empty());
         for (id, outcome) in ended {
             let state = match outcome {
                 Ok(state) => state,
@@ -96,6 +110,6 @@ impl Watch {
             json.insert("state".into(), json!(state));
             session.output().print(&json, words)?;
         }
-        failed.filter(|_| self.once).map_or(Ok(()), Err)
+        failed.filter(|_| self.once).map_or(Ok(any), Err)
     }
 }

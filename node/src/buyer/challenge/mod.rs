@@ -67,9 +67,9 @@ impl<C: Chain> Buyer<C> {
     /// Sees an agreement through to its end, for as long as that takes.
     pub async fn see_through(&self, root: Hash, model: &CheckedModel) -> anyhow::Result<Outcome> {
         self.check_place(root, &self.load(root)?)?;
-        let mut pause = POLL;
+        let (mut pause, mut told) = (POLL, None);
         loop {
-            match self.advance(root, model).await {
+            match self.advance(root, model, &mut told).await {
                 Ok(Some(outcome)) => return Ok(outcome),
                 Ok(None) => pause = POLL,
                 Err(error) if is_final(&error) => {
@@ -87,8 +87,13 @@ impl<C: Chain> Buyer<C> {
         }
     }
 
-    /// Takes the next step, if there is one.
-    async fn advance(&self, root: Hash, model: &CheckedModel) -> anyhow::Result<Option<Outcome>> {
+    /// Takes the next step, if there is one. People are told of each state once, `told` is the last.
+    async fn advance(
+        &self,
+        root: Hash,
+        model: &CheckedModel,
+        told: &mut Option<State>,
+    ) -> anyhow::Result<Option<Outcome>> {
         let challenge = self.load(root)?;
         if let Some(outcome) = challenge.outcome {
             return Ok(Some(outcome));
@@ -122,6 +127,12 @@ impl<C: Chain> Buyer<C> {
                 )
                 .await?;
             return Ok(None);
+        }
+        if told.replace(agreement.state) != Some(agreement.state) {
+            let left = agreement.deadline.saturating_sub(head.time);
+            let state = agreement.state;
+            self.progress
+                .say(format!("agreement {id}: {state:?}, for {left} s at most"));
         }
         let case = Case {
             buyer: self,
