@@ -1,7 +1,7 @@
 //! Constant tensors of a file, checked.
 
 use super::proto::{element, TensorProto};
-use crate::network::architecture::MAX_CELLS;
+use crate::network::shapes::MAX_CELLS;
 use crate::network::import::ImportError;
 
 /// A constant tensor. Weights are secret: no `Debug`.

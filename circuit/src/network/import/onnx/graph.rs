@@ -1,7 +1,7 @@
 //! A file's graph, checked: one input, one output, the nodes the output needs.
 
 use super::proto::{element, ModelProto, NodeProto, TensorProto, ValueInfoProto};
-use crate::network::architecture::MAX_CELLS;
+use crate::network::shapes::MAX_CELLS;
 use crate::network::import::ImportError;
 use std::collections::{HashMap, HashSet};
 

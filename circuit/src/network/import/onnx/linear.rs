@@ -5,7 +5,7 @@ use super::lower::Lowering;
 use super::node::Node;
 use super::value::{real, Value};
 use super::window::padding;
-use crate::network::architecture::MAX_CELLS;
+use crate::network::shapes::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatWeights};
 use crate::network::import::residual::pointwise;
 use crate::network::import::stack::kernel_fits;

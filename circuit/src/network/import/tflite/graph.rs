@@ -1,7 +1,7 @@
 //! A file's graph, checked: one input, one output, the operators the output needs.
 
 use super::schema::{Model, Operator};
-use crate::network::architecture::MAX_CELLS;
+use crate::network::shapes::MAX_CELLS;
 use crate::network::import::ImportError;
 
 /// What lowering works on. Tensors go by their index in the file.

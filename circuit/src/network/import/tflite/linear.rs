@@ -3,7 +3,7 @@
 use super::lower::{shape_of, Lowering};
 use super::node::Node;
 use super::schema::options;
-use crate::network::architecture::MAX_CELLS;
+use crate::network::shapes::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatWeights};
 use crate::network::import::residual::pointwise;
 use crate::network::import::stack::{kernel_fits, same};

@@ -6,7 +6,7 @@
 use super::graph::Graph;
 use super::node::Node;
 use super::schema::operator;
-use crate::network::architecture::MAX_CELLS;
+use crate::network::shapes::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatModel, FloatWeights, OutputScale};
 use crate::network::import::stack::Stack;
 use crate::network::import::tensor::{Mark, Tensor};
