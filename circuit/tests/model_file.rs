@@ -224,6 +224,28 @@ fn the_weights_of_all_layers_are_bounded_together() {
     );
 }
 
+/// What is public has no names of layers.
+#[test]
+fn names_stay_in_the_owners_file() {
+    let network = network();
+    let mut named = network.architecture().clone();
+    named.layers.extend(large(1, true).layers);
+    for layer in &mut named.layers {
+        let name = match layer {
+            Layer::Linear(linear) => &mut linear.name,
+            Layer::SumPool(pool) => &mut pool.name,
+            Layer::MaxPool(pool) => &mut pool.name,
+            Layer::Flatten { .. } => continue,
+        };
+        *name = "customer-churn".into();
+    }
+    let text = |architecture: &Architecture| serde_json::to_string(architecture).unwrap();
+    assert!(text(&named).contains("churn"));
+    assert!(!text(&named.without_names()).contains("churn"));
+    let again = read(&write(&network).unwrap()).unwrap();
+    assert!(text(again.architecture()).contains("conv"));
+}
+
 proptest! {
     #[test]
     fn random_bytes_are_refused(tail in prop::collection::vec(any::<u8>(), 0..200)) {

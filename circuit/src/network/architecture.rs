@@ -98,7 +98,7 @@ pub enum Output {
 /// A sum of convolutions of earlier tensors plus a bias per output channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Linear {
-    /// Name in the source model, for messages.
+    /// Name in the source model, for the owner's messages; empty in what is public.
     pub name: String,
     /// The tensors read, added up.
     pub terms: Vec<Term>,
@@ -112,7 +112,7 @@ pub struct Linear {
 /// reader's weights absorb.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SumPool {
-    /// Name in the source model, for messages.
+    /// Name in the source model, for the owner's messages; empty in what is public.
     pub name: String,
     /// The tensor that is read.
     pub input: TensorId,
@@ -251,6 +251,21 @@ impl Layer {
 }
 
 impl Architecture {
+    /// The same without the names that its layers have in the source model: what may be shown to others. Names fix
+    /// nothing.
+    pub fn without_names(&self) -> Self {
+        let mut architecture = self.clone();
+        for layer in &mut architecture.layers {
+            match layer {
+                Layer::Linear(linear) => linear.name.clear(),
+                Layer::SumPool(pool) => pool.name.clear(),
+                Layer::MaxPool(pool) => pool.name.clear(),
+                Layer::Flatten { .. } => {}
+            }
+        }
+        architecture
+    }
+
     /// By tensor, the last layer that reads it; the next layer where none does.
     pub(super) fn last_readers(&self) -> Vec<usize> {
         let mut last: Vec<usize> = (0..=self.layers.len()).collect();

@@ -90,7 +90,7 @@ impl Scene {
             top_k: 1,
         };
         let network = network();
-        let layout = Layout::new(network.architecture().clone(), options.clone()).unwrap();
+        let layout = Layout::new(network.architecture().clone(), options).unwrap();
         let layout = Arc::new(layout);
         let srs = Arc::new(Srs::development(12, |_, _| ()).unwrap());
         let key = Key::from_secret(&[7; 32]).unwrap();
@@ -129,20 +129,15 @@ impl Scene {
             chain_id: 31_337,
             escrow,
         };
-        let card = ModelCard {
+        let card = SellerCard {
             version: Version,
-            seller: SellerCard {
-                version: Version,
-                domain,
-                seller: key.address(),
-                reading_key: Bytes(*reading_key.public_key().as_bytes()),
-                signature: Bytes([0; 65]),
-            },
-            model,
-            architecture: network.architecture().clone(),
-            layout: options,
-            points: model_points(&own.record.commitment),
+            domain,
+            seller: key.address(),
+            reading_key: Bytes(*reading_key.public_key().as_bytes()),
+            signature: Bytes([0; 65]),
         };
+        let points = model_points(&own.record.commitment);
+        let card = ModelCard::new(card, model, &layout, points);
         let policy = Policy {
             token: Address::ZERO,
             price_per_sample: Amount(1),
