@@ -4,7 +4,7 @@
 //! magic     8 bytes  "zknodevk"
 //! version   4        little endian
 //! digest    32       Keccak-256 of the rest: the fingerprint
-//! header    4 + n    architecture and layout, JSON
+//! header    4 + n    architecture, without names, and layout, JSON
 //! points    4 + n    statement basis, generators, the secret's point in G2
 //! key       4 + n    halo2's verifying key, compressed points
 //! ```
@@ -74,6 +74,14 @@ pub enum KeyFileError {
     /// The header is not what its digest promised.
     #[error("the verifying-key file's header is malformed: {0}")]
     Header(#[from] serde_json::Error),
+    /// The digest is that of a header which is not this program's: with names of layers, say, which are no part of a key.
+    #[error("the verifying-key file's header is not written as this program writes it: expected digest {expected}, found {found}; make the file again with `zknode model key`")]
+    Canonical {
+        /// Digest of the same file as this program writes it.
+        expected: String,
+        /// Digest of the file.
+        found: String,
+    },
     /// The architecture cannot be laid out.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -173,7 +181,14 @@ impl Verifier {
         let layout = Layout::new(header.architecture, header.options)?;
         let (kzg, basis) = read_points(&points)?;
         let key = read_key(&layout, &key)?;
-        Ok(Self::new(&layout, kzg, key, basis))
+        let verifier = Self::new(&layout, kzg, key, basis);
+        match verifier.fingerprint() {
+            expected if expected == digest => Ok(verifier),
+            expected => Err(KeyFileError::Canonical {
+                expected: hex::encode(expected),
+                found: hex::encode(digest),
+            }),
+        }
     }
 }
 

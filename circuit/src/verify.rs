@@ -77,7 +77,7 @@ impl Verifier {
         basis: [G1Affine; 4],
     ) -> Self {
         Self {
-            architecture: layout.architecture().clone(),
+            architecture: layout.architecture().without_names(),
             options: layout.options().clone(),
             kzg,
             key,
@@ -85,7 +85,7 @@ impl Verifier {
         }
     }
 
-    /// The network's public half.
+    /// The network's public half, without names.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }

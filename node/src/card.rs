@@ -2,7 +2,10 @@
 
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use zknode_circuit::{
-    attestation::Statement, layout::LayoutOptions, network::Architecture, verify::Attestation,
+    attestation::Statement,
+    layout::{Layout, LayoutOptions},
+    network::Architecture,
+    verify::Attestation,
 };
 use zknode_protocol::{
     agreement::{ShardCount, State},
@@ -22,12 +25,26 @@ pub struct ModelCard {
     pub seller: SellerCard,
     /// Its id in the registry.
     pub model: ModelId,
-    /// The network without its weights.
+    /// The network without its weights and without names.
     pub architecture: Architecture,
     /// How its proofs are laid out.
     pub layout: LayoutOptions,
     /// The model commitment.
     pub points: Vec<Point>,
+}
+
+impl ModelCard {
+    /// The card of a model that `seller` registered as `model`, laid out so, under the commitment `points`.
+    pub fn new(seller: SellerCard, model: ModelId, layout: &Layout, points: Vec<Point>) -> Self {
+        Self {
+            version: Version,
+            seller,
+            model,
+            architecture: layout.architecture().without_names(),
+            layout: layout.options().clone(),
+            points,
+        }
+    }
 }
 
 /// Where an agreement stands, as the seller sees it. The chain has the last word.
@@ -113,4 +130,63 @@ pub fn write_delivery(manifest: &impl Serialize, sealed: &[u8]) -> serde_json::R
 /// Reads a manifest of a preview or of everything; `Err` says what is wrong with it.
 pub fn read_manifest<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     serde_json::from_slice(text).map_err(|error| format!("the manifest does not parse: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use zknode_circuit::{
+        layout::Grid,
+        network::{Layer, Linear, Output, Padding, Shape, TensorId, Term},
+    };
+    use zknode_protocol::{
+        message::Domain,
+        value::{Address, Bytes},
+    };
+
+    #[test]
+    fn a_card_tells_no_names_of_layers() {
+        let term = Term {
+            input: TensorId::INPUT,
+            kernel: (1, 1),
+            stride: (1, 1),
+            padding: Padding::default(),
+            groups: 1,
+        };
+        let layer = Linear {
+            name: "customer-churn/dense".into(),
+            terms: vec![term],
+            shape: Shape::new(2, 1, 1),
+            output: Output::Logits,
+        };
+        let architecture = Architecture {
+            input: Shape::new(2, 1, 1),
+            fraction_bits: 4,
+            range_bits: 11,
+            layers: vec![Layer::Linear(layer)],
+        };
+        let options = LayoutOptions {
+            k: 12,
+            lanes: 8,
+            samples: 8,
+            grid: Grid::default(),
+            top_k: 1,
+        };
+        let layout = Layout::new(architecture.clone(), options).unwrap();
+        let seller = SellerCard {
+            version: Version,
+            domain: Domain {
+                chain_id: 1,
+                escrow: Address::ZERO,
+            },
+            seller: Address::ZERO,
+            reading_key: Bytes([0; 32]),
+            signature: Bytes([0; 65]),
+        };
+        let card = ModelCard::new(seller, ModelId(Bytes([1; 32])), &layout, vec![]);
+        assert_ne!(card.architecture, architecture);
+        let text = serde_json::to_string(&card).unwrap();
+        assert!(!text.contains("churn"), "{text}");
+    }
 }

@@ -1,5 +1,7 @@
-//! The public half of a model: layer kinds and shapes. It fixes the circuit, so every model of
-//! one architecture shares one verifying key; the weights stay private.
+//! The public half of a model: layer kinds, shapes and number formats. It fixes the circuit: models whose
+//! architectures are equal but for names share one verifying key. The weights stay private, but two things in here
+//! follow from them: [`Architecture::range_bits`] and [`Padding::value`]. So models of one topology may have
+//! different keys, and the key tells these numbers.
 
 use super::MaxPool;
 use serde::{Deserialize, Serialize};
@@ -61,7 +63,7 @@ pub struct Padding {
     pub bottom: usize,
     /// Columns added on the right.
     pub right: usize,
-    /// The byte the border holds.
+    /// The byte the border holds. Public, and follows from the values the model makes.
     pub value: u8,
 }
 
@@ -96,7 +98,7 @@ pub enum Output {
 /// A sum of convolutions of earlier tensors plus a bias per output channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Linear {
-    /// Name in the source model, for messages.
+    /// Name in the source model, for the owner's messages; empty in what is public.
     pub name: String,
     /// The tensors read, added up.
     pub terms: Vec<Term>,
@@ -110,7 +112,7 @@ pub struct Linear {
 /// reader's weights absorb.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SumPool {
-    /// Name in the source model, for messages.
+    /// Name in the source model, for the owner's messages; empty in what is public.
     pub name: String,
     /// The tensor that is read.
     pub input: TensorId,
@@ -144,7 +146,8 @@ pub struct Architecture {
     pub input: Shape,
     /// Fraction bits `s` of every weight, 4 to 8.
     pub fraction_bits: u32,
-    /// Requantized values before the clip lie in `[-2^(range_bits-1), 2^(range_bits-1))`.
+    /// Requantized values before the clip lie in `[-2^(range_bits-1), 2^(range_bits-1))`. Public, and unless it
+    /// was chosen the least that the weights allow.
     pub range_bits: u32,
     /// Layers in evaluation order; the last one gives the logits.
     pub layers: Vec<Layer>,
@@ -194,8 +197,14 @@ pub enum ArchitectureError {
         /// What was found.
         found: u32,
     },
+    /// A tensor of nothing.
+    #[error("every tensor needs at least one cell, found one of shape {found:?}; check the declared sides")]
+    NoCells {
+        /// Its shape.
+        found: Shape,
+    },
     /// Larger than any circuit this program lays out.
-    #[error("the network is too large: {what} is {found}, at most {max} are supported")]
+    #[error("the network is too large: {what} is {found}, at most {max} are supported; use a smaller network or smaller images")]
     TooLarge {
         /// What is counted.
         what: &'static str,
@@ -206,15 +215,6 @@ pub enum ArchitectureError {
     },
 }
 
-/// Cells of one sample's largest tensor, and weights of one layer, that are accepted.
-pub(super) const MAX_CELLS: usize = 1 << 26;
-/// The greatest activation or pixel.
-const BYTE: usize = 255;
-/// Sum of a pooling window, over all poolings that follow each other, that is accepted: so that accumulators of
-/// weights below 2^40 can be bounded.
-const MAX_SUM: usize = 1 << 40;
-/// Layers that are accepted: claims of views are followed from layer to layer.
-pub(super) const MAX_LAYERS: usize = 1 << 10;
 /// Logits and their differences stay below this; the circuit compares 32 bits.
 pub(super) const LOGIT_BOUND: i128 = 1 << 30;
 
@@ -251,6 +251,40 @@ impl Layer {
 }
 
 impl Architecture {
+    /// The same without the names that its layers have in the source model: what may be shown to others. Names fix
+    /// nothing.
+    pub fn without_names(&self) -> Self {
+        let mut architecture = self.clone();
+        for layer in &mut architecture.layers {
+            match layer {
+                Layer::Linear(linear) => linear.name.clear(),
+                Layer::SumPool(pool) => pool.name.clear(),
+                Layer::MaxPool(pool) => pool.name.clear(),
+                Layer::Flatten { .. } => {}
+            }
+        }
+        architecture
+    }
+
+    /// By tensor, the last layer that reads it; the next layer where none does.
+    pub(super) fn last_readers(&self) -> Vec<usize> {
+        let mut last: Vec<usize> = (0..=self.layers.len()).collect();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let mut read = |id: TensorId| {
+                if let Some(last) = last.get_mut(id.0) {
+                    *last = index;
+                }
+            };
+            match layer {
+                Layer::Linear(linear) => linear.terms.iter().for_each(|term| read(term.input)),
+                Layer::SumPool(pool) => read(pool.input),
+                Layer::MaxPool(pool) => read(pool.input),
+                Layer::Flatten { input } => read(*input),
+            }
+        }
+        last
+    }
+
     /// Number of classes.
     pub fn classes(&self) -> usize {
         match self.layers.last() {
@@ -269,185 +303,4 @@ impl Architecture {
             }
         }
     }
-
-    /// Shapes of all tensors, input first; checks every rule on the way.
-    pub fn shapes(&self) -> Result<Vec<Shape>, ArchitectureError> {
-        check_format("fraction_bits", self.fraction_bits, 4, 8)?;
-        check_format("range_bits", self.range_bits, 2, 20)?;
-        if self.layers.len() > MAX_LAYERS {
-            return Err(ArchitectureError::TooLarge {
-                what: "the number of layers",
-                found: self.layers.len(),
-                max: MAX_LAYERS,
-            });
-        }
-        let mut shapes = vec![check_size(self.input)?];
-        // The greatest cell of each tensor.
-        let mut sums = vec![BYTE];
-        for (index, layer) in self.layers.iter().enumerate() {
-            let mut greatest = BYTE;
-            let input = |id: TensorId| {
-                shapes
-                    .get(id.0)
-                    .copied()
-                    .ok_or(ArchitectureError::UnknownTensor {
-                        layer: index,
-                        tensor: id.0,
-                    })
-            };
-            let shape = match layer {
-                Layer::Linear(linear) => linear_shape(index, linear, &input)?,
-                Layer::SumPool(pool) => {
-                    let shape = input(pool.input)?;
-                    let window = Term {
-                        input: pool.input,
-                        kernel: pool.kernel,
-                        stride: pool.stride,
-                        padding: Padding::default(),
-                        groups: 1,
-                    };
-                    let (height, width) = window_positions(index, &window, shape)?;
-                    greatest = sums[pool.input.0].saturating_mul(pool.kernel.0 * pool.kernel.1);
-                    if greatest > MAX_SUM {
-                        return Err(ArchitectureError::TooLarge {
-                            what: "the sum of a pooling window",
-                            found: greatest,
-                            max: MAX_SUM,
-                        });
-                    }
-                    Shape::new(shape.channels, height, width)
-                }
-                Layer::MaxPool(pool) => {
-                    let shape = input(pool.input)?;
-                    self.check_max_pool(index, pool)?;
-                    let (height, width) = window_positions(index, &pool.window(), shape)?;
-                    let area = pool.kernel.0.saturating_mul(pool.kernel.1);
-                    check_size(Shape::new(
-                        shape.channels.saturating_mul(area),
-                        height,
-                        width,
-                    ))?;
-                    Shape::new(shape.channels, height, width)
-                }
-                Layer::Flatten { input: id } => {
-                    let shape = input(*id)?;
-                    greatest = sums[id.0];
-                    Shape::new(shape.cells(), 1, 1)
-                }
-            };
-            sums.push(greatest);
-            shapes.push(check_size(shape)?);
-        }
-        self.check_logits(&shapes)?;
-        Ok(shapes)
-    }
-
-    fn check_logits(&self, shapes: &[Shape]) -> Result<(), ArchitectureError> {
-        let logits =
-            |layer: &Layer| matches!(layer, Layer::Linear(l) if l.output == Output::Logits);
-        let count = self.layers.iter().filter(|l| logits(l)).count();
-        let last = self.layers.last().is_some_and(logits);
-        let shape = shapes.last().copied().unwrap_or(self.input);
-        if count != 1 || !last || shape.positions() != 1 || shape.channels < 2 {
-            return Err(ArchitectureError::BadLogits);
-        }
-        if shape.channels > 1 << 14 {
-            return Err(ArchitectureError::TooLarge {
-                what: "the number of classes",
-                found: shape.channels,
-                max: 1 << 14,
-            });
-        }
-        Ok(())
-    }
-}
-
-fn linear_shape(
-    layer: usize,
-    linear: &Linear,
-    input: &impl Fn(TensorId) -> Result<Shape, ArchitectureError>,
-) -> Result<Shape, ArchitectureError> {
-    let bad = |reason| ArchitectureError::BadLayer { layer, reason };
-    if linear.terms.is_empty() {
-        return Err(bad("a linear layer needs at least one input"));
-    }
-    for term in &linear.terms {
-        let shape = input(term.input)?;
-        if term.groups == 0
-            || !shape.channels.is_multiple_of(term.groups)
-            || !linear.shape.channels.is_multiple_of(term.groups)
-        {
-            return Err(bad("the groups must divide the channels on both sides"));
-        }
-        let (height, width) = window_positions(layer, term, shape)?;
-        let expected = Shape::new(linear.shape.channels, height, width);
-        if expected != linear.shape {
-            return Err(ArchitectureError::ShapeMismatch {
-                layer,
-                expected,
-                found: linear.shape,
-            });
-        }
-        let area = term.kernel.0.saturating_mul(term.kernel.1);
-        let weights = (shape.channels / term.groups)
-            .saturating_mul(linear.shape.channels)
-            .saturating_mul(area);
-        if weights > MAX_CELLS {
-            return Err(ArchitectureError::TooLarge {
-                what: "the number of weights of a layer",
-                found: weights,
-                max: MAX_CELLS,
-            });
-        }
-    }
-    Ok(linear.shape)
-}
-
-fn window_positions(
-    layer: usize,
-    term: &Term,
-    shape: Shape,
-) -> Result<(usize, usize), ArchitectureError> {
-    let bad = |reason| ArchitectureError::BadLayer { layer, reason };
-    let (kernel, stride, p) = (term.kernel, term.stride, &term.padding);
-    if kernel.0 == 0 || kernel.1 == 0 || stride.0 == 0 || stride.1 == 0 {
-        return Err(bad("kernel and stride must be at least 1"));
-    }
-    if p.top >= kernel.0 || p.bottom >= kernel.0 || p.left >= kernel.1 || p.right >= kernel.1 {
-        return Err(bad("padding must be smaller than the kernel"));
-    }
-    term.positions(shape)
-        .ok_or_else(|| bad("the kernel is larger than the padded input"))
-}
-
-fn check_size(shape: Shape) -> Result<Shape, ArchitectureError> {
-    let cells = shape
-        .channels
-        .saturating_mul(shape.height)
-        .saturating_mul(shape.width);
-    if cells == 0 || cells > MAX_CELLS {
-        return Err(ArchitectureError::TooLarge {
-            what: "the number of cells of a tensor",
-            found: cells,
-            max: MAX_CELLS,
-        });
-    }
-    Ok(shape)
-}
-
-fn check_format(
-    what: &'static str,
-    found: u32,
-    min: u32,
-    max: u32,
-) -> Result<(), ArchitectureError> {
-    if !(min..=max).contains(&found) {
-        return Err(ArchitectureError::BadFormat {
-            what,
-            min,
-            max,
-            found,
-        });
-    }
-    Ok(())
 }

@@ -239,6 +239,7 @@ impl Network {
         let bits = self.architecture.fraction_bits;
         let mut accumulators = vec![];
         let mut weights = self.weights.layers.iter();
+        let last_readers = self.architecture.last_readers();
         for (index, layer) in self.architecture.layers.iter().enumerate() {
             let tensor = match layer {
                 Layer::Flatten { input } => tensors[input.0].clone(),
@@ -261,6 +262,9 @@ impl Network {
                 }
             };
             tensors.push(tensor);
+            let tensors = tensors.iter_mut().zip(&last_readers);
+            let read = tensors.filter(|(_, last)| **last == index);
+            read.for_each(|(tensor, _)| *tensor = vec![]);
         }
         let logits = accumulators.last().cloned().unwrap_or_default();
         Ok(Trace {

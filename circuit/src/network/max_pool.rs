@@ -20,7 +20,7 @@ pub(super) const LEAST_RANGE_BITS: u32 = 9;
 /// The greatest byte of every window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaxPool {
-    /// Name in the source model, for messages.
+    /// Name in the source model, for the owner's messages; empty in what is public.
     pub name: String,
     /// The tensor that is read: the image, activations, or what another max pooling makes.
     pub input: TensorId,

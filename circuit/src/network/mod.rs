@@ -22,6 +22,7 @@ pub mod execute;
 pub mod import;
 mod max_pool;
 pub mod model_file;
+mod shapes;
 
 pub use architecture::{
     Architecture, ArchitectureError, Layer, Linear, Output, Padding, Shape, SumPool, TensorId, Term,

@@ -3,7 +3,8 @@
 use zknode_circuit::{
     layout::{Grid, Layout, LayoutError, LayoutOptions},
     network::{
-        Architecture, Layer, Linear, MaxPool, Output, Padding, Shape, SumPool, TensorId, Term,
+        Architecture, ArchitectureError, Layer, Linear, MaxPool, Output, Padding, Shape, SumPool,
+        TensorId, Term,
     },
     plan::{search, Limits, Wishes},
 };
@@ -44,6 +45,13 @@ fn refusal(input: Shape, layers: Vec<Layer>) -> LayoutError {
     Layout::new(architecture, options).unwrap_err()
 }
 
+fn too_large(error: LayoutError, expected: &str) {
+    let LayoutError::Architecture(ArchitectureError::TooLarge { what, .. }) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(what, expected);
+}
+
 /// 1.7e10 reads from half a million pixels: a third of a terabyte, if the program were built.
 #[test]
 fn a_pooling_with_a_giant_window() {
@@ -68,7 +76,19 @@ fn many_layers_of_the_largest_weights() {
         .map(|index| dense(index, input, Output::Activation))
         .collect();
     layers.push(dense(500, Shape::new(2, 1, 1), Output::Logits));
-    let error = refusal(input, layers);
+    too_large(refusal(input, layers), "the number of weights and biases");
+}
+
+/// Weights of groups stand one a row.
+#[test]
+fn more_weights_of_groups_than_rows() {
+    let input = Shape::new(1 << 13, 1, 1);
+    let mut grouped = dense(0, input, Output::Activation);
+    if let Layer::Linear(linear) = &mut grouped {
+        linear.terms[0].groups = 2;
+    }
+    let logits = dense(1, Shape::new(2, 1, 1), Output::Logits);
+    let error = refusal(input, vec![grouped, logits]);
     assert!(
         matches!(
             error,
@@ -136,8 +156,14 @@ fn sums_of_sums_beyond_all_bounds() {
 }
 
 #[test]
-fn more_max_poolings_than_rows_can_be_counted() {
-    let (side, pools) = (68_107, 900);
+fn more_max_poolings_than_there_are_rows() {
+    let error = max_poolings(3);
+    assert!(matches!(error, LayoutError::Rows { .. }), "{error}");
+    too_large(max_poolings(900), "the number of cells of all tensors");
+}
+
+fn max_poolings(pools: usize) -> LayoutError {
+    let side = 68_107;
     let mut layers: Vec<_> = (0..pools)
         .map(|_| {
             Layer::MaxPool(MaxPool {
@@ -156,8 +182,7 @@ fn more_max_poolings_than_rows_can_be_counted() {
         stride: (1, 1),
     }));
     layers.push(dense(pools + 1, Shape::new(2, 1, 1), Output::Logits));
-    let error = refusal(Shape::new(1, 1, side), layers);
-    assert!(matches!(error, LayoutError::Rows { .. }), "{error}");
+    refusal(Shape::new(1, 1, side), layers)
 }
 
 /// Every shift of so many tiles has weights of its own, one row a slot.

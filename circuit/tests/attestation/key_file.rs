@@ -51,6 +51,43 @@ fn what_is_written_is_read() {
     assert!(again.is_insecure());
 }
 
+/// The honest file with another header, under a length and a digest that fit it.
+fn with_header(change: impl FnOnce(&str) -> String) -> Result<Verifier, KeyFileError> {
+    let mut file = File::honest();
+    let range = file.parts()[0].clone();
+    let header = String::from_utf8(file.0[range.clone()].to_vec()).unwrap();
+    let header = change(&header).into_bytes();
+    let length = (header.len() as u32).to_le_bytes();
+    let part = [&length[..], &header].concat();
+    file.0.splice(range.start - 4..range.end, part);
+    file.sealed()
+}
+
+/// Names of layers are their owner's: a key is written without them, and with them not read, so that every key has one
+/// file and one fingerprint.
+#[test]
+fn a_key_tells_no_names_of_layers() {
+    let case = Case::get();
+    let named = serde_json::to_string(case.network.architecture()).unwrap();
+    let empty = r#""name":"","#;
+    assert!(
+        !named.contains(empty) && named.contains(r#""dw""#),
+        "{named}"
+    );
+    let honest = case.prover.verifier().fingerprint();
+    let again = with_header(|header| {
+        assert!(header.contains(empty) && !header.contains(r#""dw""#));
+        header.into()
+    });
+    assert_eq!(again.unwrap().fingerprint(), honest);
+    let refused = with_header(|header| header.replacen(empty, r#""name":"churn","#, 1));
+    let expected = hex::encode(honest);
+    assert!(
+        matches!(&refused, Err(KeyFileError::Canonical { expected: e, .. }) if *e == expected),
+        "{refused:?}"
+    );
+}
+
 /// With the identity for both points in G2, any pairing check holds.
 #[test]
 fn trivial_pairing_points_are_refused() {

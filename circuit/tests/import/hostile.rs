@@ -44,6 +44,12 @@ fn tensors_are_checked() {
     }
     let huge = weight(&|t| t.dims = vec![i64::MAX; 4]);
     assert!(matches!(huge.refused(32), ImportError::TooLarge { .. }));
+    let deep = weight(&|t| t.dims = vec![1; 1 << 20]);
+    let error = deep.refused(32);
+    assert!(
+        matches!(error, ImportError::TooLarge { found, max: 8, .. } if found == 1 << 20),
+        "{error}"
+    );
     let half = weight(&|t| t.data_type = 10);
     assert!(matches!(
         half.refused(32),
@@ -99,6 +105,77 @@ fn a_cut_file_is_refused_at_every_length() {
         );
         assert!(result.is_err(), "{length} of {} bytes", file.len());
     }
+}
+
+/// The error of lowering a model.
+fn unreadable(model: Model) -> ImportError {
+    match model.float() {
+        Ok(_) => panic!("the model was read"),
+        Err(error) => error,
+    }
+}
+
+/// A sum has no constants: some bytes of a file, and three weights for every channel.
+#[test]
+fn a_small_file_of_many_large_sums_is_refused() {
+    let mut model = Model::new(&[1 << 24]);
+    let mut last = "image".to_owned();
+    for index in 0..64 {
+        let sum = format!("t{index}");
+        model = model.node("Add", &[&last, &last], &sum, &[]);
+        last = sum;
+    }
+    let model = model.output(&last);
+    assert!(model.bytes().len() < 2048);
+    let error = unreadable(model);
+    let expected = "the number of weights and biases";
+    assert!(
+        matches!(error, ImportError::TooLarge { what, found, .. } if what == expected && found == 6 << 24),
+        "{error}"
+    );
+}
+
+/// Nor has a clamp that becomes a layer of its own.
+#[test]
+fn a_small_file_of_many_large_clamps_is_refused() {
+    let mut model = Model::new(&[1 << 24]);
+    for clamped in ["a", "b", "c"] {
+        model = model.node("Relu", &["image"], clamped, &[]);
+    }
+    let sums = model
+        .node("Add", &["a", "b"], "ab", &[])
+        .node("Add", &["ab", "c"], "abc", &[]);
+    let error = unreadable(sums.output("abc"));
+    assert!(
+        matches!(error, ImportError::TooLarge { found, .. } if found == 6 << 24),
+        "{error}"
+    );
+}
+
+/// A constant is copied for every node that reads it.
+#[test]
+fn a_constant_under_many_names_is_refused() {
+    let mut model = Model::new(&[4]).constant("c0", &[1 << 17], &vec![1.0; 1 << 17]);
+    for index in 0..2000 {
+        let (from, to) = (format!("c{index}"), format!("c{}", index + 1));
+        model = model.node("Identity", &[&from], &to, &[]);
+    }
+    let error = unreadable(model.output("c2000"));
+    let most = 1 << 27;
+    assert!(
+        matches!(error, ImportError::TooLarge { found, max, .. } if max == most && found == most + (1 << 17)),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_long_name_is_cut() {
+    let model = Model::new(&[4]).node("Abs", &["image"], &"long".repeat(1 << 10), &[]);
+    let error = unreadable(model.output(&"long".repeat(1 << 10)));
+    let ImportError::Operator { node, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(node, "long".repeat(64));
 }
 
 /// A model in which many integers mean something.

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use sha3::{Digest, Keccak256};
 use zknode_circuit::network::{
     model_file::{read, write, ModelFileError},
-    Architecture, Layer, Linear, LinearWeights, Network, NetworkError, Output, Padding, Shape,
-    SumPool, TensorId, Term, Weights,
+    Architecture, ArchitectureError, Layer, Linear, LinearWeights, MaxPool, Network, NetworkError,
+    Output, Padding, Shape, SumPool, TensorId, Term, Weights,
 };
 
 fn linear(
@@ -156,6 +156,93 @@ fn a_declared_size_allocates_nothing() {
         read(&sealed(file)),
         Err(ModelFileError::Length { .. })
     ));
+}
+
+/// Layers of one weight on an image of 2^24 pixels, or poolings; no logits.
+fn large(layers: usize, pool: bool) -> Architecture {
+    let layer = |tensor: usize| match pool {
+        true => Layer::MaxPool(MaxPool {
+            name: "pool".into(),
+            input: TensorId(tensor),
+            kernel: (2, 2),
+            stride: (1, 1),
+            padding: Padding::default(),
+        }),
+        false => {
+            let shape = Shape::new(1, 4096, 4096);
+            linear("one", &[tensor], (1, 1), shape, Output::Activation)
+        }
+    };
+    Architecture {
+        input: Shape::new(1, 4096, 4096),
+        fraction_bits: 4,
+        range_bits: 12,
+        layers: (0..layers).map(layer).collect(),
+    }
+}
+
+#[test]
+fn the_tensors_of_a_run_are_bounded_together() {
+    let refused = |found| {
+        Err(ArchitectureError::TooLarge {
+            what: "the number of cells of all tensors",
+            found,
+            max: 1 << 28,
+        })
+    };
+    let one = |layers| large(layers, false).shapes();
+    assert_eq!(one(15), Err(ArchitectureError::BadLogits));
+    assert_eq!(one(16), refused(17 << 24));
+    // The steps of a max pooling are kept too: three for every window of four.
+    let pool = |layers| large(layers, true).shapes();
+    assert_eq!(pool(3), Err(ArchitectureError::BadLogits));
+    let pooled: usize = (1..=4usize).map(|less| 4 * (4096 - less).pow(2)).sum();
+    assert_eq!(pool(4), refused((1 << 24) + pooled));
+}
+
+#[test]
+fn the_weights_of_all_layers_are_bounded_together() {
+    let dense = |tensor: usize| {
+        let shape = Shape::new(1 << 12, 1, 1);
+        linear("dense", &[tensor], (1, 1), shape, Output::Activation)
+    };
+    let architecture = |layers| Architecture {
+        input: Shape::new(1 << 12, 1, 1),
+        fraction_bits: 4,
+        range_bits: 12,
+        layers: (0..layers).map(dense).collect(),
+    };
+    assert_eq!(architecture(3).shapes(), Err(ArchitectureError::BadLogits));
+    assert_eq!(
+        architecture(4).shapes(),
+        Err(ArchitectureError::TooLarge {
+            what: "the number of weights and biases",
+            found: (4 << 24) + (4 << 12),
+            max: 1 << 26,
+        })
+    );
+}
+
+/// What is public has no names of layers.
+#[test]
+fn names_stay_in_the_owners_file() {
+    let network = network();
+    let mut named = network.architecture().clone();
+    named.layers.extend(large(1, true).layers);
+    for layer in &mut named.layers {
+        let name = match layer {
+            Layer::Linear(linear) => &mut linear.name,
+            Layer::SumPool(pool) => &mut pool.name,
+            Layer::MaxPool(pool) => &mut pool.name,
+            Layer::Flatten { .. } => continue,
+        };
+        *name = "customer-churn".into();
+    }
+    let text = |architecture: &Architecture| serde_json::to_string(architecture).unwrap();
+    assert!(text(&named).contains("churn"));
+    assert!(!text(&named.without_names()).contains("churn"));
+    let again = read(&write(&network).unwrap()).unwrap();
+    assert!(text(again.architecture()).contains("conv"));
 }
 
 proptest! {

@@ -85,6 +85,26 @@ fn a_float_model_needs_images() {
     assert!(matches!(m.import(&[]), Err(ImportError::NoCalibration)));
 }
 
+/// A sum has no constants: some bytes of a file, and three weights for every channel.
+#[test]
+fn a_small_file_of_many_large_sums_is_refused() {
+    let mut m = Model::default();
+    let image = m.floats(&[1, 1 << 24]);
+    let mut last = image;
+    for _ in 0..64 {
+        let sum = m.floats(&[1, 1 << 24]);
+        m.operator(0, &[last, last], sum, 11, &[]);
+        last = sum;
+    }
+    (m.inputs, m.outputs) = (vec![image], vec![last]);
+    let error = m.float().map(|_| ()).unwrap_err();
+    let expected = "the number of weights and biases";
+    assert!(
+        matches!(error, ImportError::TooLarge { what, found, .. } if what == expected && found == 6 << 24),
+        "{error}"
+    );
+}
+
 #[test]
 fn what_is_not_supported_is_named() {
     let operator = |index: usize, field: usize, part: Part| {

@@ -348,18 +348,13 @@ fn card(
     let signature = party
         .key
         .sign(domain.reading_key_digest(seller, reading_key))?;
-    Ok(ModelCard {
+    let seller = SellerCard {
         version: Version,
-        seller: SellerCard {
-            version: Version,
-            domain,
-            seller,
-            reading_key,
-            signature,
-        },
-        model,
-        architecture: own.network.architecture().clone(),
-        layout: own.layout.options().clone(),
-        points: model_points(&own.record.commitment),
-    })
+        domain,
+        seller,
+        reading_key,
+        signature,
+    };
+    let points = model_points(&own.record.commitment);
+    Ok(ModelCard::new(seller, model, &own.layout, points))
 }

@@ -12,6 +12,10 @@
 //! sum_j t^j Z_j  =  2^s sum_j t^j V_j  -  2^s sum_j t^j M_j  +  2^s offset sum_j t^j sum_i zeta^i
 //! ```
 //!
+//! Its degree in `t` is below J, the cells of the output times the steps of a window, where a linear layer's is below
+//! P: it holds by chance with probability at most (slots + J) / |F|. Each `j` takes rows of its own here, so that all
+//! the J of a layout and their slots stay below 2^24 where there are 2^22 rows: 2^24 / 2^254.
+//!
 //! Pinned by: `Z` and `D` are claims of the same lanes, the clip lookup makes `d_i = relu(v_i - m_(i-1))`.
 
 use super::{

@@ -12,6 +12,8 @@
 //!    E_1      = sum_p t^p sum_i zeta^i
 //! ```
 //!
+//! Max pooling has an identity of its own, and a bound ([`max_pool`]).
+//!
 //! Nothing here grows with the batch, and with images cut into tiles only with the positions of one tile. Strides,
 //! paddings, windows and groups are a matter of which cell a row copies; no cell outside the output is ever computed.
 //! A tap that leaves the tile reads the neighbouring tile's cell ([`claims`]).

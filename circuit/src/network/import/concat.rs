@@ -41,11 +41,10 @@ impl Stack {
         last: TensorId,
         pixels: &Normalization,
     ) -> Result<(Self, TensorId), ImportError> {
+        let mut stack = Stack::new(self.shapes[0]);
+        stack.notes = self.notes;
         let mut split = Split {
-            stack: Stack {
-                notes: self.notes,
-                ..Stack::new(self.shapes[0])
-            },
+            stack,
             parts: vec![vec![TensorId::INPUT]],
             image_ascends: pixels.scale.iter().all(|&scale| scale > 0.0),
         };
@@ -129,15 +128,15 @@ impl Split {
             }
             (Step::Layer(Layer::MaxPool(pool)), _) => {
                 let parts = parts(self, pool.input).into_iter().map(|input| {
-                    let input = self.bytes(&pool.name, input);
+                    let input = self.bytes(&pool.name, input)?;
                     let channels = self.stack.shapes[input.0].channels;
                     let pool = Layer::MaxPool(crate::network::MaxPool {
                         input,
                         ..pool.clone()
                     });
-                    self.push(pool, Shape { channels, ..shape }, rounding)
+                    Ok(self.push(pool, Shape { channels, ..shape }, rounding))
                 });
-                parts.collect()
+                parts.collect::<Result<_, ImportError>>()?
             }
         })
     }
@@ -150,19 +149,19 @@ impl Split {
 
     /// The tensor as bytes that ascend as its values do: sums of a pooling are none, and the pixels of an
     /// image whose normalization turns it over do not.
-    fn bytes(&mut self, name: &str, id: TensorId) -> TensorId {
+    fn bytes(&mut self, name: &str, id: TensorId) -> Result<TensorId, ImportError> {
         let lowered = id.0.checked_sub(1).map(|i| &self.stack.layers[i]);
-        match lowered.map(|lowered| &lowered.step) {
+        Ok(match lowered.map(|lowered| &lowered.step) {
             Some(Step::Layer(Layer::Linear(_) | Layer::MaxPool(_))) => id,
             None if self.image_ascends => id,
             _ => {
                 let rounding = lowered.and_then(|lowered| lowered.rounding);
                 let clamp = self.stack.bounds(id);
-                let id = self.stack.push_identity(name, id, clamp);
+                let id = self.stack.push_identity(name, id, clamp)?;
                 self.stack.round_last(rounding);
                 id
             }
-        }
+        })
     }
 
     fn linear(
@@ -174,13 +173,13 @@ impl Split {
     ) -> Result<Vec<TensorId>, ImportError> {
         let spread = |term: &Term| self.parts[term.input.0].len() != 1 && term.groups != 1;
         if !linear.terms.iter().any(spread) {
-            return Ok(vec![self.mixed(linear, weights, rounding)]);
+            return Ok(vec![self.mixed(linear, weights, rounding)?]);
         }
         let mut cuts = linear.terms.iter().map(|t| self.cuts(t, linear.shape));
         let first = cuts.next().flatten();
         let same = cuts.all(|cuts| cuts == first);
         if let (Some(first), true, false) = (first, same, last) {
-            return Ok(self.grouped(&linear, &weights, rounding, &first));
+            return self.grouped(&linear, &weights, rounding, &first);
         }
         let outputs = linear.shape.channels;
         for (term, values) in linear.terms.iter_mut().zip(&mut weights.terms) {
@@ -193,7 +192,7 @@ impl Split {
             *values = spread_out(term, values, outputs);
             term.groups = 1;
         }
-        Ok(vec![self.mixed(linear, weights, rounding)])
+        Ok(vec![self.mixed(linear, weights, rounding)?])
     }
 
     /// All channels mixed: a term for every part.
@@ -202,7 +201,7 @@ impl Split {
         mut linear: Linear,
         mut weights: FloatWeights,
         rounding: Option<OutputScale>,
-    ) -> TensorId {
+    ) -> Result<TensorId, ImportError> {
         let (mut terms, mut values) = (vec![], vec![]);
         for (term, all) in linear.terms.iter().zip(&weights.terms) {
             let parts = &self.parts[term.input.0];
@@ -222,9 +221,9 @@ impl Split {
         (linear.terms, weights.terms) = (terms, values);
         let id = self
             .stack
-            .push_linear(&linear.name, linear.terms, weights, linear.shape);
+            .push_linear(&linear.name, linear.terms, weights, linear.shape)?;
         self.stack.round_last(rounding);
-        id
+        Ok(id)
     }
 
     /// Output channels that each part of a term's input makes; `None` where a group reads two parts.
@@ -247,7 +246,7 @@ impl Split {
         weights: &FloatWeights,
         rounding: Option<OutputScale>,
         cuts: &[usize],
-    ) -> Vec<TensorId> {
+    ) -> Result<Vec<TensorId>, ImportError> {
         let mut first = 0;
         let mut made = vec![];
         for (part, &outputs) in cuts.iter().enumerate() {
@@ -272,11 +271,11 @@ impl Split {
                 channels: outputs,
                 ..linear.shape
             };
-            made.push(self.stack.push_linear(&name, terms, own, shape));
+            made.push(self.stack.push_linear(&name, terms, own, shape)?);
             self.stack.round_last(rounding);
             first = range.end;
         }
-        made
+        Ok(made)
     }
 }
 

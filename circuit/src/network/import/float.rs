@@ -83,6 +83,11 @@ impl FloatWeights {
             clamp,
         }
     }
+
+    /// Weights and biases.
+    pub fn count(&self) -> usize {
+        self.terms.iter().map(Vec::len).sum::<usize>() + self.bias.len()
+    }
 }
 
 /// A float model: layers, weights, and how pixel bytes become its input. Secret: no `Debug`.

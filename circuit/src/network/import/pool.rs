@@ -1,6 +1,7 @@
 //! Poolings, the same for every format.
 
 use super::stack::{kernel_fits, Stack};
+use super::ImportError;
 use crate::network::{Layer, MaxPool, Padding, Shape, SumPool, TensorId};
 
 /// A window that slides over a tensor.
@@ -71,22 +72,25 @@ impl Stack {
         self.push_view(Layer::SumPool(pool), shape)
     }
 
-    /// Adds the greatest value of every window; `shared` tells whether something else reads `input`.
+    /// Adds the greatest value of every window; `shared` tells whether something else reads `input`, `refused`
+    /// makes an error of why a window does not fit.
     pub fn push_max(
         &mut self,
         name: &str,
         input: TensorId,
         shared: bool,
         window: Window,
-    ) -> Result<TensorId, &'static str> {
+        refused: impl Fn(&'static str) -> ImportError,
+    ) -> Result<TensorId, ImportError> {
         if window.is_identity() {
             return Ok(input);
         }
         let from = self.shapes[input.0];
         if window.kernel == (1, 1) && window.padding == Padding::default() {
             // A choice of cells: a layer that requantizes them, of another stride.
-            let id = self.push_identity(name, input, self.bounds(input));
-            return self.strided(id, window, from);
+            let id = self.push_identity(name, input, self.bounds(input))?;
+            self.stride(id, window, from);
+            return Ok(id);
         }
         let pool = MaxPool {
             name: name.into(),
@@ -97,8 +101,9 @@ impl Stack {
         };
         let term = pool.window();
         let positions = kernel_fits(&term).then(|| term.positions(from)).flatten();
-        let (height, width) = positions
-            .ok_or("the window must fit the padded input and be larger than the border")?;
+        let (height, width) = positions.ok_or_else(|| {
+            refused("the window must fit the padded input and be larger than the border")
+        })?;
         let shape = Shape::new(from.channels, height, width);
         let id = self.push_view(Layer::MaxPool(pool), shape);
         self.alone_last(!shared);
@@ -106,12 +111,7 @@ impl Stack {
     }
 
     /// Gives the layer just added, which reads single cells, the window's stride.
-    fn strided(
-        &mut self,
-        id: TensorId,
-        window: Window,
-        from: Shape,
-    ) -> Result<TensorId, &'static str> {
+    fn stride(&mut self, id: TensorId, window: Window, from: Shape) {
         let shape = Shape::new(
             from.channels,
             (from.height - 1) / window.stride.0 + 1,
@@ -125,7 +125,6 @@ impl Stack {
                 .iter_mut()
                 .for_each(|t| t.stride = window.stride);
         }
-        Ok(id)
     }
 }
 

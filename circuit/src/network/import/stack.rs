@@ -3,6 +3,7 @@
 use super::float::{Clamp, FloatModel, FloatWeights, OutputScale};
 use super::residual::pointwise;
 use super::{ImportError, Normalization};
+use crate::network::shapes::MAX_WEIGHTS;
 use crate::network::{Architecture, Layer, Linear, Output, Shape, TensorId, Term};
 
 /// What makes a tensor.
@@ -72,6 +73,8 @@ pub(super) struct Stack {
     pub shapes: Vec<Shape>,
     /// What was left out of the file, and why that is no loss; for the report.
     pub notes: Vec<String>,
+    /// Weights and biases of all layers.
+    weights: usize,
 }
 
 impl Stack {
@@ -81,6 +84,7 @@ impl Stack {
             layers: vec![],
             shapes: vec![input],
             notes: vec![],
+            weights: 0,
         }
     }
 
@@ -100,6 +104,7 @@ impl Stack {
             layers: lowered.collect(),
             shapes: model.shapes.clone(),
             notes: model.notes.clone(),
+            weights: model.weights.iter().map(FloatWeights::count).sum(),
         }
     }
 
@@ -145,8 +150,35 @@ impl Stack {
         }
     }
 
+    /// Counts the weights and biases of a layer before they are made: an operator without constants, such as a
+    /// sum, takes some bytes of a file and as many weights as a tensor has channels.
+    pub fn reserve(&mut self, weights: usize) -> Result<(), ImportError> {
+        let found = self.weights.saturating_add(weights);
+        if found > MAX_WEIGHTS {
+            return Err(ImportError::TooLarge {
+                what: "the number of weights and biases",
+                found,
+                max: MAX_WEIGHTS,
+            });
+        }
+        self.weights = found;
+        Ok(())
+    }
+
     /// Adds a linear layer.
     pub fn push_linear(
+        &mut self,
+        name: &str,
+        terms: Vec<Term>,
+        weights: FloatWeights,
+        shape: Shape,
+    ) -> Result<TensorId, ImportError> {
+        self.reserve(weights.count())?;
+        Ok(self.push_reserved(name, terms, weights, shape))
+    }
+
+    /// Adds a linear layer whose weights are counted already.
+    fn push_reserved(
         &mut self,
         name: &str,
         terms: Vec<Term>,
@@ -168,22 +200,34 @@ impl Stack {
     }
 
     /// Adds a layer that requantizes a tensor, clamped.
-    pub fn push_identity(&mut self, name: &str, input: TensorId, clamp: Clamp) -> TensorId {
+    pub fn push_identity(
+        &mut self,
+        name: &str,
+        input: TensorId,
+        clamp: Clamp,
+    ) -> Result<TensorId, ImportError> {
         let shape = self.shapes[input.0];
+        self.reserve(shape.channels.saturating_mul(2))?;
         let weights = FloatWeights::identity(shape.channels, clamp);
         let terms = vec![pointwise(input, shape.channels)];
-        self.push_linear(name, terms, weights, shape)
+        Ok(self.push_reserved(name, terms, weights, shape))
     }
 
     /// Adds the sum of two tensors of one shape.
-    pub fn push_sum(&mut self, name: &str, operands: [TensorId; 2], clamp: Clamp) -> TensorId {
+    pub fn push_sum(
+        &mut self,
+        name: &str,
+        operands: [TensorId; 2],
+        clamp: Clamp,
+    ) -> Result<TensorId, ImportError> {
         let shape = self.shapes[operands[0].0];
+        self.reserve(shape.channels.saturating_mul(3))?;
         let weights = FloatWeights {
             terms: vec![vec![1.0; shape.channels]; 2],
             ..FloatWeights::identity(shape.channels, clamp)
         };
         let terms = operands.map(|id| pointwise(id, shape.channels));
-        self.push_linear(name, terms.to_vec(), weights, shape)
+        Ok(self.push_reserved(name, terms.to_vec(), weights, shape))
     }
 
     /// The linear layer that makes a tensor, if one does.

@@ -83,20 +83,15 @@ impl Scene {
             chain_id: 31_337,
             escrow,
         };
-        let card = ModelCard {
+        let card = SellerCard {
             version: Version,
-            seller: SellerCard {
-                version: Version,
-                domain,
-                seller: key.address(),
-                reading_key: Bytes(*reading_key.public_key().as_bytes()),
-                signature: Bytes([0; 65]),
-            },
-            model,
-            architecture: network.architecture().clone(),
-            layout: layout.options().clone(),
-            points: model_points(&own.record.commitment),
+            domain,
+            seller: key.address(),
+            reading_key: Bytes(*reading_key.public_key().as_bytes()),
+            signature: Bytes([0; 65]),
         };
+        let points = model_points(&own.record.commitment);
+        let card = ModelCard::new(card, model, &layout, points);
         let policy = Policy {
             token: Address::ZERO,
             price_per_sample: Amount(1),

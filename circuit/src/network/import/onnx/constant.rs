@@ -1,8 +1,11 @@
 //! Constant tensors of a file, checked.
 
 use super::proto::{element, TensorProto};
-use crate::network::architecture::MAX_CELLS;
 use crate::network::import::ImportError;
+use crate::network::shapes::MAX_CELLS;
+
+/// Sides of a constant.
+const MAX_RANK: usize = 8;
 
 /// A constant tensor. Weights are secret: no `Debug`.
 #[derive(Clone)]
@@ -40,6 +43,13 @@ impl Constant {
             found,
             unit,
         };
+        if proto.dims.len() > MAX_RANK {
+            return Err(ImportError::TooLarge {
+                what: "the number of sides of a constant",
+                found: proto.dims.len(),
+                max: MAX_RANK,
+            });
+        }
         let mut dims = Vec::with_capacity(proto.dims.len());
         let mut count = 1usize;
         for &side in &proto.dims {
@@ -72,7 +82,8 @@ impl Constant {
 }
 
 impl Data {
-    fn len(&self) -> usize {
+    /// How many there are.
+    pub fn len(&self) -> usize {
         match self {
             Self::Float(values) => values.len(),
             Self::Int(values) => values.len(),

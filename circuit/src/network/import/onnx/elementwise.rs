@@ -22,7 +22,7 @@ impl<'a> Lowering<'a> {
                 if left.dims != right.dims {
                     return Err(node.form("only tensors of the same shape can be added"));
                 }
-                return Ok(self.sum(node, [&left, &right]));
+                return self.sum(node, [&left, &right]);
             }
             (Value::Tensor(_), Value::Tensor(_)) => {
                 return Err(node.form("one operand must be a constant"))
@@ -89,7 +89,7 @@ impl<'a> Lowering<'a> {
         let epsilon = f64::from(node.float("epsilon", 1e-5)?);
         let tensor = self.tensor(node, 0)?;
         let channels = self.shape(&tensor).channels;
-        let parameter = |index| {
+        let mut parameter = |index| {
             let (dims, values) = self.floats(node, index)?;
             if dims != [channels] || tensor.dims.len() == 2 {
                 return Err(node.form(format!("input {index} must have a value per channel")));
@@ -114,13 +114,13 @@ impl<'a> Lowering<'a> {
     pub(super) fn relu(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&[])?;
         let tensor = self.tensor(node, 0)?;
-        Ok(self.clamp(node, &tensor, Clamp::RELU))
+        self.clamp(node, &tensor, Clamp::RELU)
     }
 
     pub(super) fn clip(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
         node.only(&["min", "max"])?;
         let tensor = self.tensor(node, 0)?;
-        let limit = |index, name, default| match node.input(index) {
+        let mut limit = |index, name, default| match node.input(index) {
             Some(_) => match self.floats(node, index)? {
                 (dims, values) if dims.len() <= 1 && values.len() == 1 => Ok(values[0]),
                 _ => Err(node.form(format!("{name} must be one value"))),
@@ -135,6 +135,6 @@ impl<'a> Lowering<'a> {
         if !(clamp.low <= 0.0 && clamp.high >= 0.0) {
             return Err(node.form("zero must lie between min and max"));
         }
-        Ok(self.clamp(node, &tensor, clamp))
+        self.clamp(node, &tensor, clamp)
     }
 }

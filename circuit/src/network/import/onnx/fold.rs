@@ -60,12 +60,12 @@ impl<'a> Lowering<'a> {
             bias: narrow(offset),
             clamp: Clamp::NONE,
         };
-        Ok(self.push_linear(
+        self.push_linear(
             &node.name,
             vec![pointwise(tensor.id, scale.len())],
             weights,
             tensor.dims.clone(),
-        ))
+        )
     }
 
     /// Whether the tensor is the image, or the image flattened and treated alike everywhere, and
@@ -91,22 +91,27 @@ impl<'a> Lowering<'a> {
     }
 
     /// The sum of two tensors of the same dimensions.
-    pub fn sum(&mut self, node: &Node, operands: [&Tensor; 2]) -> Value {
+    pub fn sum(&mut self, node: &Node, operands: [&Tensor; 2]) -> Result<Value, ImportError> {
         let parts = operands.map(|tensor| tensor.id);
-        let id = self.stack.push_sum(&node.name, parts, Clamp::NONE);
-        fresh(id, operands[0].dims.clone())
+        let id = self.stack.push_sum(&node.name, parts, Clamp::NONE)?;
+        Ok(fresh(id, operands[0].dims.clone()))
     }
 
     /// The tensor clamped.
-    pub fn clamp(&mut self, node: &Node, tensor: &Tensor, clamp: Clamp) -> Value {
+    pub fn clamp(
+        &mut self,
+        node: &Node,
+        tensor: &Tensor,
+        clamp: Clamp,
+    ) -> Result<Value, ImportError> {
         let bounds = self.stack.bounds(tensor.id);
         if bounds.then(clamp) == bounds {
-            return Value::Tensor(tensor.clone());
+            return Ok(Value::Tensor(tensor.clone()));
         }
         if !tensor.shared && self.stack.clamp_in_place(tensor.id, clamp) {
-            return Value::Tensor(tensor.clone());
+            return Ok(Value::Tensor(tensor.clone()));
         }
-        let id = self.stack.push_identity(&node.name, tensor.id, clamp);
-        fresh(id, tensor.dims.clone())
+        let id = self.stack.push_identity(&node.name, tensor.id, clamp)?;
+        Ok(fresh(id, tensor.dims.clone()))
     }
 }

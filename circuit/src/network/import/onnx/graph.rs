@@ -1,8 +1,8 @@
 //! A file's graph, checked: one input, one output, the nodes the output needs.
 
 use super::proto::{element, ModelProto, NodeProto, TensorProto, ValueInfoProto};
-use crate::network::architecture::MAX_CELLS;
 use crate::network::import::ImportError;
+use crate::network::shapes::MAX_CELLS;
 use std::collections::{HashMap, HashSet};
 
 /// Broadcasting follows today's rules from here on.

@@ -5,12 +5,12 @@ use super::lower::Lowering;
 use super::node::Node;
 use super::value::{real, Value};
 use super::window::padding;
-use crate::network::architecture::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatWeights};
 use crate::network::import::residual::pointwise;
 use crate::network::import::stack::kernel_fits;
 use crate::network::import::tensor::{both, Mark, Tensor};
 use crate::network::import::ImportError;
+use crate::network::shapes::MAX_CELLS;
 use crate::network::{Padding, Term};
 
 impl<'a> Lowering<'a> {
@@ -74,7 +74,9 @@ impl<'a> Lowering<'a> {
         let term = Term {
             input: match bytes {
                 true => tensor.id,
-                false => self.stack.push_identity(&node.name, tensor.id, Clamp::NONE),
+                false => self
+                    .stack
+                    .push_identity(&node.name, tensor.id, Clamp::NONE)?,
             },
             kernel: (kh, kw),
             stride,
@@ -107,12 +109,12 @@ impl<'a> Lowering<'a> {
             bias,
             clamp: Clamp::NONE,
         };
-        Ok(self.push_linear(
+        self.push_linear(
             &node.name,
             vec![term],
             weights,
             vec![outputs, height, width],
-        ))
+        )
     }
 
     /// Refuses a tensor larger than any network's.
@@ -149,7 +151,7 @@ impl<'a> Lowering<'a> {
                 *bias = beta * value;
             }
         }
-        Ok(self.dense(node, &tensor, weights, bias))
+        self.dense(node, &tensor, weights, bias)
     }
 
     pub(super) fn mat_mul(&mut self, node: &Node<'a>) -> Result<Value, ImportError> {
@@ -157,7 +159,7 @@ impl<'a> Lowering<'a> {
         let tensor = self.tensor(node, 0)?;
         let matrix = self.floats(node, 1)?;
         let (weights, outputs) = self.matrix(node, &tensor, matrix, false)?;
-        Ok(self.dense(node, &tensor, weights, vec![0.0; outputs]))
+        self.dense(node, &tensor, weights, vec![0.0; outputs])
     }
 
     /// A matrix as `[input][output]`, and the number of outputs.
@@ -192,7 +194,7 @@ impl<'a> Lowering<'a> {
         tensor: &Tensor,
         weights: Vec<f32>,
         bias: Vec<f32>,
-    ) -> Value {
+    ) -> Result<Value, ImportError> {
         let dims = vec![bias.len()];
         let weights = FloatWeights {
             terms: vec![weights],

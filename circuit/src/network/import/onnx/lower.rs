@@ -23,6 +23,8 @@ pub struct Lowering<'a> {
     pub given: bool,
     /// The layers.
     pub stack: Stack,
+    /// Elements of constants read so far: many nodes may read the same one.
+    pub constant_elements: usize,
 }
 
 /// The float model of a graph; `normalization` is that of its input if the options give one.
@@ -41,6 +43,7 @@ pub fn lower(
         values: HashMap::from([(graph.input, Value::Tensor(input))]),
         normalization: normalization.unwrap_or_else(Normalization::identity),
         stack: Stack::new(shape),
+        constant_elements: 0,
     };
     for proto in &graph.nodes {
         lowering.node(proto)?;
@@ -118,11 +121,11 @@ impl<'a> Lowering<'a> {
         terms: Vec<Term>,
         weights: FloatWeights,
         dims: Vec<usize>,
-    ) -> Value {
+    ) -> Result<Value, ImportError> {
         let id = self
             .stack
-            .push_linear(name, terms, weights, shape_of(&dims));
-        fresh(id, dims)
+            .push_linear(name, terms, weights, shape_of(&dims))?;
+        Ok(fresh(id, dims))
     }
 
     /// Makes the output a layer of logits and drops the layers it does not need.
@@ -140,7 +143,7 @@ impl<'a> Lowering<'a> {
         };
         let last = match self.open(&tensor) {
             Some(_) => tensor.id,
-            None => self.stack.push_identity("logits", tensor.id, Clamp::NONE),
+            None => self.stack.push_identity("logits", tensor.id, Clamp::NONE)?,
         };
         let normalization = self.pixels();
         self.stack.finish(last, normalization)

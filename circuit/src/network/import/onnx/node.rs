@@ -45,6 +45,9 @@ pub const SUPPORTED: [&str; 37] = [
     "com.microsoft.QLinearGlobalAveragePool",
 ];
 
+/// Characters of a name that are kept: a layer of a concatenation's parts repeats it for each of them.
+const MAX_NAME: usize = 256;
+
 /// A node, how it is called in messages, and the shapes it reads.
 pub struct Node<'a> {
     proto: &'a NodeProto,
@@ -57,10 +60,13 @@ pub struct Node<'a> {
 impl<'a> Node<'a> {
     /// A node that reads `shapes`.
     pub fn new(proto: &'a NodeProto, shapes: String) -> Self {
-        let first = proto.output.first().cloned().unwrap_or_default();
-        let named = !proto.name.is_empty();
+        let first = proto.output.first().map_or("", String::as_str);
+        let name = match proto.name.as_str() {
+            "" => first,
+            name => name,
+        };
         Self {
-            name: if named { proto.name.clone() } else { first },
+            name: name.chars().take(MAX_NAME).collect(),
             shapes,
             proto,
         }

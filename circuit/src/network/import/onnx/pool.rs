@@ -150,10 +150,10 @@ impl<'a> Lowering<'a> {
         tensor: &Tensor,
         window: Window,
     ) -> Result<Value, ImportError> {
-        let pushed = self
+        let refused = |reason| node.form(reason);
+        let id = self
             .stack
-            .push_max(&node.name, tensor.id, tensor.shared, window);
-        let id = pushed.map_err(|reason| node.form(reason))?;
+            .push_max(&node.name, tensor.id, tensor.shared, window, refused)?;
         Ok(self.pooled(tensor, id))
     }
 

@@ -11,7 +11,7 @@ use crate::network::import::ImportError;
 impl<'a> Lowering<'a> {
     /// A bias of 32-bit integers, input `at`, whose scale is that of the products.
     fn products(
-        &self,
+        &mut self,
         node: &Node<'a>,
         at: usize,
         input: OutputScale,
@@ -42,7 +42,7 @@ impl<'a> Lowering<'a> {
 
     /// Input `index` as real numbers, without a border or any other mark.
     fn meant_plainly(
-        &self,
+        &mut self,
         node: &Node<'a>,
         index: usize,
         at: usize,
@@ -75,7 +75,7 @@ impl<'a> Lowering<'a> {
         let tensor = self.meant_plainly(node, 0, 1)?;
         let matrix = self.reals(node, 3, 1)?;
         let (weights, outputs) = self.matrix(node, &tensor, matrix, false)?;
-        let made = self.dense(node, &tensor, weights, vec![0.0; outputs]);
+        let made = self.dense(node, &tensor, weights, vec![0.0; outputs])?;
         self.made(node, made, 6)
     }
 
@@ -97,7 +97,7 @@ impl<'a> Lowering<'a> {
             Some((_, bias)) if bias.len() == outputs => bias,
             Some(_) => return Err(node.form(format!("the bias must have {outputs} values"))),
         };
-        let made = self.dense(node, &tensor, weights, bias);
+        let made = self.dense(node, &tensor, weights, bias)?;
         match node.input(7) {
             Some(_) => self.made(node, made, 7),
             None => Ok(made),
@@ -114,7 +114,7 @@ impl<'a> Lowering<'a> {
         if operands[0].dims != operands[1].dims {
             return Err(node.form("only tensors of the same shape can be added"));
         }
-        let made = self.sum(node, operands.each_ref());
+        let made = self.sum(node, operands.each_ref())?;
         self.made(node, made, 6)
     }
 

@@ -18,7 +18,7 @@ use crate::network::TensorId;
 impl<'a> Lowering<'a> {
     /// What bytes stand for whose scale is input `at` and whose zero point, if any, the next one.
     pub(super) fn output_scale(
-        &self,
+        &mut self,
         node: &Node<'a>,
         at: usize,
     ) -> Result<OutputScale, ImportError> {
@@ -51,8 +51,20 @@ impl<'a> Lowering<'a> {
     /// The real numbers that a constant of integers stands for: `at` is its input, then its scales and
     /// zero points, one each or one for every side of `axis`.
     pub(super) fn reals(
-        &self,
+        &mut self,
         node: &Node<'a>,
+        at: usize,
+        axis: usize,
+    ) -> Result<Reals, ImportError> {
+        let constant = self.constant(node, at)?;
+        self.scaled(node, constant, at, axis)
+    }
+
+    /// The same of a constant that is read already.
+    fn scaled(
+        &mut self,
+        node: &Node<'a>,
+        constant: Constant,
         at: usize,
         axis: usize,
     ) -> Result<Reals, ImportError> {
@@ -60,7 +72,7 @@ impl<'a> Lowering<'a> {
             dims,
             data: Data::Int(integers),
             ..
-        } = self.constant(node, at)?
+        } = constant
         else {
             return Err(node.form(format!("input {at} must hold integers")));
         };
@@ -93,7 +105,7 @@ impl<'a> Lowering<'a> {
 
     /// Input `index` as real numbers: a tensor of integers that stand for what the inputs from `at` on say.
     pub(super) fn meant(
-        &self,
+        &mut self,
         node: &Node<'a>,
         index: usize,
         at: usize,
@@ -128,7 +140,7 @@ impl<'a> Lowering<'a> {
             };
             // One of a list, where the default would be beyond it.
             let axis = usize::try_from(axis.min(rank - 1)).unwrap_or(0);
-            let (dims, values) = self.reals(node, 0, axis)?;
+            let (dims, values) = self.scaled(node, constant, 0, axis)?;
             return Ok(Value::Constant(Constant {
                 dims,
                 data: Data::Float(values),
@@ -159,7 +171,7 @@ impl<'a> Lowering<'a> {
             Mark::Border(_) if self.stack.rounding(tensor.id) == Some(bytes) => tensor.id,
             _ => {
                 tensor.plain().map_err(|reason| node.form(reason))?;
-                self.rounded(node, &tensor, bytes)
+                self.rounded(node, &tensor, bytes)?
             }
         };
         Ok(Value::Tensor(Tensor {
@@ -171,7 +183,12 @@ impl<'a> Lowering<'a> {
     }
 
     /// The tensor that holds `tensor` rounded: itself where it may be changed or is rounded so.
-    fn rounded(&mut self, node: &Node, tensor: &Tensor, bytes: OutputScale) -> TensorId {
+    fn rounded(
+        &mut self,
+        node: &Node,
+        tensor: &Tensor,
+        bytes: OutputScale,
+    ) -> Result<TensorId, ImportError> {
         if tensor.id == TensorId::INPUT {
             // Of an image whose values nothing tells yet, the pixels are the bytes.
             if !tensor.shared && !self.given && self.normalization == Normalization::identity() {
@@ -179,18 +196,20 @@ impl<'a> Lowering<'a> {
                     Normalization::uniform(bytes.scale, -bytes.scale * f64::from(bytes.zero_point));
                 self.given = true;
             }
-            return tensor.id;
+            return Ok(tensor.id);
         }
         if self.stack.rounding(tensor.id) == Some(bytes) || self.stack.parts_are_rounded(tensor.id)
         {
-            return tensor.id;
+            return Ok(tensor.id);
         }
         if !tensor.shared && self.stack.round(tensor.id, bytes) {
-            return tensor.id;
+            return Ok(tensor.id);
         }
-        let id = self.stack.push_identity(&node.name, tensor.id, Clamp::NONE);
+        let id = self
+            .stack
+            .push_identity(&node.name, tensor.id, Clamp::NONE)?;
         self.stack.round_last(Some(bytes));
-        id
+        Ok(id)
     }
 
     /// The output of an operator on integers, quantized as the inputs from `at` on say.

@@ -6,7 +6,12 @@ use super::node::Node;
 use super::proto::NodeProto;
 use crate::network::import::tensor::{Mark, Tensor};
 use crate::network::import::ImportError;
+use crate::network::shapes::MAX_WEIGHTS;
 use crate::network::{Shape, TensorId};
+
+/// Elements of constants that are read: twice the weights of a network, since a quantized weight is read as an
+/// integer and as what it stands for.
+const MAX_CONSTANT_ELEMENTS: usize = 2 * MAX_WEIGHTS;
 
 /// What a name stands for.
 #[derive(Clone)]
@@ -24,7 +29,10 @@ impl<'a> Lowering<'a> {
             Some(Value::Tensor(tensor)) => format!("{:?}", tensor.dims),
             Some(Value::Constant(constant)) => format!("constant {:?}", constant.dims),
             None => match self.graph.initializers.get(name.as_str()) {
-                Some(tensor) => format!("constant {:?}", tensor.dims),
+                Some(tensor) => {
+                    let sides = tensor.dims.iter().take(8).collect::<Vec<_>>();
+                    format!("constant {sides:?}")
+                }
                 None => "?".into(),
             },
         };
@@ -33,24 +41,34 @@ impl<'a> Lowering<'a> {
     }
 
     /// Input `index` of a node.
-    pub fn value(&self, node: &Node<'a>, index: usize) -> Result<Value, ImportError> {
+    pub fn value(&mut self, node: &Node<'a>, index: usize) -> Result<Value, ImportError> {
         let missing = || node.form(format!("input {index} is missing"));
         let name = node.input(index).ok_or_else(missing)?;
-        if let Some(value) = self.values.get(name) {
-            let mut value = value.clone();
-            if let Value::Tensor(tensor) = &mut value {
-                tensor.shared |= self.graph.readers.get(name).is_some_and(|&n| n > 1);
+        let constant = match (self.values.get(name), self.graph.initializers.get(name)) {
+            (Some(Value::Tensor(tensor)), _) => {
+                let shared = self.graph.readers.get(name).is_some_and(|&n| n > 1);
+                return Ok(Value::Tensor(Tensor {
+                    shared: tensor.shared || shared,
+                    ..tensor.clone()
+                }));
             }
-            return Ok(value);
+            (Some(Value::Constant(constant)), _) => constant.clone(),
+            (None, Some(proto)) => Constant::read(proto)?,
+            (None, None) => return Err(node.unknown(name)),
+        };
+        self.constant_elements += constant.data.len();
+        if self.constant_elements > MAX_CONSTANT_ELEMENTS {
+            return Err(ImportError::TooLarge {
+                what: "the number of elements of all constants, once for every reader",
+                found: self.constant_elements,
+                max: MAX_CONSTANT_ELEMENTS,
+            });
         }
-        match self.graph.initializers.get(name) {
-            Some(proto) => Constant::read(proto).map(Value::Constant),
-            None => Err(node.unknown(name)),
-        }
+        Ok(Value::Constant(constant))
     }
 
     /// Input `index`, which must depend on the image; any mark is the caller's to mind.
-    pub fn marked(&self, node: &Node<'a>, index: usize) -> Result<Tensor, ImportError> {
+    pub fn marked(&mut self, node: &Node<'a>, index: usize) -> Result<Tensor, ImportError> {
         match self.value(node, index)? {
             Value::Tensor(tensor) => Ok(tensor),
             Value::Constant(_) => Err(node.form(format!("input {index} must depend on the image"))),
@@ -58,7 +76,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Input `index`, which must depend on the image and whose mark its output may inherit.
-    pub fn viewed(&self, node: &Node<'a>, index: usize) -> Result<Tensor, ImportError> {
+    pub fn viewed(&mut self, node: &Node<'a>, index: usize) -> Result<Tensor, ImportError> {
         let tensor = self.marked(node, index)?;
         match tensor.mark {
             Mark::Border(_) => tensor
@@ -70,14 +88,14 @@ impl<'a> Lowering<'a> {
     }
 
     /// Input `index`, which must depend on the image and be unmarked.
-    pub fn tensor(&self, node: &Node<'a>, index: usize) -> Result<Tensor, ImportError> {
+    pub fn tensor(&mut self, node: &Node<'a>, index: usize) -> Result<Tensor, ImportError> {
         let tensor = self.marked(node, index)?;
         plain(node, &tensor)?;
         Ok(tensor)
     }
 
     /// Input `index`, which must be a constant.
-    pub fn constant(&self, node: &Node<'a>, index: usize) -> Result<Constant, ImportError> {
+    pub fn constant(&mut self, node: &Node<'a>, index: usize) -> Result<Constant, ImportError> {
         match self.value(node, index)? {
             Value::Constant(constant) => Ok(constant),
             Value::Tensor(_) => Err(node.form(format!("input {index} must be a constant"))),
@@ -85,7 +103,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Input `index`, which must be a constant of floats: its shape and elements.
-    pub fn floats(&self, node: &Node<'a>, index: usize) -> Result<Reals, ImportError> {
+    pub fn floats(&mut self, node: &Node<'a>, index: usize) -> Result<Reals, ImportError> {
         let constant = self.constant(node, index)?;
         match constant.data {
             Data::Float(values) => Ok((constant.dims, values)),
@@ -94,7 +112,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Input `index`, which must be a constant list of integers.
-    pub fn ints(&self, node: &Node<'a>, index: usize) -> Result<Vec<i64>, ImportError> {
+    pub fn ints(&mut self, node: &Node<'a>, index: usize) -> Result<Vec<i64>, ImportError> {
         let constant = self.constant(node, index)?;
         match constant.data {
             Data::Int(values) if constant.dims.len() <= 1 => Ok(values),
@@ -103,7 +121,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The one value of a constant of floats.
-    pub fn scalar(&self, node: &Node<'a>, index: usize) -> Result<f32, ImportError> {
+    pub fn scalar(&mut self, node: &Node<'a>, index: usize) -> Result<f32, ImportError> {
         match &self.floats(node, index)?.1[..] {
             &[value] => Ok(value),
             _ => Err(node.form(format!("input {index} must be one value"))),

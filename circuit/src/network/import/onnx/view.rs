@@ -11,7 +11,7 @@ use crate::network::{Layer, Shape};
 
 impl<'a> Lowering<'a> {
     /// The axes of a node, by attribute or second input.
-    pub(super) fn axes(&self, node: &Node<'a>) -> Result<Vec<i64>, ImportError> {
+    pub(super) fn axes(&mut self, node: &Node<'a>) -> Result<Vec<i64>, ImportError> {
         match node.ints("axes")? {
             Some(axes) => Ok(axes.to_vec()),
             None if node.input(1).is_some() => self.ints(node, 1),

@@ -1,8 +1,8 @@
 //! A file's graph, checked: one input, one output, the operators the output needs.
 
 use super::schema::{Model, Operator};
-use crate::network::architecture::MAX_CELLS;
 use crate::network::import::ImportError;
+use crate::network::shapes::MAX_CELLS;
 
 /// What lowering works on. Tensors go by their index in the file.
 pub struct Graph<'a> {

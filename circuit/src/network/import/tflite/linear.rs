@@ -3,12 +3,12 @@
 use super::lower::{shape_of, Lowering};
 use super::node::Node;
 use super::schema::options;
-use crate::network::architecture::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatWeights};
 use crate::network::import::residual::pointwise;
 use crate::network::import::stack::{kernel_fits, same};
 use crate::network::import::tensor::{both, Mark, Tensor};
 use crate::network::import::ImportError;
+use crate::network::shapes::MAX_CELLS;
 use crate::network::{Layer, Padding, Shape, Term};
 
 /// A convolution's weights in the order of [`Term`], and what they fit.
@@ -119,7 +119,7 @@ impl<'a> Lowering<'a> {
             true => tensor.id,
             false => {
                 let clamp = self.stack.bounds(tensor.id);
-                self.stack.push_identity(&node.name, tensor.id, clamp)
+                self.stack.push_identity(&node.name, tensor.id, clamp)?
             }
         };
         let term = Term {
@@ -229,7 +229,7 @@ impl<'a> Lowering<'a> {
         if bounds.then(clamp) == bounds {
             return Ok(Tensor::new(id, dims));
         }
-        let id = self.stack.push_identity(&node.name, id, clamp);
+        let id = self.stack.push_identity(&node.name, id, clamp)?;
         self.rounded(node, id, dims)
     }
 
@@ -241,7 +241,7 @@ impl<'a> Lowering<'a> {
             return Err(node.form("only tensors of the same shape can be added"));
         }
         let parts = operands.each_ref().map(|tensor| tensor.id);
-        let id = self.stack.push_sum(&node.name, parts, clamp);
+        let id = self.stack.push_sum(&node.name, parts, clamp)?;
         let [Tensor { dims, .. }, _] = operands;
         self.rounded(node, id, dims)
     }

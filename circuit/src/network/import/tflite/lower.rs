@@ -6,11 +6,11 @@
 use super::graph::Graph;
 use super::node::Node;
 use super::schema::operator;
-use crate::network::architecture::MAX_CELLS;
 use crate::network::import::float::{Clamp, FloatModel, FloatWeights, OutputScale};
 use crate::network::import::stack::Stack;
 use crate::network::import::tensor::{Mark, Tensor};
 use crate::network::import::{ImportError, Normalization};
+use crate::network::shapes::MAX_CELLS;
 use crate::network::{Shape, TensorId, Term};
 
 /// The network so far.
@@ -171,7 +171,7 @@ impl<'a> Lowering<'a> {
         dims: Vec<usize>,
     ) -> Result<Tensor, ImportError> {
         let shape = shape_of(&dims);
-        let id = self.stack.push_linear(&node.name, terms, weights, shape);
+        let id = self.stack.push_linear(&node.name, terms, weights, shape)?;
         self.rounded(node, id, dims)
     }
 
@@ -207,7 +207,7 @@ impl<'a> Lowering<'a> {
         let open = !tensor.shared && self.stack.bounds(tensor.id) == Clamp::NONE;
         let last = match open && self.stack.linear(tensor.id).is_some() {
             true => tensor.id,
-            false => self.stack.push_identity("logits", tensor.id, Clamp::NONE),
+            false => self.stack.push_identity("logits", tensor.id, Clamp::NONE)?,
         };
         let normalization = self.pixels();
         self.stack.finish(last, normalization)

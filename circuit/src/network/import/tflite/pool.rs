@@ -99,10 +99,10 @@ impl<'a> Lowering<'a> {
             }
             _ => tensor.plain().map_err(|reason| node.form(reason))?,
         }
-        let pushed = self
+        let refused = |reason| node.form(reason);
+        let id = self
             .stack
-            .push_max(&node.name, tensor.id, tensor.shared, window);
-        let id = pushed.map_err(|reason| node.form(reason))?;
+            .push_max(&node.name, tensor.id, tensor.shared, window, refused)?;
         let pooled = self.pooled(node, &tensor, id)?;
         let bounds = self.stack.bounds(id);
         if bounds.then(clamp) == bounds {
@@ -111,7 +111,7 @@ impl<'a> Lowering<'a> {
         if id != tensor.id && self.stack.clamp_in_place(id, clamp) {
             return Ok(pooled);
         }
-        let id = self.stack.push_identity(&node.name, id, clamp);
+        let id = self.stack.push_identity(&node.name, id, clamp)?;
         self.rounded(node, id, pooled.dims)
     }
 

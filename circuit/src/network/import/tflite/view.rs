@@ -106,7 +106,9 @@ impl<'a> Lowering<'a> {
         if from.bytes()? == Some(bytes) {
             return Ok(tensor);
         }
-        let id = self.stack.push_identity(&node.name, tensor.id, Clamp::NONE);
+        let id = self
+            .stack
+            .push_identity(&node.name, tensor.id, Clamp::NONE)?;
         self.rounded(node, id, tensor.dims)
     }
 
