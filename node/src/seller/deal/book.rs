@@ -232,6 +232,6 @@ impl<C: Chain> Seller<C> {
 }
 
 /// What an acceptance is sent for.
-pub(super) fn accept_purpose(id: AgreementId) -> String {
+pub(in crate::seller) fn accept_purpose(id: AgreementId) -> String {
     format!("accept {id}")
 }

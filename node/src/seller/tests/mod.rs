@@ -7,11 +7,14 @@ mod scene;
 use zknode_protocol::{
     agreement::{State, Terms},
     chain::Call,
-    value::{Address, AgreementId, Bytes},
+    value::{Address, AgreementId, Bytes, ModelId},
 };
 
 use self::scene::{Scene, TestSet, NOW};
-use super::*;
+use super::{
+    promises::{Offered, Unkept},
+    *,
+};
 use crate::{
     buyer::{
         challenge::{Buyer, Challenge},
@@ -105,6 +108,37 @@ async fn what_may_be_contested_is_promised_to_the_end() {
     // Past the deadline there is nothing more to bring.
     scene.fake.advance(201);
     assert_eq!(promised().await, [0, 0, 0, 0]);
+}
+
+/// Started with another model, the node would let an agreement pass its deadlines: it says so instead, until that is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_promised_about_another_model_is_named_before_the_start() {
+    let scene = Scene::new().await;
+    let seller = &scene.seller;
+    let open = scene.open(scene.terms(Bytes([9; 32]), NOW + 2_000)).await;
+    let unkept = async |model| {
+        let offered = Offered {
+            model,
+            predictions: None,
+            corpus: None,
+        };
+        let unkept = promises::unkept(&seller.store, &seller.wallet, &offered).await;
+        Unkept(unkept.unwrap())
+    };
+    let (own, other) = (seller.card.model, ModelId(Bytes([1; 32])));
+    assert_eq!(unkept(other).await.0, []);
+    scene.turn().await;
+    assert_eq!(scene.state(open).await, State::Previewed);
+    assert_eq!(unkept(own).await.0, []);
+    let words = unkept(other).await.to_string();
+    assert!(
+        words.contains(&format!("agreement {open} (--model {own}")),
+        "{words}"
+    );
+    assert!(words.contains("--abandon-promises"), "{words}");
+    scene.fake.advance(3_000);
+    scene.until(open, State::Forfeited).await;
+    assert_eq!(unkept(other).await.0, []);
 }
 
 /// What is opened for next to nothing costs no request of every turn for ever.
