@@ -24,7 +24,7 @@ use super::{
 use crate::{
     card::{manifest_limit, read_manifest},
     delivery::{sealed_length, Part},
-    home::{begin_file, HomeError},
+    home::{begin_file, keep_file, HomeError},
 };
 
 /// Longest time for each [`STRIDE`] and for what comes after the last one: a slower delivery would keep its place from others.
@@ -217,9 +217,7 @@ impl Incoming {
                 "the ciphertext is not the one of the manifest".into(),
             ));
         }
-        file.as_file().sync_all().map_err(own)?;
-        file.persist(path).map_err(|error| own(error.error))?;
-        Ok(())
+        keep_file(file, path).map_err(own)
     }
 }
 

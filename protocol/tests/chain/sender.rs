@@ -6,7 +6,7 @@ use zknode_protocol::{
     agreement::State,
     chain::{
         fake::FakeChain,
-        journal::{Journal, Patience},
+        journal::{Journal, Patience, KEPT},
         sender::Sender,
         Call, Chain, ChainError,
     },
@@ -121,6 +121,90 @@ async fn what_is_sent_together_waits_together() {
     }
     assert_eq!(nonce(&scene).await, first + 2);
     assert_eq!(scene.seller.journal.pending().len(), 0);
+}
+
+/// Far more blocks are undone than were asked for on top, and no pool has anything back: what was done is sent again, in its
+/// order, before anything new.
+#[tokio::test]
+async fn a_reorganization_deeper_than_the_depth_is_made_good() {
+    let (chain, mut scene) = fake().await;
+    let deep = Patience { depth: 2, ..SHORT };
+    let ids = [
+        scene.open(8).await,
+        scene.open(8).await,
+        scene.open(8).await,
+    ];
+    let [one, two, three] = ids;
+    let before = chain.head().await.unwrap().number;
+    let first = nonce(&scene).await;
+    let ticks = blocks(&chain);
+    for (purpose, id) in [("accept 1", one), ("accept 2", two)] {
+        let done = scene.seller.execute(purpose, &accept(id), deep).await;
+        assert!(done.unwrap().succeeded);
+    }
+    ticks.abort();
+    let _ = ticks.await;
+    scene.seller.restart();
+    chain.hold();
+    let undone = chain.head().await.unwrap().number - before;
+    assert!(undone > deep.depth);
+    chain.reorganize(undone as usize);
+    chain.drop_pool();
+    chain.release();
+    assert_eq!(nonce(&scene).await, first);
+    for id in [one, two] {
+        assert_eq!(scene.state(id).await, State::Open);
+    }
+
+    let ticks = blocks(&chain);
+    let done = scene.seller.execute("accept 3", &accept(three), deep).await;
+    assert!(done.unwrap().succeeded);
+    for id in ids {
+        assert_eq!(scene.state(id).await, State::Previewed);
+    }
+    assert_eq!(nonce(&scene).await, first + 3);
+    // Asked for again, they are done.
+    for (purpose, id) in [("accept 1", one), ("accept 2", two)] {
+        let again = scene.seller.execute(purpose, &accept(id), deep).await;
+        assert!(again.unwrap().succeeded);
+    }
+    ticks.abort();
+    assert_eq!(nonce(&scene).await, first + 3);
+}
+
+/// What did nothing is forgotten, and signed for anew: undone, it must not be done as well. Nothing takes its place.
+#[tokio::test]
+async fn what_did_nothing_and_is_undone_leaves_no_gap() {
+    let (chain, mut scene) = fake().await;
+    let deep = Patience { depth: 2, ..SHORT };
+    let id = lost_acceptance(&chain, &mut scene).await;
+    let first = scene.seller.journal.entry("accept X").unwrap().nonce();
+    scene.buyer.run(Call::Cancel(id)).await.unwrap();
+    let other = scene.open(9).await;
+    let before = chain.head().await.unwrap().number;
+    let ticks = blocks(&chain);
+    let withdrawn = scene.seller.execute("accept X", &accept(id), deep).await;
+    assert!(
+        matches!(withdrawn, Err(ChainError::Withdrawn { .. })),
+        "{withdrawn:?}"
+    );
+    ticks.abort();
+    let _ = ticks.await;
+    chain.hold();
+    let undone = chain.head().await.unwrap().number - before;
+    assert!(undone > deep.depth);
+    chain.reorganize(undone as usize);
+    chain.drop_pool();
+    chain.release();
+    assert_eq!(Some(nonce(&scene).await), first);
+
+    let ticks = blocks(&chain);
+    let seller = &mut scene.seller;
+    let done = seller.execute("accept Y", &accept(other), deep).await;
+    ticks.abort();
+    assert!(done.unwrap().succeeded);
+    assert_eq!(scene.state(other).await, State::Previewed);
+    assert_eq!(Some(nonce(&scene).await), first.map(|first| first + 2));
 }
 
 #[tokio::test]
@@ -428,15 +512,29 @@ async fn a_receipt_no_longer_kept_is_no_reason_to_pay_again() {
 
 #[tokio::test]
 async fn the_journal_keeps_no_bytes_of_what_is_done() {
-    let (_, mut scene) = fake().await;
+    let (chain, mut scene) = fake().await;
     let id = scene.open(8).await;
     scene
         .seller
         .execute("accept", &accept(id), SHORT)
         .await
         .unwrap();
-    let entry = scene.seller.journal.entry("accept").unwrap();
-    assert!(entry.mined.is_some() && entry.attempts[0].tx.raw.0.is_empty());
+    let number = chain.head().await.unwrap().number;
+    let kept = |scene: &Scene<FakeChain>| {
+        let entry = scene.seller.journal.entry("accept").unwrap();
+        assert!(entry.mined.is_some());
+        !entry.attempts[0].tx.raw.0.is_empty()
+    };
+    assert!(kept(&scene));
+    // Until it is sure to stay; which is looked at when something else is done.
+    for (blocks, expected) in [(KEPT - 1, true), (1, false)] {
+        for _ in 0..blocks {
+            chain.advance(1);
+        }
+        let head = chain.head().await.unwrap().number;
+        scene.seller.journal.drop_buried(head);
+        assert_eq!(kept(&scene), expected, "{head} {number}");
+    }
     // And gives the same receipt.
     let receipt = scene.seller.execute("accept", &accept(id), SHORT).await;
     assert_eq!(receipt.unwrap().tx, entry_hash(&scene.seller.journal));
