@@ -3,7 +3,7 @@
 //! others pass their deadlines, and lose their bonds.
 
 use std::{
-    collections::BTreeMap,
+    collections::{btree_map::Entry, BTreeMap},
     fmt::{self, Display},
 };
 
@@ -182,16 +182,18 @@ impl<C: Chain> Books<'_, C> {
         if chain_id != chain.chain_id() {
             return Ok(None);
         }
-        if !self.at.contains_key(&contract) {
-            let contracts = Contracts {
-                escrow: contract,
-                ..chain.contracts()
-            };
-            let exists = chain.code_hash(contract).await?.is_some();
-            let there = exists.then(|| chain.with_contracts(contracts));
-            self.at.insert(contract, there);
-        }
-        Ok(self.at.get(&contract).and_then(Option::as_ref))
+        let found = match self.at.entry(contract) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let contracts = Contracts {
+                    escrow: contract,
+                    ..chain.contracts()
+                };
+                let exists = chain.code_hash(contract).await?.is_some();
+                unknown.insert(exists.then(|| chain.with_contracts(contracts)))
+            }
+        };
+        Ok(found.as_ref())
     }
 }
 
