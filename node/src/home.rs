@@ -16,6 +16,7 @@ use std::{
     fs, io,
     io::Write,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tempfile::NamedTempFile;
@@ -26,6 +27,12 @@ use crate::delivery::Part;
 
 /// How the name of a file begins that is not whole.
 const HALF: &str = ".half-";
+/// Sealed test sets and items.
+const DELIVERIES: &str = "deliveries";
+/// The home itself, and the folders in it.
+const FOLDERS: [&str; 5] = ["", "srs", "keys", "models", DELIVERIES];
+/// For how long a file that is not whole is left to who may be writing it.
+const LEFT: Duration = Duration::from_secs(86_400);
 
 /// A file of the home folder that cannot be used.
 #[derive(Debug, Error)]
@@ -60,7 +67,7 @@ impl Home {
     /// Opens the folder, making it where it is missing (mode 0700).
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         let home = Self(path.into());
-        for folder in ["", "srs", "keys", "models", "deliveries"] {
+        for folder in FOLDERS {
             let folder = path.join(folder);
             make_private_folder(&folder).map_err(|source| HomeError::Io {
                 path: folder.clone(),
@@ -113,21 +120,38 @@ impl Home {
     pub fn received(&self, id: AgreementId, part: Part) -> PathBuf {
         self.delivery(&format!("{id}-{part}"))
     }
-    /// Removes what a crash left half received.
+    /// Removes what a crash left half written. To be called by who has the database: nobody else writes deliveries; what
+    /// others write beside it, such as a reference string, is left to them for a day.
     pub fn sweep(&self) -> Result<(), HomeError> {
-        let folder = self.0.join("deliveries");
-        let failed = |source| HomeError::Io {
-            path: folder.clone(),
-            source,
-        };
-        for file in fs::read_dir(&folder).map_err(failed)? {
-            let file = file.map_err(failed)?;
-            if file.file_name().to_string_lossy().starts_with(HALF) {
-                fs::remove_file(file.path()).map_err(failed)?;
-            }
+        for name in FOLDERS {
+            let folder = self.0.join(name);
+            let left = if name == DELIVERIES {
+                Duration::ZERO
+            } else {
+                LEFT
+            };
+            sweep_folder(&folder, left).map_err(|source| HomeError::Io {
+                path: folder,
+                source,
+            })?;
         }
         Ok(())
     }
+}
+
+fn sweep_folder(folder: &Path, left: Duration) -> io::Result<()> {
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        if !file.file_name().to_string_lossy().starts_with(HALF) {
+            continue;
+        }
+        let written = file.metadata()?.modified()?;
+        // A clock that was set back makes it young.
+        if left.is_zero() || written.elapsed().is_ok_and(|age| age > left) {
+            fs::remove_file(file.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -169,14 +193,32 @@ pub fn write_file(
         path: path.into(),
         source,
     };
-    let folder = match path.parent() {
+    let mut file = begin_file(folder_of(path)).map_err(failed)?;
+    write(file.as_file_mut()).map_err(failed)?;
+    keep_file(file, path).map_err(failed)
+}
+
+/// Keeps a file of [`begin_file`] under its name in the same folder, for good: its bytes, and then that it has this name.
+pub(crate) fn keep_file(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder_of(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
-    let mut file = begin_file(folder).map_err(failed)?;
-    write(file.as_file_mut()).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+    }
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -239,5 +281,27 @@ mod tests {
         assert!(half.exists());
         home.sweep().unwrap();
         assert!(whole.exists() && !half.exists());
+    }
+
+    #[test]
+    fn so_is_what_was_half_written_elsewhere_a_day_ago() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(&folder.path().join("home")).unwrap();
+        let halves = || {
+            let in_folder = |name: &&str| {
+                let (file, path) = begin_file(&home.path().join(name)).unwrap().keep().unwrap();
+                (file, path)
+            };
+            let others = FOLDERS.iter().filter(|name| **name != DELIVERIES);
+            others.map(in_folder).collect::<Vec<_>>()
+        };
+        let (old, young) = (halves(), halves());
+        for (file, _) in &old {
+            let then = std::time::SystemTime::now() - 2 * LEFT;
+            file.set_modified(then).unwrap();
+        }
+        home.sweep().unwrap();
+        assert!(old.iter().all(|(_, path)| !path.exists()));
+        assert!(young.iter().all(|(_, path)| path.exists()));
     }
 }

@@ -95,6 +95,34 @@ async fn exactly_the_matching_items_for_exactly_their_price() -> anyhow::Result<
     serving.stop().await
 }
 
+/// A responder that has accepted, started without its corpus, would never claim: it does not start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_responder_without_its_corpus_does_not_start_while_it_is_bound() -> anyhow::Result<()> {
+    let Some(scene) = Scene::new().await? else {
+        return Ok(());
+    };
+    let (mut serving, url) = scene.serve().await?;
+    let (class, _) = scene.wanted();
+    let mut challenge = scene.stage.buyer.start(scene.ask(&url, class, &[]))?;
+    let id = until(&mut serving, accepted).await?;
+    serving.stop().await?;
+    let arguments = ["seller", "serve", "--listen", "127.0.0.1:0"];
+    let arguments = arguments.into_iter().chain(["--price-per-sample", "1"]);
+    let mut refused = scene
+        .stage
+        .seller
+        .start(arguments.chain(["--accept-risk"]))?;
+    let words = format!("the bonds: retrieval {id} (");
+    refused.until_it_says(&words).await?;
+    let (mut serving, _) = scene.serve().await?;
+    until(&mut serving, over).await?;
+    let answer: Value = challenge.next().await?;
+    assert_eq!(ended(&answer).0, "Settled", "{answer}");
+    serving.stop().await?;
+    let (serving, _) = scene.stage.serve().await?;
+    serving.stop().await
+}
+
 /// The arguments without the first `name` and its value.
 fn without(arguments: Vec<PathBuf>, name: &str, values: usize) -> Vec<PathBuf> {
     let at = arguments

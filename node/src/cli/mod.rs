@@ -219,6 +219,7 @@ impl Session {
         let key = self.key(&home)?;
         let chain = config.connect_checked(key.clone()).await?;
         let store = Arc::new(Store::open(home.database())?);
+        home.sweep()?;
         let wallet = Wallet::new(chain, store.clone(), config.patience());
         Ok(Party {
             home,

@@ -1,11 +1,11 @@
 //! `zknode buyer resume`
 
-use std::{future::Future, sync::Arc};
+use std::{collections::HashMap, future::Future, sync::Arc};
 
 use anyhow::Context;
 use rand::rngs::OsRng;
 use serde_json::{json, Value};
-use tokio::task::{block_in_place, JoinSet};
+use tokio::task::{block_in_place, Id, JoinSet};
 use zknode_protocol::{
     chain::{ethers::EthersChain, Chain},
     value::Hash,
@@ -58,8 +58,7 @@ pub async fn resume(session: &Session) -> anyhow::Result<Answer> {
     for kind in [CHALLENGE, ROUND, RETRIEVAL] {
         answer[kind.all] = json!([]);
     }
-    while let Some(ended) = tasks.0.join_next().await {
-        let (kind, id, ended) = ended?;
+    while let Some((kind, id, ended)) = tasks.next().await {
         count += 1;
         let (json, words) = match ended {
             Ok((is_good, json, words)) => {
@@ -91,11 +90,27 @@ pub async fn resume(session: &Session) -> anyhow::Result<Answer> {
 }
 
 #[derive(Default)]
-struct Tasks(JoinSet<(Kind, Hash, Ended)>);
+struct Tasks {
+    running: JoinSet<Ended>,
+    /// What each is about.
+    about: HashMap<Id, (Kind, Hash)>,
+}
 
 impl Tasks {
     fn spawn(&mut self, kind: Kind, id: Hash, work: impl Future<Output = Ended> + Send + 'static) {
-        self.0.spawn(async move { (kind, id, work.await) });
+        let task = self.running.spawn(work);
+        self.about.insert(task.id(), (kind, id));
+    }
+
+    /// The next that ended, whatever it was about; `None` when all have. One that broke off has failed, and goes on when it
+    /// is resumed again.
+    async fn next(&mut self) -> Option<(Kind, Hash, Ended)> {
+        let (task, ended) = match self.running.join_next_with_id().await? {
+            Ok((task, ended)) => (task, ended),
+            Err(error) => (error.id(), Err(error).context("it broke off")),
+        };
+        let (kind, id) = self.about.remove(&task)?;
+        Some((kind, id, ended))
     }
 
     /// What is stored of a kind; a list that cannot be read is a failure of its own.
@@ -161,5 +176,26 @@ impl Tasks {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_that_breaks_off_does_not_end_the_others() {
+        let mut tasks = Tasks::default();
+        let [broken, whole] = [Hash::ZERO, zknode_protocol::value::Bytes([1; 32])];
+        tasks.spawn(ROUND, broken, async { unreachable!("broken") });
+        tasks.spawn(CHALLENGE, whole, async {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            Ok((true, json!({}), "well".into()))
+        });
+        let mut ended = vec![];
+        while let Some((_, id, outcome)) = tasks.next().await {
+            ended.push((id, outcome.is_ok()));
+        }
+        assert_eq!(ended, [(broken, false), (whole, true)]);
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     costs::answer_gas,
     keys,
     output::Answer,
+    progress::Progress,
     proving_keys,
     retrieval::{desk::Desk, policy::RetrievalPolicy, responder::Responder, tries::Tries},
     seller::{
@@ -30,6 +31,7 @@ use crate::{
         model::{choose, OwnModel},
         places::Places,
         policy::{Economics, Policy},
+        promises::{self, Offered, Unkept},
         rounds::{
             policy::{LeastFee, RoundPolicy},
             Gate, Rounds,
@@ -131,6 +133,10 @@ pub struct Serve {
     /// Accept agreements even if their terms leave a buyer a reason to cheat.
     #[arg(long)]
     accept_risk: bool,
+    /// Start even if something was accepted that this node would not see to: an agreement or a round about another model, a
+    /// retrieval about another corpus. Its bond is lost.
+    #[arg(long)]
+    abandon_promises: bool,
 }
 
 impl SellerCommand {
@@ -173,6 +179,8 @@ impl Serve {
             proving_keys::keys(&party.home, srs.clone(), layout.clone(), &session.progress)?;
         check_registered(&party, model, &prover).await?;
         let responder = self.responder(&party, layout, srs).await?;
+        self.check_promises(&party, model, responder.as_ref(), &session.progress)
+            .await?;
         let reading_key = keys::reading_key(&party.home, &mut OsRng)?;
         let card = card(&party, model, &own, *reading_key.public_key().as_bytes())?;
         let listener = TcpListener::bind(self.listen)
@@ -279,6 +287,33 @@ impl Serve {
         }))
     }
 
+    /// Refuses to start where bonds would be lost by that, unless they are given up: then each is named.
+    async fn check_promises(
+        &self,
+        party: &Party,
+        model: ModelId,
+        responder: Option<&Responder<EthersChain>>,
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
+        let corpus = responder.map(|responder| {
+            let contract = responder.domain().contract;
+            (contract, responder.corpus.published.root)
+        });
+        let offered = Offered {
+            model,
+            predictions: party.predictions,
+            corpus,
+        };
+        let unkept = promises::unkept(&party.store, &party.wallet, &offered).await?;
+        if !unkept.is_empty() && !self.abandon_promises {
+            return Err(Unkept(unkept).into());
+        }
+        for promise in unkept {
+            progress.say(format!("warning, abandoned: {promise}"));
+        }
+        Ok(())
+    }
+
     /// The predictions side, over a contract that was looked at.
     async fn rounds<C: Chain>(
         &self,
@@ -311,8 +346,7 @@ impl Serve {
     }
 }
 
-/// What is on chain must be what this build proves: else every proof would be refused, and every bond lost. Agreements
-/// about other models are named, since only serving those models goes on with them.
+/// What is on chain must be what this build proves: else every proof would be refused, and every bond lost.
 async fn check_registered(party: &Party, model: ModelId, prover: &Prover) -> anyhow::Result<()> {
     let chain = party.wallet.chain();
     let registered = chain.model(model).await?;

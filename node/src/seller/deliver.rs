@@ -82,8 +82,21 @@ impl<C: Chain> Seller<C> {
     }
 }
 
-/// Answers who delivers a part.
+/// Answers who delivers a part; who cannot for this node's trouble is not to be blamed for it.
 pub(super) async fn deliver<C: Chain>(
+    seller: &Seller<C>,
+    part: Part,
+    id: AgreementId,
+    body: Body,
+) -> Result<Json<DealStatus>, Refused> {
+    let received = receive(seller, part, id, body).await;
+    if received.as_ref().is_err_and(Refused::is_own) {
+        seller.places.turn_away(id);
+    }
+    received
+}
+
+async fn receive<C: Chain>(
     seller: &Seller<C>,
     part: Part,
     id: AgreementId,
@@ -100,7 +113,7 @@ pub(super) async fn deliver<C: Chain>(
     let layout = &seller.model.layout;
     let samples = layout.options().samples;
     let pixels = layout.architecture().input.cells();
-    let mut incoming = Incoming::new(body);
+    let mut incoming = Incoming::new(body, seller.places.manifests());
     let manifest = incoming.manifest(part, id, &agreement, (samples, pixels));
     let manifest = manifest.await;
     let manifest = manifest.map_err(|error| not_received(seller, error))?;
@@ -152,12 +165,7 @@ async fn take<C: Chain>(
     let (part, (hash, bytes)) = (manifest.part(), manifest.ciphertext());
     let path = seller.home.received(id, part);
     let received = incoming.ciphertext(hash, bytes, &path).await;
-    received.map_err(|error| {
-        if matches!(error, ReceiveError::Own(_)) {
-            seller.places.turn_away(id);
-        }
-        not_received(seller, error)
-    })?;
+    received.map_err(|error| not_received(seller, error))?;
     let mut noted = false;
     let changed = seller.change(id, |deal| {
         noted = deal.takes(&manifest);
@@ -170,16 +178,14 @@ async fn take<C: Chain>(
     }
     // Refused meanwhile, or over.
     let _ = std::fs::remove_file(&path);
-    if let Err(error) = changed {
-        seller.places.turn_away(id);
-        return Err(unavailable(seller, error));
-    }
+    changed.map_err(|error| unavailable(seller, error))?;
     Err(not_wanted(id, part))
 }
 
 fn not_received<C: Chain>(seller: &Seller<C>, error: ReceiveError) -> Refused {
     match error {
         ReceiveError::Own(error) => unavailable(seller, error),
+        ReceiveError::Busy(busy) => busy.into(),
         ReceiveError::Refused(_) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error),
         ReceiveError::Broken(_) => refuse(StatusCode::BAD_REQUEST, error),
     }

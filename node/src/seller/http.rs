@@ -61,6 +61,13 @@ pub fn routes<C: Chain>(seller: Arc<Seller<C>>) -> Router {
 /// An answer other than yes.
 pub(crate) struct Refused(StatusCode, String);
 
+impl Refused {
+    /// Whether it is this node's trouble, and not the caller's fault.
+    pub(super) fn is_own(&self) -> bool {
+        self.0 == StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let Self(status, error) = self;
@@ -76,7 +83,7 @@ impl IntoResponse for Refused {
 impl From<Busy> for Refused {
     fn from(busy: Busy) -> Self {
         let status = match busy {
-            Busy::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Busy::Full { .. } | Busy::Manifests { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Busy::OnItsWay(_) => StatusCode::TOO_MANY_REQUESTS,
         };
         refuse(status, busy)
@@ -249,7 +256,8 @@ pub(super) async fn on_chain<C: Chain>(
 ) -> Result<AgreementSummary, Refused> {
     let _place = seller.places.chain().await?;
     let found = seller.wallet.agreement(id).await;
-    found
+    seller
+        .answered(found)
         .map_err(|error| unavailable(seller, error))?
         .ok_or_else(|| unknown(id))
 }

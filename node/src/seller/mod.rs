@@ -16,6 +16,7 @@ pub mod look;
 pub mod model;
 pub mod places;
 pub mod policy;
+pub mod promises;
 mod prove;
 mod receive;
 pub mod rounds;

@@ -8,17 +8,23 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
-use tokio::time::{timeout, Instant};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{timeout, Instant},
+};
 use zknode_protocol::{
     chain::AgreementSummary,
     value::{AgreementId, Bytes, Hash},
 };
 
-use super::deliver::Manifest;
+use super::{
+    deliver::Manifest,
+    places::{Busy, Room},
+};
 use crate::{
     card::{manifest_limit, read_manifest},
     delivery::{sealed_length, Part},
-    home::{begin_file, HomeError},
+    home::{begin_file, keep_file, HomeError},
 };
 
 /// Longest time for each [`STRIDE`] and for what comes after the last one: a slower delivery would keep its place from others.
@@ -40,12 +46,18 @@ pub enum ReceiveError {
     /// This node's own trouble.
     #[error(transparent)]
     Own(#[from] HomeError),
+    /// There is no room for its manifest.
+    #[error(transparent)]
+    Busy(#[from] Busy),
 }
 
 /// A body that is read in pieces.
 pub struct Incoming {
     body: Body,
     rest: Piece,
+    /// For its manifest, which is kept until it is done.
+    room: Room,
+    held: Option<OwnedSemaphorePermit>,
     begun: Instant,
     /// When the last stride was done, and bytes since.
     stride: (Instant, usize),
@@ -54,11 +66,13 @@ pub struct Incoming {
 
 impl Incoming {
     /// A body of which nothing was read.
-    pub fn new(body: Body) -> Self {
+    pub fn new(body: Body, room: Room) -> Self {
         let now = Instant::now();
         Self {
             body,
             rest: Piece::new(),
+            room,
+            held: None,
             begun: now,
             stride: (now, 0),
             patience: PATIENCE,
@@ -117,6 +131,7 @@ impl Incoming {
             let short = || ReceiveError::Broken("it is shorter than its manifest".into());
             let mut piece = self.piece().await?.ok_or_else(short)?;
             let wanted = piece.len().min(length - bytes.len());
+            self.room.grow(&mut self.held, wanted)?;
             bytes.extend_from_slice(&piece.split_to(wanted));
             self.rest = piece;
         }
@@ -202,9 +217,7 @@ impl Incoming {
                 "the ciphertext is not the one of the manifest".into(),
             ));
         }
-        file.as_file().sync_all().map_err(own)?;
-        file.persist(path).map_err(|error| own(error.error))?;
-        Ok(())
+        keep_file(file, path).map_err(own)
     }
 }
 
@@ -236,6 +249,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn a_manifest_without_room_is_not_kept() {
+        let room = Room::new(100);
+        let incoming = || Incoming::new(Body::from(vec![0; 60]), room.clone());
+        let mut one = incoming();
+        assert_eq!(one.exactly(60).await.unwrap().len(), 60);
+        let refused = incoming().exactly(60).await.unwrap_err();
+        assert!(matches!(refused, ReceiveError::Busy(_)), "{refused}");
+        drop(one);
+        incoming().exactly(60).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn single_bytes_do_not_prolong_a_delivery() {
         let (mut sender, body) = Channel::<Piece, std::io::Error>::new(1);
         tokio::spawn(async move {
@@ -243,7 +268,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });
-        let mut incoming = Incoming::new(Body::new(body));
+        let mut incoming = Incoming::new(Body::new(body), Room::new(0));
         incoming.patience = Duration::from_millis(200);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sealed");

@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::lock::lock;
 
@@ -16,12 +17,14 @@ pub struct Slots(Arc<Mutex<Waiting>>);
 struct Waiting {
     free: usize,
     /// By deadline, and of the same one by arrival.
-    queue: BTreeMap<(u64, u64), oneshot::Sender<()>>,
+    queue: BTreeMap<(u64, u64), oneshot::Sender<Slot>>,
     arrived: u64,
+    /// Since when there is a free one, while there is.
+    free_since: Option<Instant>,
 }
 
 /// A place, free again when this is dropped.
-pub struct Slot(Slots);
+pub struct Slot(Option<Slots>);
 
 impl Slots {
     /// So many places, all of them free.
@@ -30,30 +33,38 @@ impl Slots {
             free,
             queue: BTreeMap::new(),
             arrived: 0,
+            free_since: Some(Instant::now()),
         })))
     }
 
-    /// Waits for a place. The nearest deadline (Unix seconds) gets the next one. To be waited for to the end: who goes away
-    /// in the moment in which it is given a place takes it along.
+    /// Waits for a place. The nearest deadline (Unix seconds) gets the next one. Who goes away leaves its place to the next.
     pub async fn take(&self, deadline: u64) -> Slot {
         let turn = {
             let mut waiting = self.waiting();
             if waiting.free > 0 {
                 waiting.free -= 1;
-                None
-            } else {
-                let (sender, turn) = oneshot::channel();
-                let place = (deadline, waiting.arrived);
-                waiting.arrived += 1;
-                waiting.queue.insert(place, sender);
-                Some(turn)
+                if waiting.free == 0 {
+                    waiting.free_since = None;
+                }
+                return Slot(Some(self.clone()));
             }
+            let (sender, turn) = oneshot::channel();
+            let place = (deadline, waiting.arrived);
+            waiting.arrived += 1;
+            waiting.queue.insert(place, sender);
+            turn
         };
-        if let Some(turn) = turn {
+        match turn.await {
+            Ok(slot) => slot,
             // The sender is kept until it is used.
-            let _ = turn.await;
+            Err(_) => std::future::pending().await,
         }
-        Slot(self.clone())
+    }
+
+    /// For how long there has been a free place without a break; zero while there is none.
+    pub fn free_for(&self) -> Duration {
+        let since = self.waiting().free_since;
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -63,13 +74,23 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut waiting = self.0.waiting();
-        while let Some((_, next)) = waiting.queue.pop_first() {
-            if next.send(()).is_ok() {
+        let Some(slots) = self.0.take() else {
+            return;
+        };
+        loop {
+            let mut waiting = slots.waiting();
+            let Some((_, next)) = waiting.queue.pop_first() else {
+                waiting.free += 1;
+                waiting.free_since.get_or_insert_with(Instant::now);
                 return;
+            };
+            drop(waiting);
+            match next.send(Self(Some(slots.clone()))) {
+                Ok(()) => return,
+                // Gone away.
+                Err(mut slot) => slot.0 = None,
             }
         }
-        waiting.free += 1;
     }
 }
 
@@ -109,5 +130,23 @@ mod tests {
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_takes_no_place_along() {
+        let slots = Slots::new(1);
+        assert!(slots.waiting().free_since.is_some());
+        let first = slots.take(1).await;
+        assert_eq!(slots.free_for(), Duration::ZERO);
+        let mut waits = Box::pin(slots.take(2));
+        let soon = Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, &mut waits).await.is_err());
+        // It is given the place, and does not look any more.
+        drop(first);
+        assert_eq!(slots.waiting().free, 0);
+        drop(waits);
+        assert_eq!(slots.waiting().free, 1);
+        tokio::time::sleep(soon).await;
+        assert!(slots.free_for() >= soon);
     }
 }

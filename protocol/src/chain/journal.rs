@@ -4,7 +4,7 @@
 //! asks for the same purpose as often as it likes: a purpose is signed for once, so nothing is paid twice. This module
 //! is the record; [`super::sender`] acts on it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -14,6 +14,9 @@ use crate::value::{Address, Data, Hash};
 
 /// Format of [`Journal`]. 1 had no version, no kinds of attempts and kept all bytes; it is still read.
 const VERSION: u32 = 2;
+/// Blocks past its own after which a transaction is taken to stay: until then it is kept, to be sent again when a
+/// reorganization undoes its block, however deep it lay.
+pub const KEPT: u64 = 64;
 
 /// A journal that cannot be kept or was misused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -43,7 +46,7 @@ pub enum JournalError {
 /// One transaction signed for a purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// As it was signed; its bytes are dropped once one attempt is deep enough.
+    /// As it was signed; its bytes are dropped [`KEPT`] blocks past the block of one.
     #[serde(flatten)]
     pub tx: SignedTx,
     /// It does not do what was asked for: it sends nothing to oneself, so that the nonce is used.
@@ -54,16 +57,42 @@ pub struct Attempt {
     pub head: u64,
 }
 
+/// A block of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Its height.
+    pub number: u64,
+    /// Which one, of all that may have been at that height.
+    pub hash: Hash,
+}
+
+impl Place {
+    /// Where a transaction was executed.
+    pub fn of(receipt: &TxReceipt) -> Self {
+        Self {
+            number: receipt.number,
+            hash: receipt.block,
+        }
+    }
+
+    fn is_buried(&self, head: u64) -> bool {
+        self.number.saturating_add(KEPT) <= head
+    }
+}
+
 /// Everything signed for one purpose, all of it under the same nonce: at most one attempt is ever executed, and until
 /// one is, any of them may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// What it is for, in the node's words: unique, the same after a restart ("accept 0x12...", "prove 0x12.../3").
     pub purpose: String,
-    /// In the order of signing. Only the executed one once that is known.
+    /// In the order of signing. Only the executed one once that is sure to stay.
     pub attempts: Vec<Attempt>,
     /// The one that was executed and did what was asked for, once it is deep enough.
     pub mined: Option<Hash>,
+    /// Its block, while that may still be undone.
+    #[serde(default)]
+    pub block: Option<Place>,
     /// Another transaction was seen in its place: see [`super::ChainError::NonceTaken`].
     #[serde(default)]
     pub void: bool,
@@ -90,6 +119,8 @@ pub struct Journal {
     entries: Vec<Entry>,
     /// Nonces below are used, whatever a server that lags behind says.
     used: u64,
+    /// Nonces used by what did nothing, whose purposes are forgotten, each with its block, while that may still be undone.
+    spent: BTreeMap<u64, Place>,
 }
 
 /// A journal of any version.
@@ -101,6 +132,8 @@ struct Stored {
     entries: Vec<Entry>,
     #[serde(default)]
     used: u64,
+    #[serde(default)]
+    spent: BTreeMap<u64, Place>,
 }
 
 impl TryFrom<Stored> for Journal {
@@ -116,9 +149,11 @@ impl TryFrom<Stored> for Journal {
             account: stored.account,
             entries: stored.entries,
             used: stored.used,
+            spent: stored.spent,
         };
         for entry in &mut journal.entries {
-            if let Some(mined) = entry.mined {
+            // Of before blocks were written down.
+            if let (Some(mined), None) = (entry.mined, entry.block) {
                 keep_only(entry, mined);
             }
         }
@@ -156,6 +191,7 @@ impl Journal {
             account,
             entries: Vec::new(),
             used: 0,
+            spent: BTreeMap::new(),
         }
     }
 
@@ -180,13 +216,53 @@ impl Journal {
             .fold(executed.max(self.used), u64::max)
     }
 
-    /// Marks a purpose as done by this receipt, and drops what is no longer needed of it; save afterwards.
+    /// Marks a purpose as done by this receipt; save afterwards.
     pub fn record_mined(&mut self, purpose: &str, receipt: &TxReceipt) -> Result<(), JournalError> {
         let entry = self.entry_mut(purpose)?;
         entry.mined = Some(receipt.tx);
+        entry.block = Some(Place::of(receipt));
         entry.void = false;
-        keep_only(entry, receipt.tx);
         Ok(())
+    }
+
+    /// Drops what is no longer needed of transactions that lie [`KEPT`] blocks below the newest one, `head`; save
+    /// afterwards.
+    pub fn drop_buried(&mut self, head: u64) {
+        for entry in &mut self.entries {
+            let (Some(mined), Some(block)) = (entry.mined, entry.block) else {
+                continue;
+            };
+            if block.is_buried(head) {
+                entry.block = None;
+                keep_only(entry, mined);
+            }
+        }
+        self.spent.retain(|_, block| !block.is_buried(head));
+    }
+
+    /// Nonces from `next`, the account's next one, on that were used before, and the block of each: undone, if the chain
+    /// has another block there.
+    pub(super) fn unused(&self, next: u64) -> BTreeMap<u64, Place> {
+        let done = self.entries.iter();
+        let done = done.filter_map(|entry| Some((entry.nonce()?, entry.block?)));
+        let open = |nonce| {
+            let mut entries = self.entries.iter();
+            entries.any(|entry| entry.nonce() == Some(nonce) && entry.block.is_none())
+        };
+        let spent = self.spent.iter().map(|(nonce, block)| (*nonce, *block));
+        let used = spent.chain(done);
+        used.filter(|(nonce, _)| *nonce >= next && !open(*nonce))
+            .collect()
+    }
+
+    /// Takes for pending again what was done under this nonce; false where nothing was. Save afterwards.
+    pub(super) fn reopen(&mut self, nonce: u64) -> bool {
+        let mut entries = self.entries.iter_mut();
+        let entry = entries.find(|entry| entry.nonce() == Some(nonce));
+        entry.is_some_and(|entry| {
+            (entry.mined, entry.block) = (None, None);
+            true
+        })
     }
 
     /// Marks whether another transaction seems to have taken the place of this purpose's; save afterwards.
@@ -196,10 +272,11 @@ impl Journal {
     }
 
     /// Forgets a purpose, so that it may be signed for anew. Only when its nonce is used, as deep as was asked for,
-    /// by what did nothing for it. Save afterwards.
-    pub fn forget(&mut self, purpose: &str) {
+    /// by what did nothing for it, in `block` if that is known. Save afterwards.
+    pub fn forget(&mut self, purpose: &str, block: Option<Place>) {
         if let Some(nonce) = self.entry(purpose).and_then(Entry::nonce) {
             self.used = self.used.max(nonce.saturating_add(1));
+            self.spent.extend(block.map(|block| (nonce, block)));
         }
         self.entries.retain(|entry| entry.purpose != purpose);
     }
@@ -212,6 +289,7 @@ impl Journal {
                 purpose: purpose.into(),
                 attempts: vec![attempt],
                 mined: None,
+                block: None,
                 void: false,
             }),
         }

@@ -15,7 +15,7 @@ mod drive;
 
 use super::{
     fees::FEE_CEILING,
-    journal::{Attempt, Entry, Journal, JournalError, Patience},
+    journal::{Attempt, Entry, Journal, JournalError, Patience, Place},
     Call, Chain, ChainError, SignedTx, TxReceipt,
 };
 
@@ -128,6 +128,31 @@ impl<'a, C: Chain, S: FnMut(&Journal) -> Result<(), String>> Sender<'a, C, S> {
         Ok(outcomes)
     }
 
+    /// Finds what a reorganization deeper than was asked for has undone, `next` being the account's next nonce: it waits
+    /// again. Where it did nothing, a transfer of nothing takes its place: its purpose may have been signed for anew.
+    async fn take_back(&mut self, next: u64) -> Result<(), ChainError> {
+        for (nonce, was) in self.journal.unused(next) {
+            let block = self.chain.block_at(was.number).await?;
+            // A server that lags behind has no block there yet.
+            if block.is_none_or(|block| block.hash == was.hash) {
+                continue;
+            }
+            if self.journal.reopen(nonce) {
+                self.save()?;
+                continue;
+            }
+            let purpose = format!("nothing under nonce {nonce}");
+            let market = self.chain.market().await?;
+            let signed = self.chain.sign(&Call::Nothing, nonce, market.first()).await;
+            let tx = signed.map_err(|reason| ChainError::Stuck {
+                purpose: purpose.clone(),
+                reason: Box::new(reason),
+            })?;
+            self.record(&purpose, tx, true, market.block)?;
+        }
+        Ok(())
+    }
+
     /// Signs for a purpose under the next nonce, and writes it down.
     async fn sign(&mut self, purpose: &str, call: &Call) -> Result<(), ChainError> {
         let executed = self.chain.next_nonce().await?;
@@ -170,6 +195,7 @@ impl<'a, C: Chain, S: FnMut(&Journal) -> Result<(), String>> Sender<'a, C, S> {
     pub async fn clear_the_way(&mut self, purpose: Option<&str>) -> Result<(), ChainError> {
         self.journal.check_account(self.chain.account())?;
         let executed = self.chain.next_nonce().await?;
+        self.take_back(executed).await?;
         let pending: Vec<Entry> = self.journal.pending().into_iter().cloned().collect();
         let own = pending
             .iter()
@@ -201,7 +227,7 @@ impl<'a, C: Chain, S: FnMut(&Journal) -> Result<(), String>> Sender<'a, C, S> {
             return Ok(true);
         }
         if let Look::Gone { buried: true } = self.look(&entry).await? {
-            self.journal.forget(purpose);
+            self.journal.forget(purpose, None);
             return Ok(false);
         }
         self.journal.set_void(purpose, false)?;
@@ -255,13 +281,18 @@ impl<'a, C: Chain, S: FnMut(&Journal) -> Result<(), String>> Sender<'a, C, S> {
 
     /// Writes down what an execution that is deep enough decided.
     fn settle(&mut self, purpose: &str, execution: &Execution) -> Result<(), ChainError> {
-        if execution.withdraws || !execution.receipt.succeeded {
-            self.journal.forget(purpose);
-        } else if self.entry(purpose)?.mined.is_none() {
-            self.journal.record_mined(purpose, &execution.receipt)?;
+        let receipt = &execution.receipt;
+        let entry = self.entry(purpose)?;
+        if execution.withdraws || !receipt.succeeded {
+            self.journal.forget(purpose, Some(Place::of(receipt)));
+        } else if entry.mined.is_none()
+            || entry.block.is_some_and(|block| block != Place::of(receipt))
+        {
+            self.journal.record_mined(purpose, receipt)?;
         } else {
             return Ok(());
         }
+        self.journal.drop_buried(execution.head);
         self.save()
     }
 

@@ -122,6 +122,90 @@ async fn what_is_sent_together_waits_together() {
     assert_eq!(scene.seller.journal.pending().len(), 0);
 }
 
+/// Far more blocks are undone than were asked for on top, and no pool has anything back: what was done is sent again, in its
+/// order, before anything new.
+#[tokio::test]
+async fn a_reorganization_deeper_than_the_depth_is_made_good() {
+    let (chain, mut scene) = fake().await;
+    let deep = Patience { depth: 2, ..SHORT };
+    let ids = [
+        scene.open(8).await,
+        scene.open(8).await,
+        scene.open(8).await,
+    ];
+    let [one, two, three] = ids;
+    let before = chain.head().await.unwrap().number;
+    let first = nonce(&scene).await;
+    let ticks = blocks(&chain);
+    for (purpose, id) in [("accept 1", one), ("accept 2", two)] {
+        let done = scene.seller.execute(purpose, &accept(id), deep).await;
+        assert!(done.unwrap().succeeded);
+    }
+    ticks.abort();
+    let _ = ticks.await;
+    scene.seller.restart();
+    chain.hold();
+    let undone = chain.head().await.unwrap().number - before;
+    assert!(undone > deep.depth);
+    chain.reorganize(undone as usize);
+    chain.drop_pool();
+    chain.release();
+    assert_eq!(nonce(&scene).await, first);
+    for id in [one, two] {
+        assert_eq!(scene.state(id).await, State::Open);
+    }
+
+    let ticks = blocks(&chain);
+    let done = scene.seller.execute("accept 3", &accept(three), deep).await;
+    assert!(done.unwrap().succeeded);
+    for id in ids {
+        assert_eq!(scene.state(id).await, State::Previewed);
+    }
+    assert_eq!(nonce(&scene).await, first + 3);
+    // Asked for again, they are done.
+    for (purpose, id) in [("accept 1", one), ("accept 2", two)] {
+        let again = scene.seller.execute(purpose, &accept(id), deep).await;
+        assert!(again.unwrap().succeeded);
+    }
+    ticks.abort();
+    assert_eq!(nonce(&scene).await, first + 3);
+}
+
+/// What did nothing is forgotten, and signed for anew: undone, it must not be done as well. Nothing takes its place.
+#[tokio::test]
+async fn what_did_nothing_and_is_undone_leaves_no_gap() {
+    let (chain, mut scene) = fake().await;
+    let deep = Patience { depth: 2, ..SHORT };
+    let id = lost_acceptance(&chain, &mut scene).await;
+    let first = scene.seller.journal.entry("accept X").unwrap().nonce();
+    scene.buyer.run(Call::Cancel(id)).await.unwrap();
+    let other = scene.open(9).await;
+    let before = chain.head().await.unwrap().number;
+    let ticks = blocks(&chain);
+    let withdrawn = scene.seller.execute("accept X", &accept(id), deep).await;
+    assert!(
+        matches!(withdrawn, Err(ChainError::Withdrawn { .. })),
+        "{withdrawn:?}"
+    );
+    ticks.abort();
+    let _ = ticks.await;
+    chain.hold();
+    let undone = chain.head().await.unwrap().number - before;
+    assert!(undone > deep.depth);
+    chain.reorganize(undone as usize);
+    chain.drop_pool();
+    chain.release();
+    assert_eq!(Some(nonce(&scene).await), first);
+
+    let ticks = blocks(&chain);
+    let seller = &mut scene.seller;
+    let done = seller.execute("accept Y", &accept(other), deep).await;
+    ticks.abort();
+    assert!(done.unwrap().succeeded);
+    assert_eq!(scene.state(other).await, State::Previewed);
+    assert_eq!(Some(nonce(&scene).await), first.map(|first| first + 2));
+}
+
 #[tokio::test]
 async fn what_is_still_wanted_goes_first() {
     let (chain, mut scene) = fake().await;

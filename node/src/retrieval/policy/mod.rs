@@ -111,6 +111,11 @@ pub(super) async fn check<C: RoundChain>(
         seller.policy.token.to_string(),
         terms.token.to_string(),
     )?;
+    let items = published.items();
+    same("items", items.to_string(), terms.samples.to_string())?;
+    let facts = Facts::of(seller, now).await?;
+    responder.policy.check(&seller.policy, terms, &facts)?;
+    // Last what takes long: whoever asks for too little has not earned it.
     let labelled = published.labelled(terms.wanted_class)?;
     let (root, shards) = (labelled.tree.root(), labelled.shards.len() as u32);
     same(
@@ -119,10 +124,6 @@ pub(super) async fn check<C: RoundChain>(
         terms.dataset_root.to_string(),
     )?;
     same("shards", shards.to_string(), terms.shards.to_string())?;
-    let items = published.items();
-    same("items", items.to_string(), terms.samples.to_string())?;
-    let facts = Facts::of(seller, now).await?;
-    responder.policy.check(&seller.policy, terms, &facts)?;
     check_openings(seller, responder, shards, facts.promised)
 }
 

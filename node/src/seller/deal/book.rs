@@ -32,6 +32,8 @@ pub(crate) struct Promised {
     pub answers: Vec<Duty>,
     /// Shards of deliveries that may still have to be looked at.
     pub looks: u32,
+    /// Least time, in seconds, that one of those agreements leaves for it, if there is any.
+    pub look_within: Option<u32>,
 }
 
 impl Promised {
@@ -56,6 +58,7 @@ impl<C: RoundChain> Seller<C> {
             duties: promised.duties,
             answers: promised.answers,
             looks: promised.looks,
+            look_within: promised.look_within.unwrap_or(u32::MAX),
             look_time: self.look_time,
             queue: send::queue(self.wallet.depth()),
             balance: chain.balance(chain.account()).await?,
@@ -100,7 +103,12 @@ impl<C: RoundChain> Seller<C> {
             promised.add(agreement.missing(), agreement.missing());
             promised.duties.push(self.duty(id, &agreement, now)?);
             if state < State::Delivered && deal.receipt.is_none() {
+                let within = agreement.terms.response_time;
+                let least = promised
+                    .look_within
+                    .map_or(within, |least| least.min(within));
                 promised.looks = promised.looks.saturating_add(agreement.terms.shards);
+                promised.look_within = Some(least);
             }
         }
         Ok(promised)
@@ -220,6 +228,6 @@ impl<C: Chain> Seller<C> {
 }
 
 /// What an acceptance is sent for.
-pub(super) fn accept_purpose(id: AgreementId) -> String {
+pub(in crate::seller) fn accept_purpose(id: AgreementId) -> String {
     format!("accept {id}")
 }

@@ -103,8 +103,8 @@ pub async fn advance<C: RoundChain>(
         return Ok(Next::Over);
     }
     let chain = seller.wallet.chain();
-    let found = seller.wallet.agreement(id).await?;
-    let head = chain.head().await?;
+    let found = seller.answered(seller.wallet.agreement(id).await)?;
+    let head = seller.answered(chain.head().await)?;
     let (now, state) = (head.time, found.as_ref().map(|found| found.state));
     if state.is_none_or(|state| state == State::Open) {
         let was_sent = seller.wallet.was_sent(&book::accept_purpose(id))?;

@@ -1,16 +1,16 @@
 //! Receipts, and what the seller does instead of giving one.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use zknode_protocol::{
     agreement::State,
-    chain::{AgreementSummary, Call, Chain},
+    chain::{AgreementSummary, Call, Chain, ChainError},
     message::{Domain, Receipt, Version},
     value::{AgreementId, Hash},
 };
 
 use super::{Deal, Next};
-use crate::seller::{event::Event, inspect::Finding, Seller};
+use crate::seller::{event::Event, inspect::Finding, places::ASKS_AGAIN, Seller};
 
 impl<C: Chain> Seller<C> {
     /// Nothing good was delivered, or it is not wanted. Going away from a delivery as it was agreed costs the preview
@@ -32,12 +32,23 @@ impl<C: Chain> Seller<C> {
             let purpose = format!("decline {id}");
             return self.attempt(&purpose, &Call::Decline(id)).await;
         }
-        // What this node had no place for is missing by its own fault. Then the deadline declines for it, at the same price.
-        let absent = late && !self.places.was_turned_away(id);
+        // What this node was not there for, or had no place for, is missing by its own fault. Then the deadline declines for
+        // it, at the same price.
+        let needed = Duration::from_secs(patience).max(ASKS_AGAIN);
+        let absent = late && self.places.open_for(id) >= needed;
         if sent && (!missing || absent) {
             return self.attempt(&format!("deny {id}"), &Call::Deny(id)).await;
         }
         Ok(Next::Wait)
+    }
+
+    /// Notes whether the chain answered: what is not looked up cannot be delivered.
+    pub(in crate::seller) fn answered<T>(
+        &self,
+        answer: Result<T, ChainError>,
+    ) -> Result<T, ChainError> {
+        self.places.chain_answers(answer.is_ok());
+        answer
     }
 
     /// What a look at a delivery came to; `None` while it goes on, and the bell is rung at its end.

@@ -83,6 +83,8 @@ pub struct Facts {
     pub answers: Vec<Duty>,
     /// Shards of others' deliveries that may have to be looked at.
     pub looks: u32,
+    /// Least time, in seconds, that one of those agreements leaves for it.
+    pub look_within: u32,
     /// What a look at a shard takes.
     pub look_time: Duration,
     /// Seconds that a transaction may wait for those before it.
@@ -179,14 +181,15 @@ impl Policy {
         self.check_reasons(terms, facts)
     }
 
-    /// Whether there is time to look at a delivery of the last second, those of others before it, and to answer.
+    /// Whether there is time to look at a delivery of the last second, those of others before it, and to answer: here, and
+    /// in each of the others, since a look that is begun is not interrupted for another.
     fn check_look(&self, terms: &Terms, facts: &Facts) -> Result<(), Refusal> {
         let shards = u128::from(terms.shards) + u128::from(facts.looks);
         let looks = facts.look_time.as_millis().saturating_mul(shards);
         let looks = looks.saturating_mul(BESIDE_A_PROOF).div_ceil(1_000);
         let looks = u64::try_from(looks).unwrap_or(u64::MAX);
         let expected = looks.saturating_add(facts.queue).saturating_add(BLOCK);
-        let got = terms.response_time;
+        let got = terms.response_time.min(facts.look_within);
         if u64::from(got) < expected {
             return Err(Refusal::Look {
                 expected,

@@ -80,13 +80,13 @@ pub enum Refusal {
         got: u32,
     },
     /// No time to look at what is delivered in the last second.
-    #[error("expected at least {expected} s to answer a delivery ({looks} s of them to look at it and at those promised before), got {got} s: see --respond-within")]
+    #[error("expected at least {expected} s to answer a delivery ({looks} s of them to look at it and at those promised before), got {got} s here or there: see --respond-within")]
     Look {
         /// Least time.
         expected: u64,
         /// What the looks take of it.
         looks: u64,
-        /// Time agreed.
+        /// Least time agreed, here or in what was promised before.
         got: u32,
     },
     /// Contests would cost the seller more than the buyer.

@@ -57,6 +57,7 @@ const FACTS: Facts = Facts {
     duties: Vec::new(),
     answers: Vec::new(),
     looks: 0,
+    look_within: u32::MAX,
     look_time: Duration::ZERO,
     queue: 0,
     balance: Amount(3 * 7 + 50),
@@ -197,6 +198,32 @@ fn a_delivery_of_the_last_second_can_be_looked_at() {
     assert_eq!(check(22, 3, 1_001, 0), Some((23, 11)));
     assert_eq!(check(22, 4, 1_000, 0), Some((24, 12)));
     assert_eq!(check(22, 3, 1_000, 1), Some((23, 10)));
+}
+
+/// Both looks may be begun before another's, which does not interrupt them.
+#[test]
+fn a_later_look_leaves_an_earlier_promise_its_time() {
+    let check = |look_within| {
+        let facts = Facts {
+            looks: 1,
+            look_within,
+            look_time: Duration::from_millis(500),
+            ..FACTS
+        };
+        let terms = Terms {
+            response_time: 30,
+            deliver_by: 170,
+            ..terms()
+        };
+        POLICY.check(&terms, &facts)
+    };
+    check(15).unwrap();
+    let refused = Refusal::Look {
+        expected: 15,
+        looks: 3,
+        got: 14,
+    };
+    assert_eq!(check(14), Err(refused));
 }
 
 #[test]

@@ -7,11 +7,14 @@ mod scene;
 use zknode_protocol::{
     agreement::{State, Terms},
     chain::Call,
-    value::{Address, AgreementId, Bytes},
+    value::{Address, AgreementId, Bytes, ModelId},
 };
 
 use self::scene::{Scene, TestSet, NOW};
-use super::*;
+use super::{
+    promises::{Offered, Unkept},
+    *,
+};
 use crate::{
     buyer::{
         challenge::{Buyer, Challenge},
@@ -107,6 +110,37 @@ async fn what_may_be_contested_is_promised_to_the_end() {
     assert_eq!(promised().await, [0, 0, 0, 0]);
 }
 
+/// Started with another model, the node would let an agreement pass its deadlines: it says so instead, until that is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_promised_about_another_model_is_named_before_the_start() {
+    let scene = Scene::new().await;
+    let seller = &scene.seller;
+    let open = scene.open(scene.terms(Bytes([9; 32]), NOW + 2_000)).await;
+    let unkept = async |model| {
+        let offered = Offered {
+            model,
+            predictions: None,
+            corpus: None,
+        };
+        let unkept = promises::unkept(&seller.store, &seller.wallet, &offered).await;
+        Unkept(unkept.unwrap())
+    };
+    let (own, other) = (seller.card.model, ModelId(Bytes([1; 32])));
+    assert_eq!(unkept(other).await.0, []);
+    scene.turn().await;
+    assert_eq!(scene.state(open).await, State::Previewed);
+    assert_eq!(unkept(own).await.0, []);
+    let words = unkept(other).await.to_string();
+    assert!(
+        words.contains(&format!("agreement {open} (--model {own}")),
+        "{words}"
+    );
+    assert!(words.contains("--abandon-promises"), "{words}");
+    scene.fake.advance(3_000);
+    scene.until(open, State::Forfeited).await;
+    assert_eq!(unkept(other).await.0, []);
+}
+
 /// What is opened for next to nothing costs no request of every turn for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_accepted_is_looked_at_no_more() {
@@ -189,6 +223,28 @@ async fn an_agreement_that_would_make_another_late_is_refused() {
     let words = scene.seller.deal(second).unwrap().unwrap().refused.unwrap();
     let expected = format!("agreement {first} would miss its deadline 1002110 by 10 s");
     assert!(words.contains(&expected), "{words}");
+}
+
+/// Looks at the later one's delivery may be begun first, and are not interrupted.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agreement_whose_look_would_make_another_late_is_refused() {
+    let mut scene = Scene::new().await;
+    // A look takes 20 s beside a proof, an answer may wait 60 s for its turn and then for a block.
+    Arc::get_mut(&mut scene.seller).unwrap().look_time = Duration::from_secs(10);
+    let terms = |root: u8, response_time| Terms {
+        response_time,
+        claim_by: NOW + 8_000,
+        ..scene.terms(Bytes([root; 32]), NOW + 2_000)
+    };
+    let first = scene.open(terms(8, 100)).await;
+    scene.turn().await;
+    assert_eq!(scene.state(first).await, State::Previewed);
+    let second = scene.open(terms(9, 1_000)).await;
+    scene.turn().await;
+    assert_eq!(scene.state(second).await, State::Open);
+    let words = scene.seller.deal(second).unwrap().unwrap().refused.unwrap();
+    assert!(words.contains("at least 112 s"), "{words}");
+    assert!(words.contains("got 100 s"), "{words}");
 }
 
 /// Resumed in a home that uses another contract by now, or has another key, it would be paid for once more.

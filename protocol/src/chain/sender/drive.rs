@@ -105,7 +105,7 @@ impl<C: Chain, S: FnMut(&Journal) -> Result<(), String>> Sender<'_, C, S> {
             .last()
             .filter(|last| !last.tx.raw.0.is_empty())
         else {
-            // Deep once, and then undone: the pools have it back, the journal has not.
+            // Deeper once than anything is kept, and then undone: the pools have it back, the journal has not.
             return if late {
                 Err(self.not_mined(entry))
             } else {

@@ -1,21 +1,42 @@
 //! What the journal keeps.
 
-use zknode_protocol::{chain::journal::Journal, value::Hash};
+use zknode_protocol::{
+    chain::{
+        fake::FakeChain,
+        journal::{Journal, KEPT},
+        Chain,
+    },
+    value::Hash,
+};
 
 use super::{accept, SHORT};
-use crate::scene::fake;
+use crate::scene::{fake, Scene};
 
 #[tokio::test]
 async fn the_journal_keeps_no_bytes_of_what_is_done() {
-    let (_, mut scene) = fake().await;
+    let (chain, mut scene) = fake().await;
     let id = scene.open(8).await;
     scene
         .seller
         .execute("accept", &accept(id), SHORT)
         .await
         .unwrap();
-    let entry = scene.seller.journal.entry("accept").unwrap();
-    assert!(entry.mined.is_some() && entry.attempts[0].tx.raw.0.is_empty());
+    let number = chain.head().await.unwrap().number;
+    let kept = |scene: &Scene<FakeChain>| {
+        let entry = scene.seller.journal.entry("accept").unwrap();
+        assert!(entry.mined.is_some());
+        !entry.attempts[0].tx.raw.0.is_empty()
+    };
+    assert!(kept(&scene));
+    // Until it is sure to stay; which is looked at when something else is done.
+    for (blocks, expected) in [(KEPT - 1, true), (1, false)] {
+        for _ in 0..blocks {
+            chain.advance(1);
+        }
+        let head = chain.head().await.unwrap().number;
+        scene.seller.journal.drop_buried(head);
+        assert_eq!(kept(&scene), expected, "{head} {number}");
+    }
     // And gives the same receipt.
     let receipt = scene.seller.execute("accept", &accept(id), SHORT).await;
     assert_eq!(receipt.unwrap().tx, entry_hash(&scene.seller.journal));
