@@ -4,6 +4,7 @@
 //! not charged.
 
 mod absent;
+mod rounds;
 mod weather;
 mod world;
 

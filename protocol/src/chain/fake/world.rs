@@ -8,6 +8,7 @@ use crate::{
     deal::{sum, DealError, Moment, NOTICE_PERIOD},
     digest::{draw_seed, hash_words, keccak, model_id, points_digest, ModelKey},
     message::Domain,
+    round::{Record, RoundId},
     shards::{ShardFacts, Verdict},
     value::{Address, AgreementId, Amount, Bytes, Hash, ModelId, Signature},
 };
@@ -34,7 +35,7 @@ impl From<RuleError> for Refusal {
     }
 }
 
-fn refusal(name: &str, detail: impl ToString) -> Refusal {
+pub(super) fn refusal(name: &str, detail: impl ToString) -> Refusal {
     Refusal {
         name: name.into(),
         detail: detail.to_string(),
@@ -61,6 +62,7 @@ pub(super) struct World {
     pub code: BTreeMap<Address, Hash>,
     pub models: BTreeMap<ModelId, Model>,
     pub agreements: BTreeMap<AgreementId, Agreement>,
+    pub rounds: BTreeMap<RoundId, Record>,
     pub ledger: Ledger,
     tokens: BTreeMap<Address, Token>,
     model_nonces: BTreeMap<Address, u64>,
@@ -111,7 +113,12 @@ impl World {
     }
 
     /// Takes what an agreement deposits out of the depositor's wallet.
-    fn take(&mut self, from: Address, token: Address, amount: Amount) -> Result<(), Refusal> {
+    pub(super) fn take(
+        &mut self,
+        from: Address,
+        token: Address,
+        amount: Amount,
+    ) -> Result<(), Refusal> {
         let left = if token == Address::ZERO {
             self.balance(from).checked_sub(amount)
         } else {
@@ -146,6 +153,7 @@ impl World {
             Call::Retire(id) => self.retire(*id, at),
             Call::WithdrawStake(id) => self.withdraw_stake(*id, at),
             Call::Nothing => Ok((None, vec![])),
+            Call::Round(call) => self.play(call, at),
             // There is no such contract on this chain.
             Call::Retrieval(_) => Err(refusal("", "no retrieval contract here")),
             Call::ApproveToken { token, amount } => {
