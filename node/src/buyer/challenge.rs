@@ -1,7 +1,10 @@
 //! One agreement, from the buyer's side. As on the seller's, what is stored and what the chain says decide the next
 //! step, so a crash at any point is the same as a pause.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::{ensure, Context};
 use serde::{Deserialize, Serialize};
@@ -12,7 +15,7 @@ use zknode_protocol::{
     value::{Address, AgreementId, Amount, Hash, Signature},
 };
 
-use super::{case::Case, CheckedModel, Client};
+use super::{case::Case, scan::Seen, CheckedModel, Client};
 use crate::{
     card::ModelCard,
     home::Home,
@@ -157,10 +160,12 @@ impl<C: Chain> Buyer<C> {
 
     /// Sees an agreement through to its end, for as long as that takes.
     pub async fn see_through(&self, root: Hash, model: &CheckedModel) -> anyhow::Result<Outcome> {
-        self.check_place(root, &self.load(root)?)?;
-        let mut pause = POLL;
+        let challenge = self.load(root)?;
+        self.check_place(root, &challenge)?;
+        let longest = longest_pause(&challenge.terms);
+        let (mut pause, seen) = (POLL, Mutex::default());
         loop {
-            match self.advance(root, model).await {
+            match self.advance(root, model, &seen).await {
                 Ok(Some(outcome)) => return Ok(outcome),
                 Ok(None) => pause = POLL,
                 Err(error) if is_final(&error) => {
@@ -171,7 +176,7 @@ impl<C: Chain> Buyer<C> {
                 Err(error) => {
                     self.progress
                         .say(format!("{}; trying again", explain(&error)));
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(longest);
                 }
             }
             tokio::time::sleep(pause).await;
@@ -179,7 +184,12 @@ impl<C: Chain> Buyer<C> {
     }
 
     /// Takes the next step, if there is one.
-    async fn advance(&self, root: Hash, model: &CheckedModel) -> anyhow::Result<Option<Outcome>> {
+    async fn advance(
+        &self,
+        root: Hash,
+        model: &CheckedModel,
+        seen: &Mutex<Seen>,
+    ) -> anyhow::Result<Option<Outcome>> {
         let challenge = self.load(root)?;
         if let Some(outcome) = challenge.outcome {
             return Ok(Some(outcome));
@@ -221,7 +231,7 @@ impl<C: Chain> Buyer<C> {
             challenge: &challenge,
             model,
             agreement: &agreement,
-            now: head.time,
+            seen,
         };
         match agreement.state {
             State::Open => self.offer(id, &challenge).await?,
@@ -366,6 +376,15 @@ impl<C: Chain> Buyer<C> {
             },
         )?
     }
+}
+
+/// A pause in which no deadline is missed: the shortest time in which something is to be done is many of them.
+fn longest_pause(terms: &Terms) -> Duration {
+    let shortest = match terms.mode {
+        Mode::Eager => terms.response_time,
+        Mode::Optimistic => terms.response_time.min(terms.window),
+    };
+    Duration::from_secs((shortest / 8).into()).clamp(POLL, LONGEST_PAUSE)
 }
 
 /// Whether waiting cannot help: the agreement was never opened, since the contract refuses its terms or the account

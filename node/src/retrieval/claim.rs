@@ -1,49 +1,60 @@
 //! What a requester does about a claim: contests what is not proven, rejects what is not handed over, approves the rest.
 
-use std::{
-    collections::BTreeMap,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use anyhow::Context;
-use rand::{seq::SliceRandom, Rng};
+use anyhow::{anyhow, Context};
+use rand::rngs::OsRng;
 use zknode_protocol::{
-    chain::retrieval::{RetrievalCall, RetrievalChain},
+    chain::{
+        retrieval::{RetrievalCall, RetrievalChain},
+        Call, ChainError,
+    },
     digest::keccak,
     retrieval::{Retrieval, RetrievalId, State},
     value::{AgreementId, Hash, Signature},
 };
 
 use super::{
-    clock::Clock,
     judge::{Found, Judge},
-    requester::{Asked, Case, Requester},
+    requester::{Asked, Case, Corpus, Requester},
     sealed_length,
 };
 use crate::{
-    buyer::{Client, ClientError},
-    lock::lock,
+    buyer::{contest_all, scan, to_contest, Claimed, Client, ClientError, Clock},
+    card::ShardEvidence,
     output::explain,
 };
 
-/// How many items match in each shard, where that is proven to this side.
-type Counts = Vec<Option<u32>>;
-
-/// Shards whose proof was verified here, of one claim: they are not asked for again.
-#[derive(Default)]
-pub(super) struct Seen {
-    claim: Hash,
-    counts: BTreeMap<u32, u32>,
+/// A claim, and where its proofs come from.
+pub(super) struct Asking<'a, C> {
+    pub id: RetrievalId,
+    pub retrieval: &'a Retrieval,
+    pub chain: &'a C,
+    pub client: &'a Client,
+    /// Without the corpus nothing is asked for: nothing could be judged.
+    pub judge: Result<&'a Judge<'a>, &'a str>,
 }
 
-/// A shard that is not proven to this side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Doubt {
-    index: u32,
-    /// What was handed over is false; else nothing was.
-    is_false: bool,
-    reason: String,
+impl<C: RetrievalChain> Claimed for Asking<'_, C> {
+    fn claim(&self) -> (Hash, u32) {
+        (self.retrieval.claim, self.retrieval.terms.shards)
+    }
+
+    async fn ask(&self, index: u32, left: Duration) -> Result<ShardEvidence, ClientError> {
+        match self.judge {
+            Ok(_) => self.client.scan(self.id, index, left).await,
+            Err(reason) => Err(ClientError::Malformed(reason.to_owned())),
+        }
+    }
+
+    fn check(&self, index: u32, evidence: &ShardEvidence) -> anyhow::Result<()> {
+        let judge = self.judge.map_err(|reason| anyhow!("{reason}"))?;
+        judge.check_scan(index, evidence)
+    }
+
+    async fn is_proven(&self, index: u32) -> Result<bool, ChainError> {
+        self.chain.is_proven(AgreementId(self.id.0), index).await
+    }
 }
 
 impl<C: RetrievalChain> Requester<C> {
@@ -64,37 +75,59 @@ impl<C: RetrievalChain> Requester<C> {
                 return self.approve(id, claim, signature).await;
             }
         }
-        let as_agreement = AgreementId(id.0);
-        let clock = Clock::new(retrieval, now);
-        for index in asked.contest.iter().copied() {
-            if !clock.may_contest() {
-                break;
-            }
-            let contested = self.wallet.chain().is_contested(as_agreement, index);
-            if !contested.await? {
-                return self.contest(id, retrieval, index).await;
+        let shortest = retrieval.terms.window.min(retrieval.terms.receipt_time);
+        let clock = Clock::new(now, retrieval.window_end, retrieval.deadline, shortest);
+        if clock.may_contest() {
+            let wanted = self.uncontested(id, &asked.contest).await?;
+            if !wanted.is_empty() {
+                return self.contest(id, retrieval, &wanted).await;
             }
         }
-        let judge = Judge {
+        let verifier = case.model.verifier(&self.progress)?;
+        // The keys take their time, and so do the corpus and each look.
+        let clock = clock.at(self.wallet.chain().head().await?.time);
+        let corpus = self.corpus(case, asked, clock.pass()).await;
+        let corpus = corpus.map_err(|error| explain(&error));
+        let clock = clock.at(self.wallet.chain().head().await?.time);
+        let judge = corpus.map(
+            |Corpus {
+                 published,
+                 labelled,
+             }| Judge {
+                id,
+                retrieval,
+                domain: self.domain(),
+                card: &asked.card,
+                published,
+                labelled,
+                verifier,
+                layout: &case.model.layout,
+                srs: &case.model.srs,
+            },
+        );
+        let client = Client::new(&asked.seller)?;
+        let asking = Asking {
             id,
             retrieval,
-            domain: self.domain(),
-            card: &asked.card,
-            published: case.published,
-            labelled: case.labelled,
-            verifier: case.model.verifier(&self.progress)?,
-            layout: &case.model.layout,
-            srs: &case.model.srs,
+            chain: self.wallet.chain(),
+            client: &client,
+            judge: judge.as_ref().map_err(String::as_str),
         };
-        let client = Client::new(&asked.seller)?;
-        let (counts, doubts) = self.scan(&judge, &client, case.seen, clock.pass()).await?;
-        // That took its time.
+        let (counts, doubts) = scan(&asking, case.seen, clock.pass()).await?;
         let clock = clock.at(self.wallet.chain().head().await?.time);
         if clock.may_contest() {
             let late = clock.contests();
-            let doubts = to_contest(doubts.clone(), late, &mut rand::rngs::OsRng);
+            let doubts = to_contest(doubts.clone(), late, &mut OsRng);
+            let indices: Vec<_> = doubts.iter().map(|doubt| doubt.index).collect();
+            let chosen = self.uncontested(id, &indices).await?;
+            for doubt in doubts.iter().filter(|doubt| chosen.contains(&doubt.index)) {
+                self.progress.say(format!(
+                    "retrieval {id}: contesting shard {} of {}: {}",
+                    doubt.index, retrieval.terms.shards, doubt.reason
+                ));
+            }
             if !doubts.is_empty() {
-                return self.contest_doubts(id, retrieval, doubts).await;
+                return self.contest(id, retrieval, &chosen).await;
             }
         }
         if contested {
@@ -107,21 +140,22 @@ impl<C: RetrievalChain> Requester<C> {
         );
         // What is not there may come, and what came changed on the way may come unchanged; what is there as it was claimed
         // stays as it is.
-        let handed = match (
-            doubts.first(),
-            client
-                .items(id, usize::try_from(limit)?, clock.items())
-                .await,
-        ) {
+        let handed = match (doubts.first(), &judge) {
             (Some(doubt), _) => Err((false, doubt.reason.clone())),
-            (None, Err(error)) => Err((false, error.to_string())),
-            (None, Ok(sealed)) if keccak(&sealed) != ciphertext => {
-                Err((false, "other bytes came than were claimed".to_owned()))
-            }
-            (None, Ok(sealed)) => {
-                let key = &self.reading_key;
-                tokio::task::block_in_place(|| judge.open(&sealed, key, &counts))
-                    .map_err(|error| (true, explain(&error)))
+            (None, Err(reason)) => Err((false, reason.clone())),
+            (None, Ok(judge)) => {
+                let limit = usize::try_from(limit)?;
+                match client.items(id, limit, clock.items()).await {
+                    Err(error) => Err((false, error.to_string())),
+                    Ok(sealed) if keccak(&sealed) != ciphertext => {
+                        Err((false, "other bytes came than were claimed".to_owned()))
+                    }
+                    Ok(sealed) => {
+                        let key = &self.reading_key;
+                        tokio::task::block_in_place(|| judge.open(&sealed, key, &counts))
+                            .map_err(|error| (true, explain(&error)))
+                    }
+                }
             }
         };
         let clock = clock.at(self.wallet.chain().head().await?.time);
@@ -152,110 +186,34 @@ impl<C: RetrievalChain> Requester<C> {
         }
     }
 
-    /// How many items match in each shard, where that is proven to this side, and the shards where it is not. Takes little
-    /// longer than `time`: one that cannot be reached, or answers slowly, is not asked for the others.
-    async fn scan(
-        &self,
-        judge: &Judge<'_>,
-        client: &Client,
-        seen: &Mutex<Seen>,
-        time: Duration,
-    ) -> anyhow::Result<(Counts, Vec<Doubt>)> {
-        let (mut counts, mut doubts) = (vec![], vec![]);
-        let (start, mut silent) = (Instant::now(), None);
-        for index in 0..judge.retrieval.terms.shards {
-            if let Some(count) = with(seen, judge.retrieval.claim, |counts| {
-                counts.get(&index).copied()
-            }) {
-                counts.push(Some(count));
-                continue;
+    /// Which of these shards are not contested yet.
+    async fn uncontested(&self, id: RetrievalId, shards: &[u32]) -> anyhow::Result<Vec<u32>> {
+        let (chain, mut found) = (self.wallet.chain(), vec![]);
+        for index in shards.iter().copied() {
+            if !chain.is_contested(AgreementId(id.0), index).await? {
+                found.push(index);
             }
-            let left = time.saturating_sub(start.elapsed());
-            if silent.is_none() && left.is_zero() {
-                silent = Some("the seller answers too slowly".to_owned());
-            }
-            let found = match &silent {
-                None => client.scan(judge.id, index, left).await,
-                Some(reason) => Err(ClientError::Malformed(String::clone(reason))),
-            };
-            let doubt = match found {
-                Ok(evidence) => {
-                    let checked =
-                        tokio::task::block_in_place(|| judge.check_scan(index, &evidence));
-                    match checked {
-                        Ok(()) => {
-                            let count = evidence.attestation.statement.top1;
-                            with(seen, judge.retrieval.claim, |counts| {
-                                counts.insert(index, count)
-                            });
-                            counts.push(Some(count));
-                            continue;
-                        }
-                        Err(error) => (true, explain(&error)),
-                    }
-                }
-                Err(error) => {
-                    if matches!(error, ClientError::Unreachable { .. }) {
-                        silent = Some(error.to_string());
-                    }
-                    (false, error.to_string())
-                }
-            };
-            counts.push(None);
-            let id = AgreementId(judge.id.0);
-            // What the chain verified, its leaf included, is true whatever is handed over here.
-            if self.wallet.chain().is_proven(id, index).await? {
-                continue;
-            }
-            let (is_false, reason) = doubt;
-            doubts.push(Doubt {
-                index,
-                is_false,
-                reason,
-            });
         }
-        Ok((counts, doubts))
+        Ok(found)
     }
 
     /// Contests these shards, for as long as the window is open.
-    async fn contest_doubts(
-        &self,
-        id: RetrievalId,
-        retrieval: &Retrieval,
-        doubts: Vec<Doubt>,
-    ) -> anyhow::Result<()> {
-        let chain = self.wallet.chain();
-        for doubt in doubts {
-            if chain.is_contested(AgreementId(id.0), doubt.index).await? {
-                continue;
-            }
-            if chain.head().await?.time > retrieval.window_end {
-                break;
-            }
-            self.progress.say(format!(
-                "retrieval {id}: contesting shard {} of {}: {}",
-                doubt.index, retrieval.terms.shards, doubt.reason
-            ));
-            self.contest(id, retrieval, doubt.index).await?;
-        }
-        Ok(())
-    }
-
     async fn contest(
         &self,
         id: RetrievalId,
         retrieval: &Retrieval,
-        index: u32,
+        shards: &[u32],
     ) -> anyhow::Result<()> {
         let terms = &retrieval.terms;
-        let purpose = format!("contest retrieval {id}/{index}");
         let (token, fee) = (terms.token, terms.contest_fee);
-        self.wallet.allow(token, fee, &purpose).await?;
-        let value = terms.wei(fee);
-        self.attempt(&purpose, RetrievalCall::Contest { id, index, value })
-            .await?;
-        self.progress
-            .say(format!("retrieval {id}: shard {index} contested"));
+        let calls = shards.iter().map(|&index| {
+            let value = terms.wei(fee);
+            let call = RetrievalCall::Contest { id, index, value };
+            let purpose = format!("contest retrieval {id}/{index}");
+            (purpose, Call::Retrieval(Box::new(call)))
+        });
+        let calls: Vec<_> = calls.collect();
+        contest_all(&self.wallet, &self.progress, (token, fee), &calls).await?;
         Ok(())
     }
 
@@ -277,27 +235,6 @@ impl<C: RetrievalChain> Requester<C> {
         ));
         Ok(())
     }
-}
-
-/// Reads or changes what was seen of a claim.
-fn with<T>(seen: &Mutex<Seen>, claim: Hash, act: impl FnOnce(&mut BTreeMap<u32, u32>) -> T) -> T {
-    let mut seen = lock(seen);
-    if seen.claim != claim {
-        *seen = Seen {
-            claim,
-            counts: BTreeMap::new(),
-        };
-    }
-    act(&mut seen.counts)
-}
-
-/// What is contested now: what is false at once, what is only missing where it is `late`. False ones first, the others in
-/// an order the responder cannot foresee.
-fn to_contest(mut doubts: Vec<Doubt>, late: bool, rng: &mut impl Rng) -> Vec<Doubt> {
-    doubts.retain(|doubt| doubt.is_false || late);
-    doubts.shuffle(rng);
-    doubts.sort_by_key(|doubt| !doubt.is_false);
-    doubts
 }
 
 /// Writes the items as PNG files and a list of them.
@@ -322,45 +259,65 @@ fn write_items(case: &Case<'_>, asked: &Asked, found: &[Found]) -> anyhow::Resul
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::Mutex;
+
+    use zknode_protocol::{
+        chain::fake::FakeChain,
+        retrieval::Terms,
+        value::{Address, Amount, Bytes, ModelId},
+    };
+
     use super::*;
-    use rand::{rngs::StdRng, SeedableRng};
 
-    fn doubts() -> Vec<Doubt> {
-        let doubt = |index| Doubt {
-            index,
-            is_false: index % 10 == 7,
-            reason: String::new(),
+    /// An upgraded node whose responder withholds the corpus: in the last part of the window it contests everything.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_proven_without_the_corpus() {
+        let (nobody, amount, hash) = (Address::ZERO, Amount(1), Bytes([1; 32]));
+        let terms = Terms {
+            model: ModelId(hash),
+            corpus_root: hash,
+            dataset_root: hash,
+            reading_key: hash,
+            token: nobody,
+            shards: 20,
+            samples: 20,
+            wanted_class: 0,
+            max_items: 20,
+            price_per_item: amount,
+            scan_fee: amount,
+            requester_bond: amount,
+            bond: amount,
+            contest_fee: amount,
+            accept_by: 1,
+            claim_by: 2,
+            window: 100,
+            prove_time: 100,
+            receipt_time: 100,
         };
-        (0..40).map(doubt).collect()
-    }
-
-    #[test]
-    fn all_that_is_missing_is_contested_once_it_is_late() {
-        let contested = |late, seed| -> Vec<u32> {
-            let found = to_contest(doubts(), late, &mut StdRng::seed_from_u64(seed));
-            found.into_iter().map(|doubt| doubt.index).collect()
+        let retrieval = Retrieval {
+            terms,
+            requester: nobody,
+            responder: nobody,
+            state: State::Claimed,
+            deadline: 1_100,
+            contests: 0,
+            matches: 0,
+            window_end: 1_000,
+            claim: hash,
+            ciphertext: hash,
         };
-        let mut at_once = contested(false, 1);
-        at_once.sort_unstable();
-        assert_eq!(at_once, [7, 17, 27, 37]);
-        let (late, again) = (contested(true, 1), contested(true, 2));
-        assert!(late[..4].iter().all(|index| index % 10 == 7));
-        assert_ne!(late, again);
-        let mut all = late;
-        all.sort_unstable();
-        assert_eq!(all, (0..40).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn what_was_seen_of_one_claim_says_nothing_of_another() {
-        let seen = Mutex::new(Seen::default());
-        let claim = keccak(b"claim");
-        with(&seen, claim, |counts| counts.insert(3, 5));
-        assert_eq!(
-            with(&seen, claim, |counts| counts.get(&3).copied()),
-            Some(5)
-        );
-        let other = keccak(b"other");
-        assert_eq!(with(&seen, other, |counts| counts.get(&3).copied()), None);
+        let asking = Asking {
+            id: RetrievalId(hash),
+            retrieval: &retrieval,
+            chain: &FakeChain::new(31_337, 1_000, |_| true),
+            client: &Client::new("http://127.0.0.1:1").unwrap(),
+            judge: Err("the corpus does not come in time"),
+        };
+        let time = Duration::from_secs(60);
+        let (_, doubts) = scan(&asking, &Mutex::default(), time).await.unwrap();
+        let withheld = |reason: &str| reason.contains("the corpus does not come");
+        assert!(doubts.iter().all(|doubt| withheld(&doubt.reason)));
+        assert!(to_contest(doubts.clone(), false, &mut OsRng).is_empty());
+        assert_eq!(to_contest(doubts, true, &mut OsRng).len(), 20);
     }
 }

@@ -6,7 +6,6 @@
 mod book;
 mod claim;
 mod client;
-mod clock;
 pub mod desk;
 pub mod event;
 pub mod http;
