@@ -1,8 +1,11 @@
 //! What a buyer does about an agreement of its own until there is a claim ([`super::claim`]): hands over what it owes, and says
 //! so on chain where the seller gives no receipt.
 
-use anyhow::{ensure, Context};
+use std::{sync::Mutex, time::Duration};
+
+use anyhow::{anyhow, ensure, Context};
 use rand::{rngs::StdRng, SeedableRng};
+use tokio::time::timeout;
 use zknode_protocol::{
     agreement::State,
     chain::{AgreementSummary, Call, Chain},
@@ -14,12 +17,14 @@ use zknode_protocol::{
 
 use super::{
     challenge::{Buyer, Challenge, SealedPreview},
-    CheckedModel, Client, ClientError,
+    scan::Seen,
+    CheckedModel, Client,
 };
 use crate::{
     card::{write_delivery, DealStatus},
-    delivery::{self, ShardOpening},
+    delivery::{self, Part, ShardOpening},
     home::{read_file, write_bytes},
+    output::explain,
     store::Table,
     testset::CommittedSet,
 };
@@ -37,7 +42,8 @@ pub(super) struct Case<'a, C> {
     pub challenge: &'a Challenge,
     pub model: &'a CheckedModel,
     pub agreement: &'a AgreementSummary,
-    pub now: u64,
+    /// What was proven to this side of its claim.
+    pub seen: &'a Mutex<Seen>,
 }
 
 impl<C: Chain> Case<'_, C> {
@@ -79,41 +85,18 @@ impl<C: Chain> Case<'_, C> {
                 sealed
             }
         };
-        let client = Client::new(&self.challenge.seller)?;
-        let status = match client.status(self.id).await {
-            Ok(status) if status.previewed || status.refused.is_some() => Ok(status),
-            _ => {
-                let manifest = PreviewManifest {
-                    version: Version,
-                    agreement: self.id,
-                    ciphertext_hash: keccak(&sealed),
-                    ciphertext_bytes: sealed.len() as u64,
-                    shards: self.set()?.preview(&drawn)?,
-                };
-                let body = write_delivery(&manifest, &sealed)?;
-                client.preview(self.id, body).await
-            }
-        };
-        let receipt = self.handed_over(status, |status| status.preview_receipt)?;
-        let Some(receipt) = receipt else {
-            return self.insist(keccak(&sealed)).await;
-        };
-        receipt.check_preview(self.challenge.card.seller.seller)?;
-        if self.challenge.preview_receipt.is_none() {
-            self.buyer.change(self.root, |challenge| {
-                challenge.preview_receipt = Some(receipt.clone());
-            })?;
-        }
-        if !self.is_late() {
-            return Ok(());
-        }
-        let call = Call::Proceed {
-            id: self.id,
-            ciphertext: receipt.ciphertext_hash,
-            signature: Some(receipt.signature),
-        };
-        self.attempt(&format!("preview receipt {}", self.id), &call)
-            .await
+        let ciphertext = (keccak(&sealed), sealed.len() as u64);
+        self.hand_over(Part::Preview, ciphertext.0, || {
+            let manifest = PreviewManifest {
+                version: Version,
+                agreement: self.id,
+                ciphertext_hash: ciphertext.0,
+                ciphertext_bytes: ciphertext.1,
+                shards: self.set()?.preview(&drawn)?,
+            };
+            Ok(write_delivery(&manifest, &sealed)?)
+        })
+        .await
     }
 
     /// Hands over everything.
@@ -129,88 +112,175 @@ impl<C: Chain> Case<'_, C> {
                 sealed
             }
         };
-        let client = Client::new(&self.challenge.seller)?;
-        let status = match client.status(self.id).await {
-            Ok(status) if status.delivered || status.refused.is_some() => Ok(status),
-            _ => {
-                let manifest = DeliveryManifest {
-                    version: Version,
-                    agreement: self.id,
-                    ciphertext_hash: keccak(&sealed),
-                    ciphertext_bytes: sealed.len() as u64,
-                    shards: self.set()?.manifest(),
-                };
-                let body = write_delivery(&manifest, &sealed)?;
-                client.deliver(self.id, body).await
-            }
-        };
-        let receipt = self.handed_over(status, |status| status.receipt)?;
-        let Some(receipt) = receipt else {
-            return self.insist(keccak(&sealed)).await;
-        };
-        receipt.check(self.challenge.card.seller.seller)?;
-        if self.challenge.receipt.is_none() {
-            self.buyer.change(self.root, |challenge| {
-                challenge.receipt = Some(receipt.clone())
-            })?;
-        }
-        if !self.is_late() {
-            return Ok(());
-        }
-        let call = Call::Acknowledge {
-            id: self.id,
-            ciphertext: receipt.ciphertext_hash,
-            signature: Some(receipt.signature),
-        };
-        self.attempt(&format!("receipt {}", self.id), &call).await
+        let ciphertext = (keccak(&sealed), sealed.len() as u64);
+        self.hand_over(Part::Rest, ciphertext.0, || {
+            let manifest = DeliveryManifest {
+                version: Version,
+                agreement: self.id,
+                ciphertext_hash: ciphertext.0,
+                ciphertext_bytes: ciphertext.1,
+                shards: self.set()?.manifest(),
+            };
+            Ok(write_delivery(&manifest, &sealed)?)
+        })
+        .await
     }
 
-    /// The seller's answer to a delivery: its receipt, if it gave one about this agreement. That it cannot be reached is
-    /// no reason to do nothing: a deadline runs.
-    fn handed_over(
+    /// Hands over what is sealed until the seller gives a receipt. Near the deadline the chain is told instead, first of all and
+    /// whatever the seller answers: the bond hangs on it.
+    async fn hand_over(
         &self,
-        status: Result<DealStatus, ClientError>,
-        receipt: impl Fn(DealStatus) -> Option<Receipt>,
-    ) -> anyhow::Result<Option<Receipt>> {
-        let status = match status {
-            Ok(status) => status,
-            Err(error) if self.is_late() => {
-                self.buyer.progress.say(error.to_string());
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
+        part: Part,
+        ciphertext: Hash,
+        body: impl FnOnce() -> anyhow::Result<Vec<u8>>,
+    ) -> anyhow::Result<()> {
+        let stored = match part {
+            Part::Preview => &self.challenge.preview_receipt,
+            Part::Rest => &self.challenge.receipt,
         };
-        let Some(receipt) = receipt(status) else {
+        // One about an earlier draw says nothing of this one.
+        let stored = stored.clone();
+        let stored = stored.filter(|receipt| receipt.ciphertext_hash == ciphertext);
+        // To seal took its time.
+        let now = self.now().await?;
+        if self.is_late(now) && self.tell(part, ciphertext, stored.clone()).await? {
+            return Ok(());
+        }
+        let answer = timeout(self.patience(now), self.send(part, body)).await;
+        let answer = answer.unwrap_or_else(|_| Err(anyhow!("the seller does not answer in time")));
+        let checked = answer.and_then(|status| self.receipt(part, status));
+        if let (Ok(Some(receipt)), None) = (&checked, &stored) {
+            self.buyer.change(self.root, |challenge| match part {
+                Part::Preview => challenge.preview_receipt = Some(receipt.clone()),
+                Part::Rest => challenge.receipt = Some(receipt.clone()),
+            })?;
+        }
+        if !self.is_late(self.now().await?) {
+            return checked.map(drop);
+        }
+        let receipt = checked.unwrap_or_else(|error| {
+            self.buyer.progress.say(explain(&error));
+            None
+        });
+        self.tell(part, ciphertext, receipt.or(stored)).await?;
+        Ok(())
+    }
+
+    /// Sends the seller what it does not have.
+    async fn send(
+        &self,
+        part: Part,
+        body: impl FnOnce() -> anyhow::Result<Vec<u8>>,
+    ) -> anyhow::Result<DealStatus> {
+        let client = Client::new(&self.challenge.seller)?;
+        if let Ok(status) = client.status(self.id).await {
+            let arrived = match part {
+                Part::Preview => status.previewed,
+                Part::Rest => status.delivered,
+            };
+            if arrived || status.refused.is_some() {
+                return Ok(status);
+            }
+        }
+        let body = body()?;
+        Ok(match part {
+            Part::Preview => client.preview(self.id, body).await,
+            Part::Rest => client.deliver(self.id, body).await,
+        }?)
+    }
+
+    /// The seller's receipt, if it gave one. Fails for one that the chain would not take.
+    fn receipt(&self, part: Part, status: DealStatus) -> anyhow::Result<Option<Receipt>> {
+        let found = match part {
+            Part::Preview => status.preview_receipt,
+            Part::Rest => status.receipt,
+        };
+        let Some(receipt) = found else {
             return Ok(None);
         };
         ensure!(
             receipt.agreement == self.id && receipt.domain == self.buyer.domain(),
-            "the seller's receipt is about agreement {}",
-            receipt.agreement
+            "the seller's receipt is about agreement {}, expected {}: it counts as none",
+            receipt.agreement,
+            self.id
         );
+        let seller = self.challenge.card.seller.seller;
+        match part {
+            Part::Preview => receipt.check_preview(seller),
+            Part::Rest => receipt.check(seller),
+        }
+        .context("the seller's receipt counts as none")?;
         Ok(Some(receipt))
     }
 
-    /// Whether so little time is left that the chain must be told.
-    fn is_late(&self) -> bool {
-        let patience = u64::from(self.agreement.terms.response_time).clamp(2, 600) / 2;
-        self.now.saturating_add(patience) > self.agreement.deadline
+    /// Near the deadline: brings the receipt, else puts on record that it was handed over. Whether anything was to be told.
+    async fn tell(
+        &self,
+        part: Part,
+        ciphertext: Hash,
+        receipt: Option<Receipt>,
+    ) -> anyhow::Result<bool> {
+        let (id, wallet) = (self.id, &self.buyer.wallet);
+        if let Some(receipt) = receipt {
+            let (ciphertext, signature) = (receipt.ciphertext_hash, Some(receipt.signature));
+            let (purpose, call) = match part {
+                Part::Preview => (
+                    format!("preview receipt {id}"),
+                    Call::Proceed {
+                        id,
+                        ciphertext,
+                        signature,
+                    },
+                ),
+                Part::Rest => (
+                    format!("receipt {id}"),
+                    Call::Acknowledge {
+                        id,
+                        ciphertext,
+                        signature,
+                    },
+                ),
+            };
+            match wallet.attempt(&purpose, &call).await {
+                Ok(Some(_)) => return Ok(true),
+                Ok(None) => {}
+                Err(error) => self.buyer.progress.say(format!("{purpose}: {error}")),
+            }
+        }
+        let state = self.agreement.state;
+        if matches!(state, State::PreviewSent | State::RestSent) {
+            return Ok(false);
+        }
+        let call = Call::Send { id, ciphertext };
+        let purpose = format!("send {id} {state:?}");
+        if wallet.attempt(&purpose, &call).await?.is_some() {
+            self.buyer.progress.say(format!(
+                "agreement {id}: no receipt came; the chain was told that the test set was handed over"
+            ));
+        }
+        Ok(true)
     }
 
-    /// Without a receipt, near the deadline: puts on record that it was handed over.
-    async fn insist(&self, ciphertext: Hash) -> anyhow::Result<()> {
-        let sent = matches!(self.agreement.state, State::PreviewSent | State::RestSent);
-        if sent || !self.is_late() {
-            return Ok(());
-        }
-        let id = self.id;
-        let call = Call::Send { id, ciphertext };
-        let purpose = format!("send {id} {:?}", self.agreement.state);
-        self.attempt(&purpose, &call).await?;
-        self.buyer.progress.say(format!(
-            "agreement {id}: no receipt came; the chain was told that the test set was handed over"
-        ));
-        Ok(())
+    /// The chain's clock.
+    pub async fn now(&self) -> anyhow::Result<u64> {
+        Ok(self.buyer.wallet.chain().head().await?.time)
+    }
+
+    /// What is kept back before a deadline to tell the chain.
+    fn reserve(&self) -> u64 {
+        u64::from(self.agreement.terms.response_time).clamp(2, 600) / 2
+    }
+
+    /// Whether so little time is left that the chain must be told.
+    fn is_late(&self, now: u64) -> bool {
+        now.saturating_add(self.reserve()) > self.agreement.deadline
+    }
+
+    /// How long the seller may take to answer: until it is late. Once it is, the chain was told.
+    fn patience(&self, now: u64) -> Duration {
+        let left = self.agreement.deadline.saturating_sub(now);
+        let early = left.saturating_sub(self.reserve());
+        Duration::from_secs(if self.is_late(now) { left } else { early }.max(1))
     }
 
     /// Sends what the seller may have done in the meantime.
@@ -219,7 +289,7 @@ impl<C: Chain> Case<'_, C> {
         Ok(())
     }
 
-    pub(super) fn set(&self) -> anyhow::Result<CommittedSet> {
+    pub fn set(&self) -> anyhow::Result<CommittedSet> {
         let root = self.root;
         let found = self.buyer.store.get(Table::Datasets, &root.to_string())?;
         found.with_context(|| format!("the test set {root} is not in the store"))

@@ -1,11 +1,19 @@
 //! What a buyer does about a claim: approves it when every shard is proven to this side, contests what is not.
 
+use rand::rngs::OsRng;
 use zknode_protocol::{
     chain::{Call, Chain},
     value::{Hash, Signature},
 };
 
-use super::{case::Case, evidence::Judge, Client};
+use super::{
+    case::Case,
+    clock::Clock,
+    contest_all,
+    evidence::Judge,
+    scan::{scan, to_contest},
+    Client,
+};
 
 /// Shards without evidence that are contested at once. One false one among them ends the agreement; all of them are
 /// asked for in the end.
@@ -19,19 +27,19 @@ impl<C: Chain> Case<'_, C> {
         if let Some((_, signature)) = approved {
             return self.approve(claim, signature).await;
         }
+        let mut wanted = vec![];
         for index in self.challenge.contest.iter().copied() {
-            if !self
-                .buyer
-                .wallet
-                .chain()
-                .is_contested(self.id, index)
-                .await?
-            {
-                return self.contest(index).await;
+            let contested = self.buyer.wallet.chain().is_contested(self.id, index);
+            if !contested.await? {
+                wanted.push(index);
             }
+        }
+        if !wanted.is_empty() {
+            return self.contest(wanted.into_iter()).await;
         }
         let judge = Judge {
             client: Client::new(&self.challenge.seller)?,
+            chain: self.buyer.wallet.chain(),
             id: self.id,
             agreement: self.agreement,
             domain: self.buyer.domain(),
@@ -39,8 +47,13 @@ impl<C: Chain> Case<'_, C> {
             set: self.set()?,
             verifier: self.model.verifier(&self.buyer.progress)?,
         };
+        // The keys took their time, and so does the look.
+        let now = self.now().await?;
+        let (window_end, deadline) = (self.agreement.window_end, self.agreement.deadline);
+        let clock = Clock::new(now, window_end, deadline, self.agreement.terms.window);
+        let (_, doubts) = scan(&judge, self.seen, clock.pass()).await?;
+        let clock = clock.at(self.now().await?);
         let progress = &self.buyer.progress;
-        let doubts = judge.doubts().await?;
         let total = self.agreement.terms.shards;
         if doubts.is_empty() {
             let digest = self.buyer.domain().approval_digest(self.id, claim);
@@ -56,26 +69,15 @@ impl<C: Chain> Case<'_, C> {
             return self.approve(claim, signature).await;
         }
         // Evidence that is not there may come; the rest will not change.
-        let certain = doubts.iter().any(|doubt| doubt.is_false);
-        let window = u64::from(self.agreement.terms.window);
-        let late = self.now.saturating_add(window / 2) > self.agreement.window_end;
-        if !certain && !late {
-            return Ok(());
-        }
-        let mut chosen: Vec<_> = doubts
-            .iter()
-            .filter(|doubt| doubt.is_false || late)
-            .collect();
-        // False ones first; the others in an order the seller cannot foresee.
-        chosen.sort_by_key(|doubt| (!doubt.is_false, rand::random::<u64>()));
-        for doubt in chosen.iter().take(CONTESTED_AT_ONCE) {
+        let mut chosen = to_contest(doubts, clock.contests(), &mut OsRng);
+        chosen.truncate(CONTESTED_AT_ONCE);
+        for doubt in &chosen {
             progress.say(format!(
                 "agreement {}: contesting shard {} of {total}: {}",
                 self.id, doubt.index, doubt.reason
             ));
-            self.contest(doubt.index).await?;
         }
-        Ok(())
+        self.contest(chosen.iter().map(|doubt| doubt.index)).await
     }
 
     async fn approve(&self, claim: Hash, signature: Signature) -> anyhow::Result<()> {
@@ -92,25 +94,19 @@ impl<C: Chain> Case<'_, C> {
         Ok(())
     }
 
-    async fn contest(&self, index: u32) -> anyhow::Result<()> {
+    /// Contests these shards, all before any is waited for.
+    async fn contest(&self, shards: impl Iterator<Item = u32>) -> anyhow::Result<()> {
         let terms = &self.agreement.terms;
-        let purpose = format!("contest {}/{index}", self.id);
-        self.buyer
-            .wallet
-            .allow(terms.token, terms.contest_fee, &purpose)
-            .await?;
-        let call = Call::Contest {
-            id: self.id,
-            index,
-            value: terms.wei(terms.contest_fee),
-        };
-        // It may have been contested before.
-        if let Some(receipt) = self.buyer.wallet.attempt(&purpose, &call).await? {
-            self.buyer.progress.say(format!(
-                "agreement {}: shard {index} contested, {} gas",
-                self.id, receipt.gas
-            ));
-        }
+        let (token, fee) = (terms.token, terms.contest_fee);
+        let calls: Vec<_> = shards
+            .map(|index| {
+                let (id, value) = (self.id, terms.wei(fee));
+                let call = Call::Contest { id, index, value };
+                (format!("contest {id}/{index}"), call)
+            })
+            .collect();
+        let (wallet, progress) = (&self.buyer.wallet, &self.buyer.progress);
+        contest_all(wallet, progress, (token, fee), &calls).await?;
         Ok(())
     }
 }

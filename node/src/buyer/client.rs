@@ -111,14 +111,16 @@ impl Client {
         self.answer(request).await
     }
 
-    /// Asks for a shard's proof and its place in the claim.
+    /// Asks for a shard's proof and its place in the claim, for no longer than `left`.
     pub async fn evidence(
         &self,
         id: AgreementId,
         index: u32,
+        left: Duration,
     ) -> Result<ShardEvidence, ClientError> {
         let path = self.path(&format!("agreements/{id}/shards/{index}"));
-        self.answer(self.http.get(path)).await
+        let request = self.http.get(path).timeout(left.min(TIMEOUT));
+        self.answer(request).await
     }
 
     /// Asks where an agreement stands.

@@ -1,24 +1,61 @@
 //! What a requester does about a claim: contests what is not proven, rejects what is not handed over, approves the rest.
 
-use anyhow::Context;
-use rand::{seq::SliceRandom, Rng};
+use std::time::Duration;
+
+use anyhow::{anyhow, Context};
+use rand::rngs::OsRng;
 use zknode_protocol::{
-    chain::retrieval::{RetrievalCall, RetrievalChain},
+    chain::{
+        retrieval::{RetrievalCall, RetrievalChain},
+        Call, ChainError,
+    },
     digest::keccak,
     retrieval::{Retrieval, RetrievalId, State},
     value::{AgreementId, Hash, Signature},
 };
 
 use super::{
-    clock::Clock,
     judge::{Found, Judge},
-    requester::{Asked, Case, Requester},
+    requester::{Asked, Case, Corpus, Requester},
     sealed_length,
 };
 use crate::{
-    buyer::{Client, Doubt},
+    buyer::{contest_all, scan, to_contest, Claimed, Client, ClientError, Clock},
+    card::ShardEvidence,
     output::explain,
 };
+
+/// A claim, and where its proofs come from.
+pub(super) struct Asking<'a, C> {
+    pub id: RetrievalId,
+    pub retrieval: &'a Retrieval,
+    pub chain: &'a C,
+    pub client: &'a Client,
+    /// Without the corpus nothing is asked for: nothing could be judged.
+    pub judge: Result<&'a Judge<'a>, &'a str>,
+}
+
+impl<C: RetrievalChain> Claimed for Asking<'_, C> {
+    fn claim(&self) -> (Hash, u32) {
+        (self.retrieval.claim, self.retrieval.terms.shards)
+    }
+
+    async fn ask(&self, index: u32, left: Duration) -> Result<ShardEvidence, ClientError> {
+        match self.judge {
+            Ok(_) => self.client.scan(self.id, index, left).await,
+            Err(reason) => Err(ClientError::Malformed(reason.to_owned())),
+        }
+    }
+
+    fn check(&self, index: u32, evidence: &ShardEvidence) -> anyhow::Result<()> {
+        let judge = self.judge.map_err(|reason| anyhow!("{reason}"))?;
+        judge.check_scan(index, evidence)
+    }
+
+    async fn is_proven(&self, index: u32) -> Result<bool, ChainError> {
+        self.chain.is_proven(AgreementId(self.id.0), index).await
+    }
+}
 
 impl<C: RetrievalChain> Requester<C> {
     /// Looks at a claim: contests what is not proven, also while other contests wait for their answers; where none waits,
@@ -38,37 +75,59 @@ impl<C: RetrievalChain> Requester<C> {
                 return self.approve(id, claim, signature).await;
             }
         }
-        let as_agreement = AgreementId(id.0);
-        let clock = Clock::new(retrieval, now);
-        for index in asked.contest.iter().copied() {
-            if !clock.may_contest() {
-                break;
-            }
-            let contested = self.wallet.chain().is_contested(as_agreement, index);
-            if !contested.await? {
-                return self.contest(id, retrieval, index).await;
+        let shortest = retrieval.terms.window.min(retrieval.terms.receipt_time);
+        let clock = Clock::new(now, retrieval.window_end, retrieval.deadline, shortest);
+        if clock.may_contest() {
+            let wanted = self.uncontested(id, &asked.contest).await?;
+            if !wanted.is_empty() {
+                return self.contest(id, retrieval, &wanted).await;
             }
         }
-        let judge = Judge {
+        let verifier = case.model.verifier(&self.progress)?;
+        // The keys take their time, and so do the corpus and each look.
+        let clock = clock.at(self.wallet.chain().head().await?.time);
+        let corpus = self.corpus(case, asked, clock.pass()).await;
+        let corpus = corpus.map_err(|error| explain(&error));
+        let clock = clock.at(self.wallet.chain().head().await?.time);
+        let judge = corpus.map(
+            |Corpus {
+                 published,
+                 labelled,
+             }| Judge {
+                id,
+                retrieval,
+                domain: self.domain(),
+                card: &asked.card,
+                published,
+                labelled,
+                verifier,
+                layout: &case.model.layout,
+                srs: &case.model.srs,
+            },
+        );
+        let client = Client::new(&asked.seller)?;
+        let asking = Asking {
             id,
             retrieval,
-            domain: self.domain(),
-            card: &asked.card,
-            published: case.published,
-            labelled: case.labelled,
-            verifier: case.model.verifier(&self.progress)?,
-            layout: &case.model.layout,
-            srs: &case.model.srs,
+            chain: self.wallet.chain(),
+            client: &client,
+            judge: judge.as_ref().map_err(String::as_str),
         };
-        let client = Client::new(&asked.seller)?;
-        let (counts, doubts) = self.scan(&judge, &client, case.seen, clock.pass()).await?;
-        // That took its time.
+        let (counts, doubts) = scan(&asking, case.seen, clock.pass()).await?;
         let clock = clock.at(self.wallet.chain().head().await?.time);
         if clock.may_contest() {
             let late = clock.contests();
-            let doubts = to_contest(doubts.clone(), late, &mut rand::rngs::OsRng);
+            let doubts = to_contest(doubts.clone(), late, &mut OsRng);
+            let indices: Vec<_> = doubts.iter().map(|doubt| doubt.index).collect();
+            let chosen = self.uncontested(id, &indices).await?;
+            for doubt in doubts.iter().filter(|doubt| chosen.contains(&doubt.index)) {
+                self.progress.say(format!(
+                    "retrieval {id}: contesting shard {} of {}: {}",
+                    doubt.index, retrieval.terms.shards, doubt.reason
+                ));
+            }
             if !doubts.is_empty() {
-                return self.contest_doubts(id, retrieval, doubts).await;
+                return self.contest(id, retrieval, &chosen).await;
             }
         }
         if contested {
@@ -81,21 +140,22 @@ impl<C: RetrievalChain> Requester<C> {
         );
         // What is not there may come, and what came changed on the way may come unchanged; what is there as it was claimed
         // stays as it is.
-        let handed = match (
-            doubts.first(),
-            client
-                .items(id, usize::try_from(limit)?, clock.items())
-                .await,
-        ) {
+        let handed = match (doubts.first(), &judge) {
             (Some(doubt), _) => Err((false, doubt.reason.clone())),
-            (None, Err(error)) => Err((false, error.to_string())),
-            (None, Ok(sealed)) if keccak(&sealed) != ciphertext => {
-                Err((false, "other bytes came than were claimed".to_owned()))
-            }
-            (None, Ok(sealed)) => {
-                let key = &self.reading_key;
-                tokio::task::block_in_place(|| judge.open(&sealed, key, &counts))
-                    .map_err(|error| (true, explain(&error)))
+            (None, Err(reason)) => Err((false, reason.clone())),
+            (None, Ok(judge)) => {
+                let limit = usize::try_from(limit)?;
+                match client.items(id, limit, clock.items()).await {
+                    Err(error) => Err((false, error.to_string())),
+                    Ok(sealed) if keccak(&sealed) != ciphertext => {
+                        Err((false, "other bytes came than were claimed".to_owned()))
+                    }
+                    Ok(sealed) => {
+                        let key = &self.reading_key;
+                        tokio::task::block_in_place(|| judge.open(&sealed, key, &counts))
+                            .map_err(|error| (true, explain(&error)))
+                    }
+                }
             }
         };
         let clock = clock.at(self.wallet.chain().head().await?.time);
@@ -126,45 +186,34 @@ impl<C: RetrievalChain> Requester<C> {
         }
     }
 
-    /// Contests these shards, for as long as the window is open.
-    async fn contest_doubts(
-        &self,
-        id: RetrievalId,
-        retrieval: &Retrieval,
-        doubts: Vec<Doubt>,
-    ) -> anyhow::Result<()> {
-        let chain = self.wallet.chain();
-        for doubt in doubts {
-            if chain.is_contested(AgreementId(id.0), doubt.index).await? {
-                continue;
+    /// Which of these shards are not contested yet.
+    async fn uncontested(&self, id: RetrievalId, shards: &[u32]) -> anyhow::Result<Vec<u32>> {
+        let (chain, mut found) = (self.wallet.chain(), vec![]);
+        for index in shards.iter().copied() {
+            if !chain.is_contested(AgreementId(id.0), index).await? {
+                found.push(index);
             }
-            if chain.head().await?.time > retrieval.window_end {
-                break;
-            }
-            self.progress.say(format!(
-                "retrieval {id}: contesting shard {} of {}: {}",
-                doubt.index, retrieval.terms.shards, doubt.reason
-            ));
-            self.contest(id, retrieval, doubt.index).await?;
         }
-        Ok(())
+        Ok(found)
     }
 
+    /// Contests these shards, for as long as the window is open.
     async fn contest(
         &self,
         id: RetrievalId,
         retrieval: &Retrieval,
-        index: u32,
+        shards: &[u32],
     ) -> anyhow::Result<()> {
         let terms = &retrieval.terms;
-        let purpose = format!("contest retrieval {id}/{index}");
         let (token, fee) = (terms.token, terms.contest_fee);
-        self.wallet.allow(token, fee, &purpose).await?;
-        let value = terms.wei(fee);
-        self.attempt(&purpose, RetrievalCall::Contest { id, index, value })
-            .await?;
-        self.progress
-            .say(format!("retrieval {id}: shard {index} contested"));
+        let calls = shards.iter().map(|&index| {
+            let value = terms.wei(fee);
+            let call = RetrievalCall::Contest { id, index, value };
+            let purpose = format!("contest retrieval {id}/{index}");
+            (purpose, Call::Retrieval(Box::new(call)))
+        });
+        let calls: Vec<_> = calls.collect();
+        contest_all(&self.wallet, &self.progress, (token, fee), &calls).await?;
         Ok(())
     }
 
@@ -188,15 +237,6 @@ impl<C: RetrievalChain> Requester<C> {
     }
 }
 
-/// What is contested now: what is false at once, what is only missing where it is `late`. False ones first, the others in
-/// an order the responder cannot foresee.
-fn to_contest(mut doubts: Vec<Doubt>, late: bool, rng: &mut impl Rng) -> Vec<Doubt> {
-    doubts.retain(|doubt| doubt.is_false || late);
-    doubts.shuffle(rng);
-    doubts.sort_by_key(|doubt| !doubt.is_false);
-    doubts
-}
-
 /// Writes the items as PNG files and a list of them.
 fn write_items(case: &Case<'_>, asked: &Asked, found: &[Found]) -> anyhow::Result<()> {
     let input = case.model.layout.architecture().input;
@@ -218,32 +258,66 @@ fn write_items(case: &Case<'_>, asked: &Asked, found: &[Found]) -> anyhow::Resul
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Mutex;
+
+    use zknode_protocol::{
+        chain::fake::FakeChain,
+        retrieval::Terms,
+        value::{Address, Amount, Bytes, ModelId},
+    };
+
     use super::*;
-    use rand::{rngs::StdRng, SeedableRng};
 
-    fn doubts() -> Vec<Doubt> {
-        let doubt = |index| Doubt {
-            index,
-            is_false: index % 10 == 7,
-            reason: String::new(),
+    /// An upgraded node whose responder withholds the corpus: in the last part of the window it contests everything.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_proven_without_the_corpus() {
+        let (nobody, amount, hash) = (Address::ZERO, Amount(1), Bytes([1; 32]));
+        let terms = Terms {
+            model: ModelId(hash),
+            corpus_root: hash,
+            dataset_root: hash,
+            reading_key: hash,
+            token: nobody,
+            shards: 20,
+            samples: 20,
+            wanted_class: 0,
+            max_items: 20,
+            price_per_item: amount,
+            scan_fee: amount,
+            requester_bond: amount,
+            bond: amount,
+            contest_fee: amount,
+            accept_by: 1,
+            claim_by: 2,
+            window: 100,
+            prove_time: 100,
+            receipt_time: 100,
         };
-        (0..40).map(doubt).collect()
-    }
-
-    #[test]
-    fn all_that_is_missing_is_contested_once_it_is_late() {
-        let contested = |late, seed| -> Vec<u32> {
-            let found = to_contest(doubts(), late, &mut StdRng::seed_from_u64(seed));
-            found.into_iter().map(|doubt| doubt.index).collect()
+        let retrieval = Retrieval {
+            terms,
+            requester: nobody,
+            responder: nobody,
+            state: State::Claimed,
+            deadline: 1_100,
+            contests: 0,
+            matches: 0,
+            window_end: 1_000,
+            claim: hash,
+            ciphertext: hash,
         };
-        let mut at_once = contested(false, 1);
-        at_once.sort_unstable();
-        assert_eq!(at_once, [7, 17, 27, 37]);
-        let (late, again) = (contested(true, 1), contested(true, 2));
-        assert!(late[..4].iter().all(|index| index % 10 == 7));
-        assert_ne!(late, again);
-        let mut all = late;
-        all.sort_unstable();
-        assert_eq!(all, (0..40).collect::<Vec<_>>());
+        let asking = Asking {
+            id: RetrievalId(hash),
+            retrieval: &retrieval,
+            chain: &FakeChain::new(31_337, 1_000, |_| true),
+            client: &Client::new("http://127.0.0.1:1").unwrap(),
+            judge: Err("the corpus does not come in time"),
+        };
+        let time = Duration::from_secs(60);
+        let (_, doubts) = scan(&asking, &Mutex::default(), time).await.unwrap();
+        let withheld = |reason: &str| reason.contains("the corpus does not come");
+        assert!(doubts.iter().all(|doubt| withheld(&doubt.reason)));
+        assert!(to_contest(doubts.clone(), false, &mut OsRng).is_empty());
+        assert_eq!(to_contest(doubts, true, &mut OsRng).len(), 20);
     }
 }

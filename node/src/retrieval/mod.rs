@@ -6,7 +6,6 @@
 mod book;
 mod claim;
 mod client;
-mod clock;
 pub mod desk;
 pub mod event;
 pub mod http;
@@ -15,7 +14,6 @@ pub mod policy;
 mod prove;
 pub mod requester;
 pub mod responder;
-mod scan;
 pub mod tries;
 
 pub use prove::{answer_contests, nearest, prove_next};

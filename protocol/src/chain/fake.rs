@@ -5,6 +5,7 @@
 
 mod absent;
 mod port;
+mod rounds;
 mod weather;
 mod world;
 

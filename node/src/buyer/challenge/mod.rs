@@ -3,18 +3,21 @@
 
 mod record;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::{anyhow, ensure, Context};
 use zknode_protocol::{
-    agreement::{Mode, State},
+    agreement::{Mode, State, Terms},
     chain::{key::Key, AgreementSummary, Call, Chain, ChainError, ChainEvent},
     message::{Domain, Offer, Version},
     value::{AgreementId, Hash},
 };
 
 pub use self::record::{Challenge, Outcome, SealedPreview};
-use super::{case::Case, CheckedModel, Client};
+use super::{case::Case, scan::Seen, CheckedModel, Client};
 use crate::{
     home::Home,
     output::explain,
@@ -66,10 +69,12 @@ impl<C: Chain> Buyer<C> {
 
     /// Sees an agreement through to its end, for as long as that takes.
     pub async fn see_through(&self, root: Hash, model: &CheckedModel) -> anyhow::Result<Outcome> {
-        self.check_place(root, &self.load(root)?)?;
-        let (mut pause, mut told) = (POLL, None);
+        let challenge = self.load(root)?;
+        self.check_place(root, &challenge)?;
+        let longest = longest_pause(&challenge.terms);
+        let (mut pause, mut told, seen) = (POLL, None, Mutex::default());
         loop {
-            match self.advance(root, model, &mut told).await {
+            match self.advance(root, model, &mut told, &seen).await {
                 Ok(Some(outcome)) => return Ok(outcome),
                 Ok(None) => pause = POLL,
                 Err(error) if is_final(&error) => {
@@ -80,7 +85,7 @@ impl<C: Chain> Buyer<C> {
                 Err(error) => {
                     self.progress
                         .say(format!("{}; trying again", explain(&error)));
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(longest);
                 }
             }
             tokio::time::sleep(pause).await;
@@ -93,6 +98,7 @@ impl<C: Chain> Buyer<C> {
         root: Hash,
         model: &CheckedModel,
         told: &mut Option<State>,
+        seen: &Mutex<Seen>,
     ) -> anyhow::Result<Option<Outcome>> {
         let challenge = self.load(root)?;
         if let Some(outcome) = challenge.outcome {
@@ -141,7 +147,7 @@ impl<C: Chain> Buyer<C> {
             challenge: &challenge,
             model,
             agreement: &agreement,
-            now: head.time,
+            seen,
         };
         match agreement.state {
             State::Open => self.offer(id, &challenge).await?,
@@ -268,6 +274,15 @@ impl<C: Chain> Buyer<C> {
         self.store
             .change(Table::Challenges, &root.to_string(), missing, change)?
     }
+}
+
+/// A pause in which no deadline is missed: the shortest time in which something is to be done is many of them.
+fn longest_pause(terms: &Terms) -> Duration {
+    let shortest = match terms.mode {
+        Mode::Eager => terms.response_time,
+        Mode::Optimistic => terms.response_time.min(terms.window),
+    };
+    Duration::from_secs((shortest / 8).into()).clamp(POLL, LONGEST_PAUSE)
 }
 
 /// Whether waiting cannot help: the agreement was never opened, since the contract refuses its terms or the account

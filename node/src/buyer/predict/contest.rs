@@ -1,7 +1,7 @@
 //! Once a round is closed: what is not proven is contested, and where everything is, the count is approved.
 
 use zknode_protocol::{
-    chain::{RoundCall, RoundChain},
+    chain::{Call, RoundCall, RoundChain},
     round::{message::SignedPrediction, Contest, RoundState},
 };
 
@@ -9,7 +9,7 @@ use super::{
     audit::{all_proven, is_doubted, is_pending, shuffled},
     RoundCase, Step,
 };
-use crate::buyer::order::Verdict;
+use crate::buyer::{contest_all, order::Verdict};
 
 /// Contests that are open at once while there is time: one that is not answered is enough.
 const FEW_CONTESTS: u32 = 8;
@@ -18,7 +18,7 @@ impl<C: RoundChain> RoundCase<'_, C> {
     /// Once the round is closed: contests what is not proven, approves where everything is.
     pub(super) async fn judge(&self) -> anyhow::Result<Step> {
         // What is doubted already does not wait for the seller.
-        if let Step::Again = self.contest_one().await? {
+        if let Step::Again = self.contest_doubted().await? {
             return Ok(Step::Again);
         }
         let audited = self.audit().await?;
@@ -54,20 +54,21 @@ impl<C: RoundChain> RoundCase<'_, C> {
         self.attempt(&purpose, call).await
     }
 
-    /// Contests one of the doubted batches that are not contested yet, any of them.
-    async fn contest_one(&self) -> anyhow::Result<Step> {
+    /// Contests the doubted batches that are not contested yet, any of them, as many as may be open.
+    async fn contest_doubted(&self) -> anyhow::Result<Step> {
         let (domain, chain) = (self.domain(), self.buyer.wallet.chain());
         let left = self.round.window_end.checked_sub(self.now);
-        let more = self.round.contests < most_contests(left, self.round.terms.window);
+        let room = most_contests(left, self.round.terms.window).saturating_sub(self.round.contests);
+        let (mut calls, mut proven) = (vec![], false);
         for (index, batch) in shuffled(self.order, is_doubted) {
             let Some(answer) = &batch.answer else {
                 continue;
             };
             let digest = domain.prediction_digest(self.id, &answer.prediction());
             match chain.contest_of(digest).await? {
-                None if more => {
+                None if calls.len() < room as usize => {
                     self.say(format!("round {}: contesting batch {index}", self.id));
-                    return self.contest(index, answer).await;
+                    calls.push(self.contest(index, answer));
                 }
                 Some(Contest::Proven) => {
                     self.say(format!(
@@ -78,27 +79,32 @@ impl<C: RoundChain> RoundCase<'_, C> {
                         batch.verdict = Some(Verdict::Proven);
                     })?;
                     self.change(|order| order.stopped = None)?;
-                    return Ok(Step::Again);
+                    proven = true;
                 }
                 _ => {}
             }
         }
-        Ok(Step::Wait)
+        let terms = &self.round.terms;
+        let (wallet, progress) = (&self.buyer.wallet, &self.buyer.progress);
+        let fee = (terms.token, terms.contest_fee);
+        let arrived = contest_all(wallet, progress, fee, &calls).await?;
+        Ok(if arrived || proven {
+            Step::Again
+        } else {
+            Step::Wait
+        })
     }
 
-    async fn contest(&self, index: u32, answer: &SignedPrediction) -> anyhow::Result<Step> {
+    fn contest(&self, index: u32, answer: &SignedPrediction) -> (String, Call) {
         let (id, terms) = (self.id, &self.round.terms);
-        let purpose = format!("contest round {id}/{index}");
-        let fee = terms.contest_fee;
-        let wallet = &self.buyer.wallet;
-        wallet.allow(terms.token, fee, &purpose).await?;
         let call = RoundCall::Contest {
             id,
             prediction: answer.prediction(),
             signature: answer.signature,
-            value: terms.wei(fee),
+            value: terms.wei(terms.contest_fee),
         };
-        self.attempt(&purpose, call).await
+        let purpose = format!("contest round {id}/{index}");
+        (purpose, Call::Round(Box::new(call)))
     }
 }
 

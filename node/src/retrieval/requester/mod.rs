@@ -4,12 +4,13 @@
 mod record;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use anyhow::{anyhow, ensure, Context};
 use crypto_box::SecretKey;
+use tokio::time::timeout;
 use zknode_protocol::{
     chain::{
         key::Key,
@@ -25,9 +26,8 @@ use zknode_protocol::{
 };
 
 pub use self::record::{Asked, Outcome};
-use super::scan::Seen;
 use crate::{
-    buyer::{CheckedModel, Client},
+    buyer::{CheckedModel, Client, Seen},
     corpus::{Labelled, Published},
     output::explain,
     progress::Progress,
@@ -54,12 +54,35 @@ pub struct Requester<C> {
     pub progress: Progress,
 }
 
+/// A corpus that was checked, and what is asked about it.
+pub(super) struct Corpus {
+    pub published: Published,
+    pub labelled: Labelled,
+}
+
+impl Corpus {
+    /// Checks that this is the one `asked` is about, and that it hides nothing.
+    fn new(manifest: Manifest, asked: &Asked, model: &CheckedModel) -> anyhow::Result<Self> {
+        let (root, expected) = (manifest.root()?, asked.terms.corpus_root);
+        ensure!(
+            root == expected,
+            "the corpus has root {root}, expected {expected}"
+        );
+        let published = Published::new(manifest, &model.layout, &model.srs)?;
+        let labelled = published.labelled(asked.terms.wanted_class)?;
+        Ok(Self {
+            published,
+            labelled,
+        })
+    }
+}
+
 /// What stays the same while a retrieval is seen through.
 pub(super) struct Case<'a> {
     pub id: RetrievalId,
     pub model: &'a CheckedModel,
-    pub published: &'a Published,
-    pub labelled: &'a Labelled,
+    /// Once it is there.
+    pub corpus: &'a OnceLock<Corpus>,
     pub seen: &'a Mutex<Seen>,
 }
 
@@ -110,32 +133,30 @@ impl<C: RetrievalChain> Requester<C> {
         id: RetrievalId,
         model: &CheckedModel,
     ) -> anyhow::Result<Outcome> {
-        let Asked { terms, nonce, .. } = self.load(id)?;
+        let asked = self.load(id)?;
         // Elsewhere it would be opened once more.
         let Domain { chain_id, contract } = self.domain();
-        let here = terms.id(chain_id, contract, self.wallet.chain().account(), nonce);
+        let account = self.wallet.chain().account();
+        let here = asked.terms.id(chain_id, contract, account, asked.nonce);
         ensure!(
             here == id,
             "retrieval {id} is of another contract, chain or account than {contract} on chain {chain_id}: \
              see `zknode contract retrieval`"
         );
-        let root = terms.corpus_root;
-        let manifest = self.store.get(Table::Corpora, &root.to_string())?;
-        let manifest: Manifest =
-            manifest.with_context(|| format!("corpus {root} is not stored"))?;
-        let (published, labelled) = tokio::task::block_in_place(|| {
-            let published = Published::new(manifest, &model.layout, &model.srs)?;
-            let labelled = published.labelled(terms.wanted_class)?;
-            Ok::<_, anyhow::Error>((published, labelled))
-        })?;
-        let seen = Mutex::default();
+        let (corpus, seen) = (OnceLock::new(), Mutex::default());
         let case = Case {
             id,
             model,
-            published: &published,
-            labelled: &labelled,
+            corpus: &corpus,
             seen: &seen,
         };
+        match self.stored_corpus(&asked, model) {
+            Ok(found) => drop(corpus.set(found)),
+            Err(error) => self.progress.say(format!(
+                "retrieval {id}: {}; its owner will be asked for the corpus again",
+                explain(&error)
+            )),
+        }
         let mut pause = POLL;
         loop {
             match self.advance(&case).await {
@@ -156,6 +177,39 @@ impl<C: RetrievalChain> Requester<C> {
         }
     }
 
+    fn stored_corpus(&self, asked: &Asked, model: &CheckedModel) -> anyhow::Result<Corpus> {
+        let root = asked.terms.corpus_root;
+        let manifest = self.store.get(Table::Corpora, &root.to_string());
+        let manifest: Option<Manifest> =
+            manifest.with_context(|| format!("corpus {root} as it is stored"))?;
+        let manifest = manifest.with_context(|| format!("corpus {root} is not stored"))?;
+        tokio::task::block_in_place(|| Corpus::new(manifest, asked, model))
+    }
+
+    /// The corpus; where an earlier release stored it without what this one checks, its owner is asked for it, for no longer
+    /// than `time`.
+    pub(super) async fn corpus<'a>(
+        &self,
+        case: &Case<'a>,
+        asked: &Asked,
+        time: Duration,
+    ) -> anyhow::Result<&'a Corpus> {
+        if let Some(found) = case.corpus.get() {
+            return Ok(found);
+        }
+        let client = Client::new(&asked.seller)?;
+        let manifest = timeout(time, client.corpus()).await;
+        let manifest = manifest.context("the corpus does not come in time")??;
+        let root = asked.terms.corpus_root.to_string();
+        let found = tokio::task::block_in_place(|| {
+            let found = Corpus::new(manifest, asked, case.model)?;
+            let manifest = &found.published.manifest;
+            self.store.put(Table::Corpora, &root, manifest)?;
+            Ok::<_, anyhow::Error>(found)
+        })?;
+        Ok(case.corpus.get_or_init(|| found))
+    }
+
     /// Takes the next step, if there is one.
     async fn advance(&self, case: &Case<'_>) -> anyhow::Result<Option<Outcome>> {
         let (id, chain) = (case.id, self.wallet.chain());
@@ -164,7 +218,8 @@ impl<C: RetrievalChain> Requester<C> {
             return Ok(Some(outcome));
         }
         let Some(retrieval) = chain.retrieval_at_depth(id, 0).await? else {
-            // Not sent yet, or reorganized away: what was signed is sent again.
+            // Not sent yet, or reorganized away: what was signed is sent again. Nothing is asked of a corpus that may hide items.
+            self.corpus(case, &asked, LONGEST_PAUSE).await?;
             self.open(id, &asked).await?;
             return Ok(None);
         };

@@ -1,6 +1,8 @@
 //! The clerk and the interface on a chain in memory.
 #![allow(clippy::unwrap_used)]
 
+mod buyers;
+mod corpora;
 mod deliveries;
 mod scene;
 

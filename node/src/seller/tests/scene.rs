@@ -24,8 +24,8 @@ use crate::{
 
 /// The chain's clock at the start.
 pub(super) const NOW: u64 = 1_000_000;
-const BUYER: Address = Bytes([2; 20]);
-const PATIENCE: Patience = Patience {
+pub(super) const BUYER: Address = Bytes([2; 20]);
+pub(super) const PATIENCE: Patience = Patience {
     poll: Duration::from_millis(5),
     limit: Duration::from_secs(5),
     depth: 0,
@@ -36,7 +36,7 @@ pub(super) struct Scene {
     _folder: tempfile::TempDir,
     pub(super) fake: FakeChain,
     pub(super) seller: Arc<Seller<FakeChain>>,
-    buyer: Wallet<FakeChain>,
+    pub(super) buyer: Wallet<FakeChain>,
     srs: Arc<Srs>,
 }
 

@@ -12,6 +12,7 @@ use crate::{
     chain::{Call, ChainEvent, Contracts, Model, ShardProof},
     deal::{DealError, Moment},
     digest::{hash_words, keccak},
+    round::{Record, RoundId},
     value::{Address, AgreementId, Amount, Bytes, Hash, ModelId},
 };
 
@@ -37,7 +38,7 @@ impl From<RuleError> for Refusal {
     }
 }
 
-fn refusal(name: &str, detail: impl ToString) -> Refusal {
+pub(super) fn refusal(name: &str, detail: impl ToString) -> Refusal {
     Refusal {
         name: name.into(),
         detail: detail.to_string(),
@@ -64,6 +65,7 @@ pub(super) struct World {
     pub code: BTreeMap<Address, Hash>,
     pub models: BTreeMap<ModelId, Model>,
     pub agreements: BTreeMap<AgreementId, Agreement>,
+    pub rounds: BTreeMap<RoundId, Record>,
     pub ledger: Ledger,
     tokens: BTreeMap<Address, Token>,
     model_nonces: BTreeMap<Address, u64>,
@@ -114,7 +116,12 @@ impl World {
     }
 
     /// Takes what an agreement deposits out of the depositor's wallet.
-    fn take(&mut self, from: Address, token: Address, amount: Amount) -> Result<(), Refusal> {
+    pub(super) fn take(
+        &mut self,
+        from: Address,
+        token: Address,
+        amount: Amount,
+    ) -> Result<(), Refusal> {
         let left = if token == Address::ZERO {
             self.balance(from).checked_sub(amount)
         } else {
@@ -149,6 +156,7 @@ impl World {
             Call::Retire(id) => self.retire(*id, at),
             Call::WithdrawStake(id) => self.withdraw_stake(*id, at),
             Call::Nothing => Ok((None, vec![])),
+            Call::Round(call) => self.play(call, at),
             // There is no such contract on this chain.
             Call::Retrieval(_) => Err(refusal("", "no retrieval contract here")),
             Call::ApproveToken { token, amount } => {

@@ -1,15 +1,13 @@
-//! How much time a requester has to judge a claim, and what it may still do in it.
+//! How much time a buyer or a requester has to judge a claim, and what it may still do in it.
 
 use std::time::Duration;
-
-use zknode_protocol::retrieval::Retrieval;
 
 /// Longest wait for the sealed items.
 const LONGEST_ITEMS: u64 = 3600;
 
 /// A claim's deadlines, at one moment by the chain's clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     now: u64,
     window_end: u64,
     deadline: u64,
@@ -18,14 +16,13 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    pub fn new(retrieval: &Retrieval, now: u64) -> Self {
-        let terms = &retrieval.terms;
-        let half = u64::from(terms.window.min(terms.receipt_time)) / 2;
+    /// A claim whose window and state end so, of terms that leave `shortest` seconds to act at least.
+    pub fn new(now: u64, window_end: u64, deadline: u64, shortest: u32) -> Self {
         Self {
             now,
-            window_end: retrieval.window_end,
-            deadline: retrieval.deadline,
-            reserve: half.max(1),
+            window_end,
+            deadline,
+            reserve: (u64::from(shortest) / 2).max(1),
         }
     }
 
