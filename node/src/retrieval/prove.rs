@@ -1,5 +1,6 @@
 //! The responder's proofs: one over all items of a shard, how many match; one over the matching ones, that these do.
-//! Then the claim, and the answers to contests. One proof at a time, each stored before anything is done with it.
+//! Then the claim, and the answers to contests, which the prover leaves to who sends. One proof at a time, each stored before
+//! anything is done with it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -18,13 +19,13 @@ use zknode_protocol::{
     digest::{keccak, proof_context},
     message::Version,
     retrieval::{Retrieval, RetrievalId, State},
-    value::{AgreementId, Data, Point},
+    value::{AgreementId, Data, Hash, Point},
 };
 
 use super::{
     event::RetrievalEvent,
     policy::opening_key,
-    responder::{active, change, on_chain, Responder},
+    responder::{active, change, on_chain, Responder, Served},
     OpenedItem, Package, ShardMatches,
 };
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
     home::write_file,
     seller::{
         model::spend_opening,
-        send::{send_all, Proof, AT_ONCE},
+        send::{Due, Found},
         Seller,
     },
     setup,
@@ -41,23 +42,23 @@ use crate::{
     testset::{model_points, shard_points},
 };
 
-/// Retrievals in this state, the nearest deadline first.
+/// Retrievals in one of these states, the nearest deadline first.
 async fn owed<C: RetrievalChain>(
     seller: &Seller<C>,
     responder: &Responder<C>,
-    state: State,
-) -> anyhow::Result<Vec<(RetrievalId, Retrieval)>> {
+    states: &[State],
+) -> anyhow::Result<Vec<(RetrievalId, Served, Retrieval)>> {
     let now = responder.wallet.chain().head().await?.time;
     let mut owed = vec![];
-    for (id, _) in active(seller)? {
+    for (id, served) in active(seller)? {
         if let Some(retrieval) = on_chain(responder, id).await? {
             // Past its deadline the bond is lost.
-            if retrieval.state == state && now <= retrieval.deadline {
-                owed.push((id, retrieval));
+            if states.contains(&retrieval.state) && now <= retrieval.deadline {
+                owed.push((id, served, retrieval));
             }
         }
     }
-    owed.sort_by_key(|(id, retrieval)| (retrieval.deadline, *id));
+    owed.sort_by_key(|(id, _, retrieval)| (retrieval.deadline, *id));
     Ok(owed)
 }
 
@@ -66,44 +67,57 @@ pub async fn nearest<C: RetrievalChain>(seller: &Seller<C>) -> anyhow::Result<Op
     let Some(responder) = &seller.responder else {
         return Ok(None);
     };
-    let owed = owed(seller, responder, State::Accepted).await?;
-    Ok(owed.first().map(|(_, retrieval)| retrieval.deadline))
+    let owed = owed(seller, responder, &[State::Accepted]).await?;
+    Ok(owed.first().map(|(_, _, retrieval)| retrieval.deadline))
 }
 
-/// Proves what is to be proven; whether there was anything.
+/// Makes one proof that is still missing, or seals the items once all are made; whether there was anything.
 pub async fn prove_next<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
     let Some(responder) = &seller.responder else {
         return Ok(false);
     };
     let mut failed = None;
-    for (id, retrieval) in owed(seller, responder, State::Accepted).await? {
-        match Work::new(seller, responder, id, retrieval)?.claim().await {
-            Ok(true) => return Ok(true),
-            Ok(false) => {}
+    for (id, served, retrieval) in owed(seller, responder, &[State::Accepted]).await? {
+        if served.sealed.is_some() {
+            continue;
+        }
+        match Work::new(seller, responder, id, retrieval)?
+            .make_one()
+            .await
+        {
+            Ok(()) => return Ok(true),
             Err(error) => failed = Some(error.context(format!("retrieval {id}"))),
         }
     }
     failed.map_or(Ok(false), Err)
 }
 
-/// Brings the proofs of contested shards to the chain, the nearest deadlines first; whether there were any.
-pub async fn answer_contests<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
+/// What is proven and owed to the chain, the nearest deadlines first, no more than `most` or a few: claims, and answers to
+/// contests.
+pub async fn answers<C: RetrievalChain>(
+    seller: &Arc<Seller<C>>,
+    most: usize,
+) -> anyhow::Result<Found> {
+    let mut found = Found::default();
     let Some(responder) = &seller.responder else {
-        return Ok(false);
+        return Ok(found);
     };
-    let (mut proofs, mut failed) = (vec![], None);
-    for (id, retrieval) in owed(seller, responder, State::Contested).await? {
-        if proofs.len() >= AT_ONCE {
+    for (id, served, retrieval) in
+        owed(seller, responder, &[State::Accepted, State::Contested]).await?
+    {
+        let Some(most) = most.checked_sub(found.due.len()).filter(|most| *most > 0) else {
             break;
-        }
+        };
+        let state = retrieval.state;
         let work = Work::new(seller, responder, id, retrieval)?;
-        match work.answers(AT_ONCE - proofs.len()).await {
-            Ok(more) => proofs.extend(more),
-            Err(error) => failed = Some(error.context(format!("retrieval {id}"))),
-        }
+        let due = match (state, served.sealed) {
+            (State::Contested, _) => work.answers(most).await,
+            (_, Some((ciphertext, _))) => work.claim(ciphertext).map(|claim| vec![claim]),
+            (_, None) => Ok(vec![]),
+        };
+        found.add(due, format!("retrieval {id}"));
     }
-    let sent = send_all(seller, &responder.wallet, proofs).await?;
-    failed.map_or(Ok(sent), Err)
+    Ok(found)
 }
 
 /// How many items of a shard match, as it is stored.
@@ -166,18 +180,16 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
         })
     }
 
-    /// Makes one proof that is still missing; with all of them made, seals the items and claims.
-    async fn claim(&self) -> anyhow::Result<bool> {
+    /// Makes one proof that is still missing; with all of them made, seals the items.
+    async fn make_one(&self) -> anyhow::Result<()> {
         let terms = &self.retrieval.terms;
         let mut left = terms.max_items;
-        let (mut leaves, mut shards) = (vec![], vec![]);
+        let mut shards = vec![];
         for (index, (items, _)) in (0..).zip(&self.labelled.shards) {
             let places: Vec<_> = (0..*items as usize).collect();
             let Some(scan) = self.stored(index, "scan", &places)? else {
-                self.prove(index, "scan", places).await?;
-                return Ok(true);
+                return self.prove(index, "scan", places).await;
             };
-            leaves.push(shard_claim(index, &scan));
             let mut matches = self.matches(index, &places)?;
             ensure!(
                 matches.len() as u32 == scan.statement.top1,
@@ -191,8 +203,7 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
                 continue;
             }
             let Some(proof) = self.stored(index, "matches", &matches)? else {
-                self.prove(index, "matches", matches).await?;
-                return Ok(true);
+                return self.prove(index, "matches", matches).await;
             };
             let mut items = vec![];
             for place in matches {
@@ -209,25 +220,35 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
                 items,
             });
         }
-        let ciphertext = self.seal(shards)?;
-        let top = ClaimTree::new(leaves)?.top();
+        self.seal(shards)?;
+        self.seller.bell.ring();
+        Ok(())
+    }
+
+    /// The claim of what is proven and sealed.
+    fn claim(&self, ciphertext: Hash) -> anyhow::Result<Due> {
+        let leaf = |shard| Ok(shard_claim(shard, &scan(self.seller, self.id, shard)?));
+        let leaves: anyhow::Result<_> = (0..self.retrieval.terms.shards).map(leaf).collect();
+        let top = ClaimTree::new(leaves?)?.top();
+        let (id, sums) = (self.id, top.sums);
         let call = RetrievalCall::Claim {
-            id: self.id,
+            id,
             node: top.hash,
-            top1: top.sums.top1.try_into()?,
-            topk: top.sums.topk.try_into()?,
+            top1: sums.top1.try_into()?,
+            topk: sums.topk.try_into()?,
             ciphertext,
         };
-        let purpose = format!("claim retrieval {}", self.id);
         let call = Call::Retrieval(Box::new(call));
-        let receipt = self.responder.wallet.execute(&purpose, &call).await?;
-        self.seller.tell(RetrievalEvent::Claimed {
-            retrieval: self.id,
-            matches: top.sums.top1,
-            items: top.sums.valid,
-            gas: receipt.gas,
-        });
-        Ok(true)
+        let wallet = &self.responder.wallet;
+        let order = wallet.order(format!("claim retrieval {id}"), call);
+        let event = move |gas| RetrievalEvent::Claimed {
+            retrieval: id,
+            matches: sums.top1,
+            items: sums.valid,
+            gas,
+        };
+        let deadline = self.retrieval.deadline;
+        Ok(Due::new(deadline, order, move |gas| event(gas).into()))
     }
 
     /// Which of the places match, by the network itself; looked for once.
@@ -252,14 +273,8 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
         Ok(found)
     }
 
-    /// Seals the items once; asked again, gives the same ciphertext.
-    fn seal(&self, shards: Vec<ShardMatches>) -> anyhow::Result<zknode_protocol::value::Hash> {
-        let home = &self.seller.home;
-        let served = active(self.seller)?;
-        let served = served.into_iter().find(|(id, _)| *id == self.id);
-        if let Some((hash, _)) = served.and_then(|(_, served)| served.sealed) {
-            return Ok(hash);
-        }
+    /// Seals the items, once and for all.
+    fn seal(&self, shards: Vec<ShardMatches>) -> anyhow::Result<()> {
         let package = Package {
             version: Version,
             shards,
@@ -267,22 +282,20 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
         let key = self.retrieval.terms.reading_key;
         let sealed = package.seal(&key.0, &mut StdRng::from_entropy())?;
         let (hash, length) = (keccak(&sealed), sealed.len() as u64);
-        write_file(&home.delivery(&hash.to_string()), |file| {
-            std::io::Write::write_all(file, &sealed)
-        })?;
+        let path = self.seller.home.delivery(&hash.to_string());
+        write_file(&path, |file| std::io::Write::write_all(file, &sealed))?;
         change(self.seller, self.id, |served| {
             served.sealed = Some((hash, length));
-        })?;
-        Ok(hash)
+        })
     }
 
     /// The answers to some contests.
-    async fn answers(&self, most: usize) -> anyhow::Result<Vec<Proof>> {
+    async fn answers(&self, most: usize) -> anyhow::Result<Vec<Due>> {
         let (chain, shards) = (self.responder.wallet.chain(), self.retrieval.terms.shards);
         let (id, as_agreement) = (self.id, AgreementId(self.id.0));
         let mut answers = vec![];
         for index in 0..shards {
-            if answers.len() == most {
+            if answers.len() == most.min(self.retrieval.contests as usize) {
                 break;
             }
             let contested = chain.is_contested(as_agreement, index).await?;
@@ -310,11 +323,11 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
                 matches,
                 gas,
             };
-            answers.push(Proof {
-                purpose: format!("answer retrieval {id}/{index}"),
-                call: Call::Retrieval(Box::new(call)),
-                event: Box::new(move |gas| event(gas).into()),
-            });
+            let purpose = format!("answer retrieval {id}/{index}");
+            let call = Call::Retrieval(Box::new(call));
+            let order = self.responder.wallet.order(purpose, call);
+            let due = Due::new(self.retrieval.deadline, order, move |gas| event(gas).into());
+            answers.push(due);
         }
         Ok(answers)
     }

@@ -8,7 +8,7 @@ use zknode_protocol::{
         fake::FakeChain,
         journal::{Journal, Patience},
         sender::Sender,
-        Call, Chain, ChainError,
+        Call, Chain, ChainError, Order,
     },
     value::{AgreementId, Amount, Hash},
 };
@@ -92,7 +92,11 @@ async fn what_is_sent_together_waits_together() {
         ("accept B", cancelled),
         ("accept C", two),
     ]
-    .map(|(purpose, id)| (purpose.to_owned(), accept(id)))
+    .map(|(purpose, id)| Order {
+        purpose: purpose.to_owned(),
+        contract: scene.seller.chain.contracts().escrow,
+        call: accept(id),
+    })
     .into();
     let first = nonce(&scene).await;
     chain.hold();

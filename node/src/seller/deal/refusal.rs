@@ -10,34 +10,43 @@ use zknode_protocol::{
 };
 
 use super::{Deal, Next};
-use crate::seller::{event::Event, inspect::Finding, Seller};
+use crate::seller::{
+    event::Event,
+    inspect::Finding,
+    send::{self, Due},
+    Seller,
+};
 
 impl<C: Chain> Seller<C> {
     /// Nothing good was delivered, or it is not wanted. Going away from a delivery as it was agreed costs the preview
     /// fee; one that is not as agreed is the buyer's to answer for: it forfeits its bond, or says on chain that it has
     /// delivered, and is then denied.
-    pub(super) async fn not_going_on(
+    pub(super) fn not_going_on(
         &self,
         id: AgreementId,
         deal: &Deal,
         agreement: &AgreementSummary,
-        now: u64,
-    ) -> anyhow::Result<Next> {
+        (now, awaited): (u64, usize),
+    ) -> Next {
         let sent = matches!(agreement.state, State::PreviewSent | State::RestSent);
-        // What is said to be sent may still be on its way.
-        let patience = u64::from(agreement.terms.response_time) / 4;
+        let send = |purpose: &str, call| {
+            let order = self.wallet.order(format!("{purpose} {id}"), call);
+            Next::Send(Due::attempt(Some(agreement.deadline), order))
+        };
+        // What is said to be sent may still be on its way; all that is awaited may be said to be sent.
+        let patience = send::patience(send::queue(self.wallet.depth()), awaited);
+        let patience = patience.max(u64::from(agreement.terms.response_time) / 4);
         let late = now.saturating_add(patience) > agreement.deadline;
         let missing = deal.refused.is_none();
         if deal.refused.is_some() && !deal.disputed {
-            let purpose = format!("decline {id}");
-            return self.attempt(&purpose, &Call::Decline(id)).await;
+            return send("decline", Call::Decline(id));
         }
         // What this node had no place for is missing by its own fault. Then the deadline declines for it, at the same price.
         let absent = late && !self.places.was_turned_away(id);
         if sent && (!missing || absent) {
-            return self.attempt(&format!("deny {id}"), &Call::Deny(id)).await;
+            return send("deny", Call::Deny(id));
         }
-        Ok(Next::Wait)
+        Next::Wait
     }
 
     /// What a look at a delivery came to; `None` while it goes on, and the bell is rung at its end.
@@ -88,12 +97,6 @@ impl<C: Chain> Seller<C> {
             ciphertext_hash: ciphertext,
             signature: self.key.sign(digest(&domain, id, ciphertext))?,
         })
-    }
-
-    /// Sends what somebody else may have done, or made impossible, in the meantime: then the chain is looked at again.
-    pub(super) async fn attempt(&self, purpose: &str, call: &Call) -> anyhow::Result<Next> {
-        let sent = self.wallet.attempt(purpose, call).await?;
-        Ok(sent.map_or(Next::Wait, |_| Next::Again))
     }
 
     /// Will not go on with an agreement. Where a bond is locked, the next step gets it back.

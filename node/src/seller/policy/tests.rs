@@ -56,6 +56,7 @@ const FACTS: Facts = Facts {
     promised: 1,
     duties: Vec::new(),
     answers: Vec::new(),
+    steps: Vec::new(),
     looks: 0,
     look_time: Duration::ZERO,
     queue: 0,
