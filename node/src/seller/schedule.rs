@@ -235,6 +235,24 @@ mod tests {
         assert_eq!(late(&nothing, &promised), None);
     }
 
+    /// What is sent together is waited for together.
+    #[test]
+    fn as_many_are_in_the_way_as_are_begun_together() {
+        let new = Duty::by("new", 2, 0, 60);
+        let late = |others, together| {
+            let promised = [Duty::by("others", others, 0, 900)];
+            let pace = Pace {
+                seconds: 10,
+                together,
+            };
+            check(&new, &promised, pace, NOW).err()
+        };
+        assert_eq!(late(4, 16), None);
+        assert!(late(5, 16).is_some_and(|late| late.proofs == 7));
+        assert_eq!(late(50, 4), None);
+        assert!(late(50, 16).is_some_and(|late| late.proofs == 18));
+    }
+
     #[test]
     fn numbers_from_outside_do_not_overflow() {
         let most = u64::MAX;

@@ -176,3 +176,45 @@ pub async fn send_all<C: Chain>(seller: &Seller<C>, due: Vec<Due>) -> anyhow::Re
     }
     failed.map_or(Ok(()), Err)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zknode_protocol::{
+        chain::Call,
+        value::{Address, AgreementId, Hash},
+    };
+
+    fn due(purpose: String, deadline: Option<u64>) -> Due {
+        let order = Order {
+            purpose,
+            contract: Address::ZERO,
+            call: Call::Expire(AgreementId(Hash::ZERO)),
+        };
+        Due::attempt(deadline, order)
+    }
+
+    /// Whatever it belongs to; what was tried once is in nobody's way.
+    #[test]
+    fn the_nearest_deadlines_are_sent_first_sixteen_at_once() {
+        let owed = || {
+            let kinds = ["prove", "answer retrieval", "answer round"];
+            let mut owed = vec![due("expire".into(), None)];
+            for at in (0..30u64).rev() {
+                let kind = kinds[at as usize % kinds.len()];
+                owed.push(due(format!("{kind} {at}"), Some(at)));
+            }
+            owed
+        };
+        let mut tried = Tried::default();
+        let mut next = |most| {
+            assert_eq!(tried.most(), most);
+            let first = tried.first(owed());
+            first.iter().map(|due| due.deadline).collect::<Vec<_>>()
+        };
+        assert_eq!(next(16), (0..16).map(Some).collect::<Vec<_>>());
+        let rest = (16..30).map(Some).chain([None]).collect::<Vec<_>>();
+        assert_eq!(next(32), rest);
+        assert_eq!(next(47), vec![]);
+    }
+}
