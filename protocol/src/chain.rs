@@ -19,7 +19,7 @@ use std::{collections::BTreeSet, future::Future};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::call::{Call, ChainEvent, Registration, ShardProof};
+pub use self::call::{Call, ChainEvent, Order, Registration, ShardProof};
 pub use self::error::ChainError;
 pub use self::ethers::key;
 use self::fees::{Fees, Market};
@@ -181,14 +181,15 @@ pub trait Chain: Clone + Send + Sync + 'static {
         id: AgreementId,
         index: u32,
     ) -> impl Future<Output = Result<bool, ChainError>> + Send;
-    /// Which contested shards are not proven yet, of an agreement that is as `summary` says: one or two requests a
-    /// shard until all that are counted are found.
+    /// The first contested shards that are not proven yet, no more than `most`, of an agreement that is as `summary` says:
+    /// one or two requests a shard until so many are found.
     fn unanswered(
         &self,
         id: AgreementId,
         summary: &AgreementSummary,
+        most: usize,
     ) -> impl Future<Output = Result<BTreeSet<u32>, ChainError>> + Send {
-        let (shards, count) = (summary.terms.shards, summary.unanswered as usize);
+        let (shards, count) = (summary.terms.shards, most.min(summary.unanswered as usize));
         async move {
             let mut found = BTreeSet::new();
             for index in 0..shards {

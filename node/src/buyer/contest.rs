@@ -24,7 +24,11 @@ pub(crate) async fn contest_all<C: Chain>(
         let all = fee.0.checked_mul(calls.len() as u128).map(Amount);
         let all = all.context("the contest fees add up past 2^128")?;
         wallet.allow(token, all, first).await?;
-        let outcomes = wallet.execute_all(calls).await?;
+        let orders = calls.iter().cloned();
+        let orders: Vec<_> = orders
+            .map(|(purpose, call)| wallet.order(purpose, call))
+            .collect();
+        let outcomes = wallet.execute_all(&orders).await?;
         for ((purpose, _), outcome) in calls.iter().zip(outcomes) {
             match outcome {
                 Ok(receipt) => {

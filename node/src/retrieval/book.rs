@@ -35,7 +35,7 @@ impl<C: Chain> Seller<C> {
             if served.sealed.is_none() && now <= terms.claim_by {
                 let proofs = missing(&self.store, id, &served)?;
                 let whose = format!("retrieval {id}");
-                let duty = Duty::by(whose, proofs, now, terms.claim_by);
+                let duty = Duty::by(whose, proofs, now, send::ready_by(terms.claim_by, queue));
                 promised.duties.push(duty);
             }
             promised.answers.extend(answers(id, terms, now, queue));

@@ -16,7 +16,7 @@ pub mod requester;
 pub mod responder;
 pub mod tries;
 
-pub use prove::{answer_contests, nearest, prove_next};
+pub use prove::{answers, nearest, prove_next};
 
 use anyhow::ensure;
 use crypto_box::{PublicKey, SecretKey};

@@ -1,11 +1,12 @@
 //! The seller's node: offers one registered model over HTTP, and sees every agreement through to its end.
 //!
-//! Four tasks: the interface ([`http`]), the clerk, who takes every agreement as far as it goes without a proof
-//! ([`deal`]), the prover, and one that answers contests with what is proven ([`work`]). They meet in the database and on the
-//! chain only. The clerk opens no delivery: looks at them, which may take minutes, go on beside it ([`look`]). It does wait
-//! for its own transactions, one after the other, until they lie deep enough.
+//! Four tasks: the interface ([`http`]), the clerk, who takes everything as far as it goes without a proof ([`clerk`]), the
+//! prover, and one that brings what is proven to the chain ([`work`]). They meet in the database and on the chain only. The
+//! clerk opens no delivery: looks at them, which may take minutes, go on beside it ([`look`]). It does wait for its own
+//! transactions, many at once, until they lie deep enough; the prover waits for none.
 
 mod attest;
+pub(crate) mod clerk;
 pub(crate) mod deal;
 mod deliver;
 pub mod door;
@@ -43,14 +44,8 @@ use zknode_protocol::{
 };
 
 use self::{
-    deal::{advance, Next},
-    door::Door,
-    event::Event,
-    look::Looks,
-    model::OwnModel,
-    places::Places,
-    policy::Policy,
-    rounds::Rounds,
+    clerk::clerk_round, door::Door, event::Event, look::Looks, model::OwnModel, places::Places,
+    policy::Policy, rounds::Rounds,
 };
 use crate::{
     card::ModelCard,
@@ -114,7 +109,7 @@ pub struct Seller<C> {
     pub claim_trees: ClaimTrees<(AgreementId, Hash)>,
 }
 
-/// Wakes the clerk, the prover and who answers contests.
+/// Wakes the clerk, the prover and who brings proofs to the chain.
 #[derive(Debug, Default)]
 pub struct Bell {
     clerk: Notify,
@@ -151,7 +146,7 @@ pub async fn serve<C: RetrievalChain + RoundChain>(
     let answers = seller.clone();
     tasks.spawn(async move {
         answers
-            .keep_on(&answers.bell.answers, work::answer_contests)
+            .keep_on(&answers.bell.answers, work::bring_proofs)
             .await
     });
     tasks.spawn(async move { seller.keep_on(&seller.bell.prover, work::next).await });
@@ -222,33 +217,6 @@ impl<C: Chain> Seller<C> {
             }
         }
     }
-}
-
-/// Takes every agreement as far as it goes now. One that fails does not hold up the others.
-async fn clerk_round<C: RetrievalChain + RoundChain>(
-    seller: &Arc<Seller<C>>,
-) -> anyhow::Result<bool> {
-    let mut failed = None;
-    // First what takes no look at a delivery: a round is closed in time, or not paid at all.
-    if let Err(error) = rounds::round_trip(seller).await {
-        failed = Some(error);
-    }
-    if let Err(error) = retrieval::responder::round(seller).await {
-        failed = Some(error);
-    }
-    for (id, _) in seller.active()? {
-        loop {
-            match advance(seller, id).await {
-                Ok(Next::Again) => {}
-                Ok(Next::Wait | Next::Over) => break,
-                Err(error) => {
-                    failed = Some(error.context(format!("agreement {id}")));
-                    break;
-                }
-            }
-        }
-    }
-    failed.map_or(Ok(false), Err)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Proves delivered agreements, the one with the nearest deadline first, one proof at a time: it takes every core and
 //! most of the memory. Everything else goes on meanwhile ([`super::deal`]); what comes first among agreements, retrievals
-//! and rounds is [`super::work`]'s. What is contested is answered beside it.
+//! and rounds is [`super::work`]'s. It sends nothing: what is proven is brought to the chain beside it.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use zknode_protocol::{
 use super::{
     deal::Deal,
     event::Event,
-    send::{send_all, Proof, AT_ONCE},
+    send::{Due, Found},
     Seller,
 };
 use crate::{
@@ -27,17 +27,17 @@ use crate::{
     testset::{model_points, shard_points},
 };
 
-/// Agreements in this state, the nearest deadline first.
+/// Agreements in one of these states, the nearest deadline first.
 async fn owed<C: Chain>(
     seller: &Seller<C>,
-    state: State,
+    states: &[State],
 ) -> anyhow::Result<Vec<(AgreementId, Deal, AgreementSummary)>> {
     let now = seller.wallet.chain().head().await?.time;
     let mut owed = vec![];
     for (id, deal) in seller.active()? {
         if let Some(agreement) = seller.wallet.agreement(id).await? {
             // Past its deadline the bond is lost; whoever gains by it ends the agreement.
-            if agreement.state == state && now <= agreement.deadline {
+            if states.contains(&agreement.state) && now <= agreement.deadline {
                 owed.push((id, deal, agreement));
             }
         }
@@ -48,19 +48,15 @@ async fn owed<C: Chain>(
 
 /// The nearest deadline of a claim.
 pub async fn nearest<C: Chain>(seller: &Seller<C>) -> anyhow::Result<Option<u64>> {
-    let owed = owed(seller, State::Delivered).await?;
+    let owed = owed(seller, &[State::Delivered]).await?;
     Ok(owed.first().map(|(_, _, agreement)| agreement.deadline))
 }
 
-/// Proves what is to be proven; whether there was anything.
+/// Makes one proof that is still missing; whether there was any.
 pub async fn prove_next<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
     let mut failed = None;
-    for (id, deal, agreement) in owed(seller, State::Delivered).await? {
-        let done = match agreement.terms.mode {
-            Mode::Eager => prove_on_chain(seller, id, &deal, &agreement).await,
-            Mode::Optimistic => claim(seller, id, &deal, &agreement).await,
-        };
-        match done {
+    for (id, deal, agreement) in owed(seller, &[State::Delivered]).await? {
+        match make_one(seller, id, &deal, &agreement).await {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(error) => failed = Some(error.context(format!("agreement {id}"))),
@@ -69,34 +65,57 @@ pub async fn prove_next<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<boo
     failed.map_or(Ok(false), Err)
 }
 
-/// Brings the proofs of contested shards to the chain, the nearest deadlines first; whether there were any.
-pub async fn answer_contests<C: Chain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
-    let (mut proofs, mut failed) = (vec![], None);
-    for (id, deal, agreement) in owed(seller, State::Contested).await? {
-        if proofs.len() >= AT_ONCE {
-            break;
+async fn make_one<C: Chain>(
+    seller: &Arc<Seller<C>>,
+    id: AgreementId,
+    deal: &Deal,
+    agreement: &AgreementSummary,
+) -> anyhow::Result<bool> {
+    let eager = agreement.terms.mode == Mode::Eager;
+    for index in 0..agreement.terms.shards {
+        if seller.has_proof(id, index)?
+            || eager && seller.wallet.chain().is_proven(id, index).await?
+        {
+            continue;
         }
-        match answers(seller, id, &deal, &agreement, AT_ONCE - proofs.len()).await {
-            Ok(more) => proofs.extend(more),
-            Err(error) => failed = Some(error.context(format!("agreement {id}"))),
-        }
+        let delivery = Delivery::open(seller, deal, agreement)?;
+        delivery.attest(seller, id, agreement, index).await?;
+        return Ok(true);
     }
-    let sent = send_all(seller, &seller.wallet, proofs).await?;
-    failed.map_or(Ok(sent), Err)
+    Ok(false)
+}
+
+/// What is proven and owed to the chain, the nearest deadlines first, no more than `most` or a few: claims, eager proofs and
+/// answers to contests.
+pub async fn answers<C: Chain>(seller: &Arc<Seller<C>>, most: usize) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    for (id, deal, agreement) in owed(seller, &[State::Delivered, State::Contested]).await? {
+        let Some(most) = most.checked_sub(found.due.len()).filter(|most| *most > 0) else {
+            break;
+        };
+        let due = match (agreement.state, agreement.terms.mode) {
+            (State::Contested, _) => contested(seller, id, &deal, &agreement, most).await,
+            (_, Mode::Eager) => eager(seller, id, &deal, &agreement, most).await,
+            (_, Mode::Optimistic) => claim(seller, id, &deal, &agreement).await,
+        };
+        found.add(due, format!("agreement {id}"));
+    }
+    Ok(found)
 }
 
 /// The answers to some contests of an agreement.
-async fn answers<C: Chain>(
+async fn contested<C: Chain>(
     seller: &Arc<Seller<C>>,
     id: AgreementId,
     deal: &Deal,
     agreement: &AgreementSummary,
     most: usize,
-) -> anyhow::Result<Vec<Proof>> {
-    let contested = seller.wallet.chain().unanswered(id, agreement).await?;
+) -> anyhow::Result<Vec<Due>> {
+    let chain = seller.wallet.chain();
+    let contested = chain.unanswered(id, agreement, most).await?;
     let delivery = Delivery::open(seller, deal, agreement)?;
     let mut answers = vec![];
-    for index in contested.into_iter().take(most) {
+    for index in contested {
         let attestation = delivery.attest(seller, id, agreement, index).await?;
         let evidence = seller.evidence(id, agreement, index)?;
         let evidence = evidence.with_context(|| format!("shard {index} is not in the claim"))?;
@@ -104,29 +123,26 @@ async fn answers<C: Chain>(
             proof: Box::new(delivery.proof(id, index, &attestation)?),
             path: evidence.path,
         };
-        answers.push(Proof {
-            purpose: format!("answer {id}/{index}"),
-            call,
-            event: Box::new(move |gas| proven(id, index, &attestation, gas)),
-        });
+        let order = seller.wallet.order(format!("answer {id}/{index}"), call);
+        let event = move |gas| proven(id, index, &attestation, gas);
+        answers.push(Due::new(agreement.deadline, order, event));
     }
     Ok(answers)
 }
 
-/// Makes one proof that is still missing; with all of them made, claims.
+/// The claim, once all its proofs are made.
 async fn claim<C: Chain>(
     seller: &Arc<Seller<C>>,
     id: AgreementId,
     deal: &Deal,
     agreement: &AgreementSummary,
-) -> anyhow::Result<bool> {
-    let delivery = Delivery::open(seller, deal, agreement)?;
+) -> anyhow::Result<Vec<Due>> {
     for index in 0..agreement.terms.shards {
         if !seller.has_proof(id, index)? {
-            delivery.attest(seller, id, agreement, index).await?;
-            return Ok(true);
+            return Ok(vec![]);
         }
     }
+    let delivery = Delivery::open(seller, deal, agreement)?;
     let mut leaves = vec![];
     for index in 0..agreement.terms.shards {
         let attestation = delivery.attest(seller, id, agreement, index).await?;
@@ -140,33 +156,58 @@ async fn claim<C: Chain>(
         top1: sums.top1.try_into()?,
         topk: sums.topk.try_into()?,
     };
-    let receipt = seller.wallet.execute(&format!("claim {id}"), &call).await?;
-    seller.tell(Event::Claimed {
+    let order = seller.wallet.order(format!("claim {id}"), call);
+    let event = move |gas| Event::Claimed {
         agreement: id,
         top1: sums.top1,
         valid: sums.valid,
-        gas: receipt.gas,
-    });
-    Ok(true)
+        gas,
+    };
+    Ok(vec![Due::new(agreement.deadline, order, event)])
 }
 
-/// Eager mode: proves one missing shard on the chain; false when none is missing.
-async fn prove_on_chain<C: Chain>(
+/// Eager mode: the proofs that are made and not on the chain yet.
+async fn eager<C: Chain>(
     seller: &Arc<Seller<C>>,
     id: AgreementId,
     deal: &Deal,
     agreement: &AgreementSummary,
-) -> anyhow::Result<bool> {
-    let Some(index) = next_shard(seller, id, agreement).await? else {
-        return Ok(false);
-    };
+    most: usize,
+) -> anyhow::Result<Vec<Due>> {
+    let mut made = vec![];
+    for index in 0..agreement.terms.shards {
+        if seller.has_proof(id, index)? {
+            made.push(index);
+        }
+    }
+    // Made here, whoever brought them: so many are left. They are proven in order, so the count is the first guess.
+    let left = made
+        .len()
+        .saturating_sub(agreement.proven as usize)
+        .min(most);
+    made.sort_by_key(|index| *index < agreement.proven);
+    let mut missing = vec![];
+    for index in made {
+        if missing.len() == left {
+            break;
+        }
+        if !seller.wallet.chain().is_proven(id, index).await? {
+            missing.push(index);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(vec![]);
+    }
     let delivery = Delivery::open(seller, deal, agreement)?;
-    let attestation = delivery.attest(seller, id, agreement, index).await?;
-    let call = Call::ProveShard(Box::new(delivery.proof(id, index, &attestation)?));
-    let purpose = format!("prove {id}/{index}");
-    let receipt = seller.wallet.execute(&purpose, &call).await?;
-    seller.tell(proven(id, index, &attestation, receipt.gas));
-    Ok(true)
+    let mut due = vec![];
+    for index in missing {
+        let attestation = delivery.attest(seller, id, agreement, index).await?;
+        let call = Call::ProveShard(Box::new(delivery.proof(id, index, &attestation)?));
+        let order = seller.wallet.order(format!("prove {id}/{index}"), call);
+        let event = move |gas| proven(id, index, &attestation, gas);
+        due.push(Due::new(agreement.deadline, order, event));
+    }
+    Ok(due)
 }
 
 fn proven(agreement: AgreementId, shard: u32, attestation: &Attestation, gas: u64) -> Event {
@@ -237,23 +278,4 @@ impl Delivery {
             proof: Data(attestation.proof.clone()),
         })
     }
-}
-
-/// The first shard that is not proven. They are proven in order, so the count is the first guess; but anybody may bring
-/// a proof.
-async fn next_shard<C: Chain>(
-    seller: &Seller<C>,
-    id: AgreementId,
-    agreement: &AgreementSummary,
-) -> anyhow::Result<Option<u32>> {
-    if agreement.missing() == 0 {
-        return Ok(None);
-    }
-    let guess = agreement.proven;
-    for index in (guess..agreement.terms.shards).chain(0..guess) {
-        if !seller.wallet.chain().is_proven(id, index).await? {
-            return Ok(Some(index));
-        }
-    }
-    Ok(None)
 }

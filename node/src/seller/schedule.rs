@@ -5,13 +5,32 @@
 //! for them, such as those of contested predictions. Taken is the worst: for every moment at which something may begin to be
 //! owed, all that may be asked for from then on and be due by some deadline must fit between the two (the processor demand
 //! criterion of Baruah, Rosier and Howell, "Algorithms and complexity concerning the preemptive scheduling of periodic,
-//! real-time tasks on one processor", 1990). A proof that is begun is finished first: where there are others that are due
-//! later, one more proof is counted.
+//! real-time tasks on one processor", 1990). What is begun is finished first: where there are others that are due later, one
+//! more proof is counted, or as many more transactions as are sent together.
 //!
-//! There are two such orders: the prover's, of proofs to be made, at the seconds a proof takes; and the chain's, of answers to
-//! contests, one a block ([`super::send`]).
+//! There are three such orders: the prover's, of proofs to be made, at the seconds a proof takes; and two of the chain's
+//! ([`super::send`]), of proofs to be brought there, and of the clerk's transactions.
 
 use thiserror::Error;
+
+/// How fast things are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Seconds one takes.
+    pub seconds: u64,
+    /// How many are begun together: so many of what is due later may be in the way.
+    pub together: u64,
+}
+
+impl Pace {
+    /// One at a time.
+    pub fn of(seconds: u64) -> Self {
+        Self {
+            seconds,
+            together: 1,
+        }
+    }
+}
 
 /// Proofs that are owed together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +48,7 @@ pub struct Duty {
 /// A deadline that would be missed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{whose} would miss its deadline {deadline} by {} s: {proofs} proofs of this node may be asked for in the {left} s before \
+    "{whose} would miss its deadline {deadline} by {} s: {proofs} proofs or transactions of this node may be asked for in the {left} s before \
      it, and take {needed} s",
     needed.saturating_sub(*.left)
 )]
@@ -38,7 +57,7 @@ pub struct Late {
     pub whose: String,
     /// The deadline, Unix seconds.
     pub deadline: u64,
-    /// Proofs asked for by then, with one that may be in the way.
+    /// Proofs asked for by then, with those that may be in the way.
     pub proofs: u64,
     /// Seconds they take, with reserve.
     pub needed: u64,
@@ -83,10 +102,10 @@ impl Duty {
     }
 }
 
-/// Whether `new` may be promised at `now` (Unix seconds) beside what is `promised`, at `seconds` a proof: neither it nor any
+/// Whether `new` may be promised at `now` (Unix seconds) beside what is `promised`, at this pace: neither it nor any
 /// of them is late by it. The [`Late`] one otherwise. What is late anyhow, and no later by the new one, is no reason to
 /// refuse it.
-pub fn check(new: &Duty, promised: &[Duty], seconds: u64, now: u64) -> Result<(), Late> {
+pub fn check(new: &Duty, promised: &[Duty], pace: Pace, now: u64) -> Result<(), Late> {
     if new.proofs == 0 {
         return Ok(());
     }
@@ -96,8 +115,7 @@ pub fn check(new: &Duty, promised: &[Duty], seconds: u64, now: u64) -> Result<()
     for from in all.iter().map(|duty| duty.owed.1) {
         let (asked, before): (Vec<&Duty>, Vec<_>) =
             all.iter().copied().partition(|duty| duty.owed.1 >= from);
-        let before = before.into_iter().filter(|duty| !is_new(duty));
-        let latest_before = before.map(Duty::latest).max();
+        let before: Vec<_> = before.into_iter().filter(|duty| !is_new(duty)).collect();
         let mut asked: Vec<_> = asked.iter().map(|duty| (duty.due(from), *duty)).collect();
         asked.sort_by_key(|(due, _)| *due);
         let (mut proofs, mut has_new) = (0u64, false);
@@ -105,17 +123,27 @@ pub fn check(new: &Duty, promised: &[Duty], seconds: u64, now: u64) -> Result<()
             let deadline = *deadline;
             proofs = proofs.saturating_add(duty.proofs.into());
             has_new |= is_new(duty);
-            let mut later = asked.iter().skip(index + 1);
+            let later = asked.iter().skip(index + 1);
             if later.clone().any(|(due, _)| *due == deadline) {
                 continue;
             }
-            // A proof that is due later may be under way at that moment; one of the new ones not before it is promised.
-            let by_others = later.any(|(_, duty)| !is_new(duty))
-                || latest_before.is_some_and(|latest| latest > deadline);
+            // Those that are due later may be under way at that moment; the new ones not before they are promised.
+            let later = later.map(|(_, duty)| *duty).filter(|duty| !is_new(duty));
+            let begun = before
+                .iter()
+                .copied()
+                .filter(|duty| duty.latest() > deadline);
+            let others = total(later.chain(begun));
             let by_new = !has_new && from > now && new.latest() > deadline;
-            let proofs = proofs.saturating_add(u64::from(by_others || by_new));
-            let (needed, left) = (proofs.saturating_mul(seconds), deadline - from);
-            if needed > left && (has_new || by_new && !by_others) {
+            let by_new = u64::from(by_new) * u64::from(new.proofs);
+            let in_the_way = |proofs: u64| proofs.min(pace.together);
+            let (all, without) = (
+                in_the_way(others.saturating_add(by_new)),
+                in_the_way(others),
+            );
+            let proofs = proofs.saturating_add(all);
+            let (needed, left) = (proofs.saturating_mul(pace.seconds), deadline - from);
+            if needed > left && (has_new || all > without) {
                 return Err(Late {
                     whose: duty.whose.clone(),
                     deadline,
@@ -129,6 +157,11 @@ pub fn check(new: &Duty, promised: &[Duty], seconds: u64, now: u64) -> Result<()
     Ok(())
 }
 
+fn total<'a>(duties: impl Iterator<Item = &'a Duty>) -> u64 {
+    let proofs = duties.map(|duty| u64::from(duty.proofs));
+    proofs.fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,7 +170,7 @@ mod tests {
     const NOW: u64 = 0;
 
     fn late(new: &Duty, promised: &[Duty]) -> Option<(String, u64, u64)> {
-        let late = check(new, promised, 10, NOW).err()?;
+        let late = check(new, promised, Pace::of(10), NOW).err()?;
         Some((late.whose, late.deadline, late.needed - late.left))
     }
 
@@ -162,7 +195,7 @@ mod tests {
     fn a_nearer_deadline_makes_an_earlier_promise_late() {
         let promised = [Duty::by("old", 5, 0, 60)];
         let new = Duty::by("new", 2, 0, 40);
-        let found = check(&new, &promised, 10, NOW).err();
+        let found = check(&new, &promised, Pace::of(10), NOW).err();
         let expected = Late {
             whose: "old".into(),
             deadline: 60,
@@ -202,6 +235,24 @@ mod tests {
         assert_eq!(late(&nothing, &promised), None);
     }
 
+    /// What is sent together is waited for together.
+    #[test]
+    fn as_many_are_in_the_way_as_are_begun_together() {
+        let new = Duty::by("new", 2, 0, 60);
+        let late = |others, together| {
+            let promised = [Duty::by("others", others, 0, 900)];
+            let pace = Pace {
+                seconds: 10,
+                together,
+            };
+            check(&new, &promised, pace, NOW).err()
+        };
+        assert_eq!(late(4, 16), None);
+        assert!(late(5, 16).is_some_and(|late| late.proofs == 7));
+        assert_eq!(late(50, 4), None);
+        assert!(late(50, 16).is_some_and(|late| late.proofs == 18));
+    }
+
     #[test]
     fn numbers_from_outside_do_not_overflow() {
         let most = u64::MAX;
@@ -210,7 +261,7 @@ mod tests {
             Duty::on_demand("b", u32::MAX, (0, most), most),
         ];
         let new = Duty::on_demand("new", 1, (most, 0), most);
-        let late = check(&new, &duties, most, NOW).err();
+        let late = check(&new, &duties, Pace::of(most), NOW).err();
         assert!(late.is_none_or(|late| !late.to_string().is_empty()));
     }
 
@@ -274,7 +325,7 @@ mod tests {
         ) {
             let mut promised: Vec<Duty> = vec![];
             for new in offered {
-                let verdict = check(&new, &promised, seconds, NOW);
+                let verdict = check(&new, &promised, Pace::of(seconds), NOW);
                 promised.push(new);
                 let begins = choices(&promised);
                 if verdict.is_ok() {

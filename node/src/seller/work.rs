@@ -1,34 +1,51 @@
-//! What the prover does first, of all that is owed to others, and what is answered beside it.
+//! What the prover does first, of all that is owed to others, and what goes to the chain beside it.
 //!
 //! The prover makes one proof, then looks again: the nearest deadline comes first, whatever it belongs to, a claim of an
 //! agreement or of a retrieval, or a contested prediction. Audits of predictions have no deadline on the chain and come last.
-//! What is contested and proven needs no prover, only the chain: it is sent by a task of its own, so that neither waits for the
-//! other.
+//! What is proven needs no prover any more, only the chain: claims, eager proofs and answers to contests are sent by a task of
+//! its own, so that neither waits for the other.
 
 use std::sync::Arc;
 
 use zknode_protocol::chain::{retrieval::RetrievalChain, RoundChain};
 
-use super::{prove, rounds, Seller};
+use super::{
+    prove, rounds,
+    send::{send_all, Tried},
+    Seller,
+};
 use crate::retrieval;
 
-/// Answers contests of each kind; whether there were any. What fails does not hold up the others.
-pub async fn answer_contests<C: RetrievalChain + RoundChain>(
+/// Brings to the chain what is proven and owed there, of every kind in one list: the nearest deadlines first, until nothing
+/// is left that was not tried. What fails does not hold up the others.
+pub async fn bring_proofs<C: RetrievalChain + RoundChain>(
     seller: &Arc<Seller<C>>,
 ) -> anyhow::Result<bool> {
-    let outcomes = [
-        prove::answer_contests(seller).await,
-        retrieval::answer_contests(seller).await,
-        rounds::answer_contests(seller).await,
-    ];
-    let (mut any, mut failed) = (false, None);
-    for outcome in outcomes {
-        match outcome {
-            Ok(some) => any |= some,
-            Err(error) => failed = Some(error),
+    let (mut tried, mut failed) = (Tried::default(), None);
+    loop {
+        let most = tried.most();
+        let mut due = vec![];
+        for found in [
+            prove::answers(seller, most).await,
+            retrieval::answers(seller, most).await,
+            rounds::answers(seller, most).await,
+        ] {
+            match found {
+                Ok(found) => {
+                    due.extend(found.due);
+                    failed = found.failed.or(failed);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        let due = tried.first(due);
+        if due.is_empty() {
+            return failed.map_or(Ok(false), Err);
+        }
+        if let Err(error) = send_all(seller, due).await {
+            failed = Some(error);
         }
     }
-    failed.map_or(Ok(any), Err)
 }
 
 /// Does the first thing there is to prove; whether there was any. What fails does not hold up the others.

@@ -8,7 +8,7 @@ use zknode_protocol::{
         fees::FEE_CEILING,
         journal::{Journal, JournalError, Patience},
         sender::Sender,
-        AgreementSummary, Call, Chain, ChainError, ChainEvent, Contracts, TxReceipt,
+        AgreementSummary, Call, Chain, ChainError, ChainEvent, Contracts, Order, TxReceipt,
     },
     value::{Address, AgreementId, Amount},
 };
@@ -108,15 +108,15 @@ impl<C: Chain> Wallet<C> {
     /// Sends calls that do not wait for each other, all before any is waited for: see [`Sender::execute_all`].
     pub async fn execute_all(
         &self,
-        calls: &[(String, Call)],
+        orders: &[Order],
     ) -> Result<Vec<Result<TxReceipt, ChainError>>, ChainError> {
         let _turn = self.turn.lock().await;
         let mut journal = self.load()?;
         let mut sender = self.sender(&mut journal);
-        sender.execute_all(calls).await
+        sender.execute_all(orders).await
     }
 
-    /// The same for what somebody else may have done, or made impossible, in the meantime: `None` where the contract refuses
+    /// The same as [`Wallet::execute`] for what somebody else may have done, or made impossible, in the meantime: `None` where the contract refuses
     /// it. Then the chain is to be looked at again.
     pub async fn attempt(
         &self,
@@ -146,6 +146,15 @@ impl<C: Chain> Wallet<C> {
         match sent.await {
             Err(error) if is_refusal(&error) && !self.was_sent(purpose)? => Ok(Err(error)),
             outcome => outcome.map(Ok),
+        }
+    }
+
+    /// What [`Wallet::execute_all`] takes, to the contract of this wallet.
+    pub fn order(&self, purpose: String, call: Call) -> Order {
+        Order {
+            purpose,
+            contract: self.chain.contracts().escrow,
+            call,
         }
     }
 

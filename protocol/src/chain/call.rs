@@ -133,6 +133,17 @@ pub enum Call {
     Nothing,
 }
 
+/// A transaction of many that are sent together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// What it is for.
+    pub purpose: String,
+    /// Which contract it calls, as the one that keeps money.
+    pub contract: Address,
+    /// What it does.
+    pub call: Call,
+}
+
 /// What a seller fixes when it registers a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {

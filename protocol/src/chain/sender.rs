@@ -16,7 +16,7 @@ mod drive;
 use super::{
     fees::FEE_CEILING,
     journal::{Attempt, Entry, Journal, JournalError, Patience, Place},
-    Call, Chain, ChainError, SignedTx, TxReceipt,
+    Call, Chain, ChainError, Contracts, Order, SignedTx, TxReceipt,
 };
 
 /// Sends for one account, with its chain and its journal. `save` stores the journal for good; it is called before
@@ -85,24 +85,31 @@ impl<'a, C: Chain, S: FnMut(&Journal) -> Result<(), String>> Sender<'a, C, S> {
         self.clear_the_way(Some(purpose)).await?;
         let fresh = !self.take_up(purpose).await?;
         if fresh {
-            self.sign(purpose, call).await?;
+            self.sign(self.chain, purpose, call).await?;
         }
         self.see_through(purpose, fresh).await
     }
 
-    /// Sends calls that do not wait for each other, each for its purpose, all of them before any is waited for: one block
+    /// Sends calls that do not wait for each other, of one contract or of several, all of them before any is waited for: one block
     /// may take them all. What each came to, in their order, as [`Sender::execute`] says it; the first of which that stays
     /// open is the last that is told of. What is not told of may still be executed: asked for again, it is waited for again.
     pub async fn execute_all(
         &mut self,
-        calls: &[(String, Call)],
+        orders: &[Order],
     ) -> Result<Vec<Result<TxReceipt, ChainError>>, ChainError> {
         self.clear_the_way(None).await?;
         let mut signed = vec![];
-        for (purpose, call) in calls {
+        for order in orders {
+            let purpose = &order.purpose;
             let fresh = match self.take_up(purpose).await? {
                 true => Ok(false),
-                false => self.sign(purpose, call).await.map(|()| true),
+                false => {
+                    let chain = self.chain.with_contracts(Contracts {
+                        escrow: order.contract,
+                        ..self.chain.contracts()
+                    });
+                    self.sign(&chain, purpose, &order.call).await.map(|()| true)
+                }
             };
             if let Ok(true) = fresh {
                 // What the pool does not take is sent again when it is waited for.
@@ -114,7 +121,7 @@ impl<'a, C: Chain, S: FnMut(&Journal) -> Result<(), String>> Sender<'a, C, S> {
             signed.push(fresh);
         }
         let mut outcomes = vec![];
-        for (fresh, (purpose, _)) in signed.into_iter().zip(calls) {
+        for (fresh, Order { purpose, .. }) in signed.into_iter().zip(orders) {
             let outcome = match fresh {
                 Ok(fresh) => self.see_through(purpose, fresh).await,
                 Err(refusal) => Err(refusal),
@@ -154,11 +161,11 @@ impl<'a, C: Chain, S: FnMut(&Journal) -> Result<(), String>> Sender<'a, C, S> {
     }
 
     /// Signs for a purpose under the next nonce, and writes it down.
-    async fn sign(&mut self, purpose: &str, call: &Call) -> Result<(), ChainError> {
-        let executed = self.chain.next_nonce().await?;
+    async fn sign(&mut self, chain: &C, purpose: &str, call: &Call) -> Result<(), ChainError> {
+        let executed = chain.next_nonce().await?;
         let nonce = self.journal.next_nonce(executed);
-        let market = self.chain.market().await?;
-        let tx = self.chain.sign(call, nonce, market.first()).await?;
+        let market = chain.market().await?;
+        let tx = chain.sign(call, nonce, market.first()).await?;
         self.record(purpose, tx, false, market.block)
     }
 

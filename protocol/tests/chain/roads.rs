@@ -138,8 +138,12 @@ pub async fn claim<C: Chain>(scene: &mut Scene<C>, mine: impl AsyncFn()) {
     assert_eq!((contested.claim, contested.correct), (tree.root(), 9));
     assert_eq!(contested.unanswered().collect::<Vec<_>>(), [1, 2]);
     let summary = scene.buyer.chain.agreement_at_depth(id, 0).await.unwrap();
-    let unanswered = scene.buyer.chain.unanswered(id, &summary.unwrap()).await;
-    assert_eq!(unanswered.unwrap().into_iter().collect::<Vec<_>>(), [1, 2]);
+    let summary = summary.unwrap();
+    for (most, expected) in [(16, &[1, 2][..]), (1, &[1])] {
+        let unanswered = scene.buyer.chain.unanswered(id, &summary, most).await;
+        let unanswered: Vec<_> = unanswered.unwrap().into_iter().collect();
+        assert_eq!(unanswered, expected);
+    }
     let answer = |index: u32, path| Call::Answer {
         proof: Box::new(proofs[index as usize].clone()),
         path,

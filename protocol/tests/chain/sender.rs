@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use zknode_protocol::{
     agreement::State,
-    chain::{fake::FakeChain, journal::Patience, sender::Sender, Call, Chain, ChainError},
+    chain::{fake::FakeChain, journal::Patience, sender::Sender, Call, Chain, ChainError, Order},
     value::{AgreementId, Amount},
 };
 
@@ -91,7 +91,11 @@ async fn what_is_sent_together_waits_together() {
         ("accept B", cancelled),
         ("accept C", two),
     ]
-    .map(|(purpose, id)| (purpose.to_owned(), accept(id)))
+    .map(|(purpose, id)| Order {
+        purpose: purpose.to_owned(),
+        contract: scene.seller.chain.contracts().escrow,
+        call: accept(id),
+    })
     .into();
     let first = nonce(&scene).await;
     chain.hold();

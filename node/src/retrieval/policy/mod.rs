@@ -18,9 +18,8 @@ use crate::{
     seller::{
         model::{openings_left, SPARE_OPENINGS},
         policy::Policy,
-        schedule::{self, Duty},
-        send::{self, BLOCK},
-        Seller,
+        schedule::{self, Duty, Pace},
+        send, Seller,
     },
     store::Table,
 };
@@ -172,8 +171,10 @@ impl RetrievalPolicy {
         )?;
         // Two proofs a shard, from now on.
         let proofs = terms.shards.saturating_mul(2);
-        let new = Duty::by("this retrieval", proofs, facts.now, terms.claim_by);
-        schedule::check(&new, &facts.duties, own.seconds_per_shard, facts.now)?;
+        let proven_by = send::ready_by(terms.claim_by, facts.queue);
+        let new = Duty::by("this retrieval", proofs, facts.now, proven_by);
+        let pace = Pace::of(own.seconds_per_shard);
+        schedule::check(&new, &facts.duties, pace, facts.now)?;
         at_least(
             "seconds to answer contests",
             own.shortest_answer.into(),
@@ -184,7 +185,12 @@ impl RetrievalPolicy {
         let within = u64::from(terms.prove_time).saturating_sub(facts.queue);
         let whose = "this retrieval, contested,";
         let new = Duty::on_demand(whose, terms.shards, contests, within);
-        schedule::check(&new, &facts.answers, BLOCK, facts.now)?;
+        schedule::check(
+            &new,
+            &facts.answers,
+            send::answer_pace(facts.queue),
+            facts.now,
+        )?;
         if terms.bond > own.max_bond {
             let (expected, found) = (own.max_bond, terms.bond);
             return Err(Refusal::Bond { expected, found });

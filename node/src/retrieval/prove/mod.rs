@@ -1,6 +1,6 @@
 //! The responder's proofs: one over all items of a shard, how many match; one over the matching ones, that these do.
-//! Then the claim, and the answers to contests ([`work`]). One proof at a time, each stored before anything is done with it
-//! ([`attest`]).
+//! Then the claim, and the answers to contests ([`work`]), which the prover leaves to who sends. One proof at a time, each stored
+//! before anything is done with it ([`attest`]).
 
 mod attest;
 mod work;
@@ -15,33 +15,30 @@ use zknode_protocol::{
 };
 
 use self::work::Work;
-use super::responder::{active, on_chain, Responder};
+use super::responder::{active, on_chain, Responder, Served};
 use crate::{
     card::ShardEvidence,
-    seller::{
-        send::{send_all, AT_ONCE},
-        Seller,
-    },
+    seller::{send::Found, Seller},
     store::Table,
 };
 
-/// Retrievals in this state, the nearest deadline first.
+/// Retrievals in one of these states, the nearest deadline first.
 async fn owed<C: RetrievalChain>(
     seller: &Seller<C>,
     responder: &Responder<C>,
-    state: State,
-) -> anyhow::Result<Vec<(RetrievalId, Retrieval)>> {
+    states: &[State],
+) -> anyhow::Result<Vec<(RetrievalId, Served, Retrieval)>> {
     let now = responder.wallet.chain().head().await?.time;
     let mut owed = vec![];
-    for (id, _) in active(seller)? {
+    for (id, served) in active(seller)? {
         if let Some(retrieval) = on_chain(responder, id).await? {
             // Past its deadline the bond is lost.
-            if retrieval.state == state && now <= retrieval.deadline {
-                owed.push((id, retrieval));
+            if states.contains(&retrieval.state) && now <= retrieval.deadline {
+                owed.push((id, served, retrieval));
             }
         }
     }
-    owed.sort_by_key(|(id, retrieval)| (retrieval.deadline, *id));
+    owed.sort_by_key(|(id, _, retrieval)| (retrieval.deadline, *id));
     Ok(owed)
 }
 
@@ -50,44 +47,57 @@ pub async fn nearest<C: RetrievalChain>(seller: &Seller<C>) -> anyhow::Result<Op
     let Some(responder) = &seller.responder else {
         return Ok(None);
     };
-    let owed = owed(seller, responder, State::Accepted).await?;
-    Ok(owed.first().map(|(_, retrieval)| retrieval.deadline))
+    let owed = owed(seller, responder, &[State::Accepted]).await?;
+    Ok(owed.first().map(|(_, _, retrieval)| retrieval.deadline))
 }
 
-/// Proves what is to be proven; whether there was anything.
+/// Makes one proof that is still missing, or seals the items once all are made; whether there was anything.
 pub async fn prove_next<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
     let Some(responder) = &seller.responder else {
         return Ok(false);
     };
     let mut failed = None;
-    for (id, retrieval) in owed(seller, responder, State::Accepted).await? {
-        match Work::new(seller, responder, id, retrieval)?.claim().await {
-            Ok(true) => return Ok(true),
-            Ok(false) => {}
+    for (id, served, retrieval) in owed(seller, responder, &[State::Accepted]).await? {
+        if served.sealed.is_some() {
+            continue;
+        }
+        match Work::new(seller, responder, id, retrieval)?
+            .make_one()
+            .await
+        {
+            Ok(()) => return Ok(true),
             Err(error) => failed = Some(error.context(format!("retrieval {id}"))),
         }
     }
     failed.map_or(Ok(false), Err)
 }
 
-/// Brings the proofs of contested shards to the chain, the nearest deadlines first; whether there were any.
-pub async fn answer_contests<C: RetrievalChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<bool> {
+/// What is proven and owed to the chain, the nearest deadlines first, no more than `most` or a few: claims, and answers to
+/// contests.
+pub async fn answers<C: RetrievalChain>(
+    seller: &Arc<Seller<C>>,
+    most: usize,
+) -> anyhow::Result<Found> {
+    let mut found = Found::default();
     let Some(responder) = &seller.responder else {
-        return Ok(false);
+        return Ok(found);
     };
-    let (mut proofs, mut failed) = (vec![], None);
-    for (id, retrieval) in owed(seller, responder, State::Contested).await? {
-        if proofs.len() >= AT_ONCE {
+    for (id, served, retrieval) in
+        owed(seller, responder, &[State::Accepted, State::Contested]).await?
+    {
+        let Some(most) = most.checked_sub(found.due.len()).filter(|most| *most > 0) else {
             break;
-        }
+        };
+        let state = retrieval.state;
         let work = Work::new(seller, responder, id, retrieval)?;
-        match work.answers(AT_ONCE - proofs.len()).await {
-            Ok(more) => proofs.extend(more),
-            Err(error) => failed = Some(error.context(format!("retrieval {id}"))),
-        }
+        let due = match (state, served.sealed) {
+            (State::Contested, _) => work.answers(most).await,
+            (_, Some((ciphertext, _))) => work.claim(ciphertext).map(|claim| vec![claim]),
+            (_, None) => Ok(vec![]),
+        };
+        found.add(due, format!("retrieval {id}"));
     }
-    let sent = send_all(seller, &responder.wallet, proofs).await?;
-    failed.map_or(Ok(sent), Err)
+    Ok(found)
 }
 
 /// How many items of a shard match, as it is stored.

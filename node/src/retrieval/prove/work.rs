@@ -17,17 +17,17 @@ use zknode_protocol::{
     value::{AgreementId, Data, Hash},
 };
 
-use super::{evidence, key};
+use super::{evidence, key, scan};
 use crate::{
     card::shard_claim,
     corpus::Labelled,
     home::write_bytes,
     retrieval::{
         event::RetrievalEvent,
-        responder::{active, change, Responder},
+        responder::{change, Responder},
         OpenedItem, Package, ShardMatches,
     },
-    seller::{send::Proof, Seller},
+    seller::{send::Due, Seller},
     store::Table,
     testset::{model_points, shard_points},
 };
@@ -59,18 +59,16 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
         })
     }
 
-    /// Makes one proof that is still missing; with all of them made, seals the items and claims.
-    pub(super) async fn claim(&self) -> anyhow::Result<bool> {
+    /// Makes one proof that is still missing; with all of them made, seals the items.
+    pub(super) async fn make_one(&self) -> anyhow::Result<()> {
         let terms = &self.retrieval.terms;
         let mut left = terms.max_items;
-        let (mut leaves, mut shards) = (vec![], vec![]);
+        let mut shards = vec![];
         for (index, (items, _)) in (0..).zip(&self.labelled.shards) {
             let places: Vec<_> = (0..*items as usize).collect();
             let Some(scan) = self.stored(index, "scan", &places)? else {
-                self.prove(index, "scan", places).await?;
-                return Ok(true);
+                return self.prove(index, "scan", places).await;
             };
-            leaves.push(shard_claim(index, &scan));
             let mut matches = self.matches(index, &places)?;
             ensure!(
                 matches.len() as u32 == scan.statement.top1,
@@ -84,8 +82,7 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
                 continue;
             }
             let Some(proof) = self.stored(index, "matches", &matches)? else {
-                self.prove(index, "matches", matches).await?;
-                return Ok(true);
+                return self.prove(index, "matches", matches).await;
             };
             let mut items = vec![];
             for place in matches {
@@ -102,25 +99,35 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
                 items,
             });
         }
-        let ciphertext = self.seal(shards)?;
-        let top = ClaimTree::new(leaves)?.top();
+        self.seal(shards)?;
+        self.seller.bell.ring();
+        Ok(())
+    }
+
+    /// The claim of what is proven and sealed.
+    pub(super) fn claim(&self, ciphertext: Hash) -> anyhow::Result<Due> {
+        let leaf = |shard| Ok(shard_claim(shard, &scan(self.seller, self.id, shard)?));
+        let leaves: anyhow::Result<_> = (0..self.retrieval.terms.shards).map(leaf).collect();
+        let top = ClaimTree::new(leaves?)?.top();
+        let (id, sums) = (self.id, top.sums);
         let call = RetrievalCall::Claim {
-            id: self.id,
+            id,
             node: top.hash,
-            top1: top.sums.top1.try_into()?,
-            topk: top.sums.topk.try_into()?,
+            top1: sums.top1.try_into()?,
+            topk: sums.topk.try_into()?,
             ciphertext,
         };
-        let purpose = format!("claim retrieval {}", self.id);
         let call = Call::Retrieval(Box::new(call));
-        let receipt = self.responder.wallet.execute(&purpose, &call).await?;
-        self.seller.tell(RetrievalEvent::Claimed {
-            retrieval: self.id,
-            matches: top.sums.top1,
-            items: top.sums.valid,
-            gas: receipt.gas,
-        });
-        Ok(true)
+        let wallet = &self.responder.wallet;
+        let order = wallet.order(format!("claim retrieval {id}"), call);
+        let event = move |gas| RetrievalEvent::Claimed {
+            retrieval: id,
+            matches: sums.top1,
+            items: sums.valid,
+            gas,
+        };
+        let deadline = self.retrieval.deadline;
+        Ok(Due::new(deadline, order, move |gas| event(gas).into()))
     }
 
     /// Which of the places match, by the network itself; looked for once.
@@ -145,14 +152,8 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
         Ok(found)
     }
 
-    /// Seals the items once; asked again, gives the same ciphertext.
-    fn seal(&self, shards: Vec<ShardMatches>) -> anyhow::Result<Hash> {
-        let home = &self.seller.home;
-        let served = active(self.seller)?;
-        let served = served.into_iter().find(|(id, _)| *id == self.id);
-        if let Some((hash, _)) = served.and_then(|(_, served)| served.sealed) {
-            return Ok(hash);
-        }
+    /// Seals the items, once and for all.
+    fn seal(&self, shards: Vec<ShardMatches>) -> anyhow::Result<()> {
         let package = Package {
             version: Version,
             shards,
@@ -160,20 +161,19 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
         let key = self.retrieval.terms.reading_key;
         let sealed = package.seal(&key.0, &mut StdRng::from_entropy())?;
         let (hash, length) = (keccak(&sealed), sealed.len() as u64);
-        write_bytes(&home.delivery(&hash.to_string()), &sealed)?;
+        write_bytes(&self.seller.home.delivery(&hash.to_string()), &sealed)?;
         change(self.seller, self.id, |served| {
             served.sealed = Some((hash, length));
-        })?;
-        Ok(hash)
+        })
     }
 
     /// The answers to some contests.
-    pub(super) async fn answers(&self, most: usize) -> anyhow::Result<Vec<Proof>> {
+    pub(super) async fn answers(&self, most: usize) -> anyhow::Result<Vec<Due>> {
         let (chain, shards) = (self.responder.wallet.chain(), self.retrieval.terms.shards);
         let (id, as_agreement) = (self.id, AgreementId(self.id.0));
         let mut answers = vec![];
         for index in 0..shards {
-            if answers.len() == most {
+            if answers.len() == most.min(self.retrieval.contests as usize) {
                 break;
             }
             let contested = chain.is_contested(as_agreement, index).await?;
@@ -201,11 +201,11 @@ impl<'a, C: RetrievalChain> Work<'a, C> {
                 matches,
                 gas,
             };
-            answers.push(Proof {
-                purpose: format!("answer retrieval {id}/{index}"),
-                call: Call::Retrieval(Box::new(call)),
-                event: Box::new(move |gas| event(gas).into()),
-            });
+            let purpose = format!("answer retrieval {id}/{index}");
+            let call = Call::Retrieval(Box::new(call));
+            let order = self.responder.wallet.order(purpose, call);
+            let due = Due::new(self.retrieval.deadline, order, move |gas| event(gas).into());
+            answers.push(due);
         }
         Ok(answers)
     }

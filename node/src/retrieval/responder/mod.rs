@@ -21,7 +21,12 @@ use super::{
     policy::{check, Refusal, RetrievalPolicy},
     tries::Tries,
 };
-use crate::{corpus::OwnCorpus, seller::Seller, store::Table, wallet::Wallet};
+use crate::{
+    corpus::OwnCorpus,
+    seller::{clerk::Next, send::Due, Seller},
+    store::Table,
+    wallet::Wallet,
+};
 
 /// What a seller needs to answer retrievals.
 pub struct Responder<C> {
@@ -40,22 +45,8 @@ pub struct Responder<C> {
 /// Seconds after its deadline at which a retrieval that was lost is forgotten.
 const FORGOTTEN: u64 = 3600;
 
-/// Takes every retrieval as far as it goes without a proof. One that fails does not hold up the others.
-pub async fn round<C: RetrievalChain + RoundChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<()> {
-    let Some(responder) = &seller.responder else {
-        return Ok(());
-    };
-    let mut failed = None;
-    for (id, served) in active(seller)? {
-        if let Err(error) = advance(seller, responder, id, &served).await {
-            failed = Some(error.context(format!("retrieval {id}")));
-        }
-    }
-    failed.map_or(Ok(()), Err)
-}
-
 /// The retrievals about the corpus on offer that are not over.
-pub(super) fn active<C: Chain>(seller: &Seller<C>) -> anyhow::Result<Vec<(RetrievalId, Served)>> {
+pub(crate) fn active<C: Chain>(seller: &Seller<C>) -> anyhow::Result<Vec<(RetrievalId, Served)>> {
     let Some(responder) = &seller.responder else {
         return Ok(vec![]);
     };
@@ -91,78 +82,123 @@ pub(super) fn change<C: Chain>(
         .change(Table::Retrievals, &id.to_string(), missing, change)?
 }
 
-async fn advance<C: RetrievalChain + RoundChain>(
-    seller: &Arc<Seller<C>>,
-    responder: &Responder<C>,
+/// A stored retrieval with who answers for it.
+fn served<C: Chain>(
+    seller: &Seller<C>,
     id: RetrievalId,
-    served: &Served,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<(&Responder<C>, Served)>> {
+    let served = active(seller)?.into_iter().find(|(found, _)| *found == id);
+    Ok(seller
+        .responder
+        .as_ref()
+        .zip(served.map(|(_, served)| served)))
+}
+
+/// Takes the next step of a retrieval.
+pub(crate) async fn advance<C: RetrievalChain + RoundChain>(
+    seller: &Arc<Seller<C>>,
+    id: RetrievalId,
+) -> anyhow::Result<Next> {
+    let Some((responder, served)) = served(seller, id)? else {
+        return Ok(Next::Over);
+    };
     let wallet = &responder.wallet;
     let Some(retrieval) = on_chain(responder, id).await? else {
-        return Ok(());
+        return Ok(Next::Wait);
     };
     let now = wallet.chain().head().await?.time;
     if retrieval.is_overdue(now) {
-        return overdue(seller, responder, id, &retrieval, served, now).await;
+        return overdue(seller, responder, id, &retrieval, &served, now);
     }
     if !served.accepted && retrieval.state > State::Open && !retrieval.state.is_terminal() {
         // Stored by a release that did not say so.
         change(seller, id, |served| served.accepted = true)?;
     }
     match retrieval.state {
-        State::Open if served.refused.is_none() => {
-            accept(seller, responder, id, &retrieval, now).await
-        }
+        State::Open if served.refused.is_none() => Ok(Next::Later),
         // Nothing is at stake, and nothing will be.
-        State::Open => change(seller, id, |served| served.over = true),
-        // The requester's turn, or the prover's.
-        State::Accepted | State::Claimed | State::Contested => Ok(()),
-        State::Cancelled | State::Settled | State::Rejected | State::Slashed => {
-            let depth = wallet.depth();
-            let settled = wallet.chain().retrieval_at_depth(id, depth).await?;
-            if settled.is_none_or(|settled| settled.state != retrieval.state) {
-                return Ok(());
-            }
-            let withdrawn = wallet
-                .withdraw(retrieval.terms.token, &format!("retrieval {id}"))
-                .await?;
-            forget(seller, served);
+        State::Open => {
             change(seller, id, |served| served.over = true)?;
-            seller.tell(RetrievalEvent::Over {
-                retrieval: id,
-                state: retrieval.state,
-                items: retrieval.paid_items(),
-                withdrawn,
-            });
-            Ok(())
+            Ok(Next::Over)
+        }
+        // The requester's turn, or the prover's.
+        State::Accepted | State::Claimed | State::Contested => Ok(Next::Wait),
+        State::Cancelled | State::Settled | State::Rejected | State::Slashed => {
+            let settled = wallet
+                .chain()
+                .retrieval_at_depth(id, wallet.depth())
+                .await?;
+            let is_settled = settled.is_some_and(|settled| settled.state == retrieval.state);
+            Ok(if is_settled { Next::Later } else { Next::Wait })
         }
     }
 }
 
+/// Accepts a retrieval that is open, or says why not; takes the money of one that ended.
+pub(crate) async fn take_time<C: RetrievalChain + RoundChain>(
+    seller: &Arc<Seller<C>>,
+    id: RetrievalId,
+) -> anyhow::Result<()> {
+    let Some((responder, served)) = served(seller, id)? else {
+        return Ok(());
+    };
+    let wallet = &responder.wallet;
+    let now = wallet.chain().head().await?.time;
+    let Some(retrieval) = on_chain(responder, id).await? else {
+        return Ok(());
+    };
+    if retrieval.state == State::Open {
+        return accept(seller, responder, id, &retrieval, now).await;
+    }
+    let settled = wallet
+        .chain()
+        .retrieval_at_depth(id, wallet.depth())
+        .await?;
+    let Some(retrieval) = settled.filter(|settled| settled.state.is_terminal()) else {
+        return Ok(());
+    };
+    let withdrawn = wallet
+        .withdraw(retrieval.terms.token, &format!("retrieval {id}"))
+        .await?;
+    forget(seller, &served);
+    change(seller, id, |served| served.over = true)?;
+    seller.tell(RetrievalEvent::Over {
+        retrieval: id,
+        state: retrieval.state,
+        items: retrieval.paid_items(),
+        withdrawn,
+    });
+    Ok(())
+}
+
 /// Silence settles a claim, to the responder's gain; the other ends are the requester's.
-async fn overdue<C: RetrievalChain>(
+fn overdue<C: RetrievalChain>(
     seller: &Seller<C>,
     responder: &Responder<C>,
     id: RetrievalId,
     retrieval: &Retrieval,
     served: &Served,
     now: u64,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Next> {
     match retrieval.state {
         State::Claimed => {
             let purpose = format!("expire retrieval {id} {}", retrieval.deadline);
             let call = Call::Retrieval(Box::new(RetrievalCall::Expire(id)));
-            responder.wallet.attempt(&purpose, &call).await?;
-            Ok(())
+            let order = responder.wallet.order(purpose, call);
+            Ok(Next::Send(Due::attempt(None, order)))
         }
         // Nothing was at stake.
-        State::Open => change(seller, id, |served| served.over = true),
+        State::Open => {
+            change(seller, id, |served| served.over = true)?;
+            Ok(Next::Over)
+        }
         // The bond is lost, whether the requester takes it or not.
         _ if now > retrieval.deadline.saturating_add(FORGOTTEN) => {
             forget(seller, served);
-            change(seller, id, |served| served.over = true)
+            change(seller, id, |served| served.over = true)?;
+            Ok(Next::Over)
         }
-        _ => Ok(()),
+        _ => Ok(Next::Wait),
     }
 }
 

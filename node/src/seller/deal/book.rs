@@ -12,7 +12,7 @@ use crate::{
     seller::{
         event::Event,
         model::openings_left,
-        policy::{last_contest, received_by, Facts},
+        policy::{answered, last_contest, look_seconds, received_by, Facts},
         schedule::Duty,
         send, Seller,
     },
@@ -30,6 +30,8 @@ pub(crate) struct Promised {
     pub on_chain: u32,
     /// When those may be asked for.
     pub answers: Vec<Duty>,
+    /// When the clerk may have to send something.
+    pub steps: Vec<Duty>,
     /// Shards of deliveries that may still have to be looked at.
     pub looks: u32,
     /// Least time, in seconds, that one of those agreements leaves for it, if there is any.
@@ -57,6 +59,7 @@ impl<C: RoundChain> Seller<C> {
             promised: promised.on_chain,
             duties: promised.duties,
             answers: promised.answers,
+            steps: promised.steps,
             looks: promised.looks,
             look_within: promised.look_within.unwrap_or(u32::MAX),
             look_time: self.look_time,
@@ -76,9 +79,10 @@ impl<C: RoundChain> Seller<C> {
         let mut promised = Promised::default();
         let batches = self.promised_batches()?;
         promised.add(batches, batches);
-        (promised.duties, promised.answers) = self.round_duties(now).await?;
+        self.promise_rounds(&mut promised, now).await?;
         self.promise_retrievals(&mut promised, now)?;
         let queue = send::queue(self.wallet.depth());
+        let mut awaited = vec![];
         for (id, deal) in self.active()? {
             if Some(id) == but || deal.refused.is_some() {
                 continue;
@@ -95,21 +99,32 @@ impl<C: RoundChain> Seller<C> {
             if !accepted || state.is_terminal() || lost {
                 continue;
             }
-            promised.answers.extend(answers(id, &agreement, now, queue));
+            let from = received_by(&agreement.terms).max(now);
+            let answers = answers(id, &agreement, (now, from), queue);
+            promised.answers.extend(answers);
             if state > State::Delivered {
                 promised.add(0, agreement.missing());
                 continue;
             }
             promised.add(agreement.missing(), agreement.missing());
-            promised.duties.push(self.duty(id, &agreement, now)?);
-            if state < State::Delivered && deal.receipt.is_none() {
-                let within = agreement.terms.response_time;
-                let least = promised
-                    .look_within
-                    .map_or(within, |least| least.min(within));
-                promised.looks = promised.looks.saturating_add(agreement.terms.shards);
-                promised.look_within = Some(least);
+            promised.duties.push(self.duty(id, &agreement, now, queue)?);
+            if state < State::Delivered {
+                if deal.receipt.is_none() {
+                    let within = agreement.terms.response_time;
+                    let least = promised
+                        .look_within
+                        .map_or(within, |least| least.min(within));
+                    promised.looks = promised.looks.saturating_add(agreement.terms.shards);
+                    promised.look_within = Some(least);
+                }
+                awaited.push((id, agreement.terms));
             }
+        }
+        let looks = look_seconds(self.look_time, promised.looks);
+        for (id, terms) in awaited {
+            let whose = format!("agreement {id}, delivered,");
+            let step = answered(whose, &terms, now, looks, queue);
+            promised.steps.push(step);
         }
         Ok(promised)
     }
@@ -120,6 +135,7 @@ impl<C: RoundChain> Seller<C> {
         id: AgreementId,
         agreement: &AgreementSummary,
         now: u64,
+        queue: u64,
     ) -> anyhow::Result<Duty> {
         let terms = &agreement.terms;
         let delivered = agreement.state == State::Delivered;
@@ -135,16 +151,27 @@ impl<C: RoundChain> Seller<C> {
             }
         };
         let whose = format!("agreement {id}");
-        Ok(Duty::by(whose, proofs, from, terms.claim_by))
+        let proven_by = send::ready_by(terms.claim_by, queue);
+        Ok(Duty::by(whose, proofs, from, proven_by))
     }
 }
 
 /// When an accepted agreement's proofs may be asked for on the chain, where an answer may wait `queue` seconds for its turn:
-/// all of them at once, at any moment from now to the end of the window.
-fn answers(id: AgreementId, agreement: &AgreementSummary, now: u64, queue: u64) -> Vec<Duty> {
+/// all of them at once, at any moment from now to the end of the window; in eager mode all after the delivery, which may
+/// come as late as `received`.
+fn answers(
+    id: AgreementId,
+    agreement: &AgreementSummary,
+    (now, received): (u64, u64),
+    queue: u64,
+) -> Vec<Duty> {
     let terms = &agreement.terms;
     if terms.mode == Mode::Eager {
-        return vec![];
+        let delivered = agreement.state == State::Delivered;
+        let from = if delivered { now } else { received };
+        let by = terms.claim_by.saturating_sub(queue);
+        let whose = format!("agreement {id}, on the chain,");
+        return vec![Duty::by(whose, agreement.missing(), from, by)];
     }
     let whose = || format!("agreement {id}, contested,");
     let (due, last) = match agreement.state {

@@ -1,6 +1,6 @@
 //! One agreement, from the seller's side: what the chain says and what is stored decide the next step.
 //!
-//! [`advance`] takes one step and says what to do next; proving is [`super::prove`]'s. It keeps nothing in memory, so
+//! [`advance`] takes one step, or says what to send next; proving is [`super::prove`]'s. It keeps nothing in memory, so
 //! that a crash at any point is the same as a pause: whatever is sent goes under a fixed purpose, an opening is counted
 //! before its proof is made, and a finished proof is stored before it is sent.
 
@@ -17,7 +17,8 @@ use zknode_protocol::{
     value::AgreementId,
 };
 
-use super::{event::Event, Seller};
+pub use super::clerk::Next;
+use super::{event::Event, send::Due, Seller};
 
 /// What the seller remembers of an agreement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,6 +67,11 @@ impl Deal {
 pub(super) const FORGET_AFTER: u64 = 600;
 
 impl Deal {
+    /// Whether a delivery may still come, or not come, that is to be answered.
+    pub fn is_awaited(&self) -> bool {
+        !self.over && self.receipt.is_none()
+    }
+
     /// Whether nothing can come of it any more, `state` being the chain's and `was_sent` whether the acceptance was: it was
     /// never accepted, and will not be.
     fn is_dead(&self, state: Option<State>, was_sent: bool, now: u64) -> bool {
@@ -80,21 +86,11 @@ impl Deal {
     }
 }
 
-/// What to do after a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Something happened: look again at once.
-    Again,
-    /// The other side, the chain or a deadline must move first.
-    Wait,
-    /// The agreement ended and all money is withdrawn.
-    Over,
-}
-
-/// Takes the next step of an agreement.
+/// Takes the next step of an agreement, of `awaited` in all that may have to be answered at once.
 pub async fn advance<C: RoundChain>(
     seller: &Arc<Seller<C>>,
     id: AgreementId,
+    awaited: usize,
 ) -> anyhow::Result<Next> {
     let Some(deal) = seller.deal(id)? else {
         return Ok(Next::Over);
@@ -116,13 +112,14 @@ pub async fn advance<C: RoundChain>(
         return Ok(Next::Wait);
     };
     if agreement.is_overdue(now, head.number.saturating_add(1)) {
-        return overdue(seller, id, agreement.state).await;
+        return Ok(overdue(seller, id, agreement.state));
     }
+    let times = (now, awaited);
     match agreement.state {
-        State::Open => open(seller, id, &agreement, now).await,
-        State::Accepted => accepted(seller, id, &deal, &agreement, head.number).await,
-        State::Drawn | State::PreviewSent => drawn(seller, id, &deal, &agreement, now).await,
-        State::Previewed | State::RestSent => previewed(seller, id, &deal, &agreement, now).await,
+        State::Open => Ok(Next::Later),
+        State::Accepted => Ok(accepted(seller, id, &deal, &agreement, head.number)),
+        State::Drawn | State::PreviewSent => drawn(seller, id, &deal, &agreement, times),
+        State::Previewed | State::RestSent => previewed(seller, id, &deal, &agreement, times).await,
         // The prover's; or the buyer's turn.
         State::Delivered | State::Claimed | State::Contested => Ok(Next::Wait),
         State::Cancelled
@@ -131,25 +128,46 @@ pub async fn advance<C: RoundChain>(
         | State::Forfeited
         | State::Settled
         | State::Slashed => {
-            let Some(agreement) = seller.wallet.ended(id).await? else {
-                return Ok(Next::Wait);
-            };
-            let paid = seller
-                .wallet
-                .withdraw(agreement.terms.token, &id.to_string())
-                .await?;
-            seller.change(id, |deal| deal.over = true)?;
-            seller.looks.forget(id);
-            seller.forget_delivery(id);
-            seller.tell(Event::Over {
-                agreement: id,
-                state: agreement.state,
-                correct: agreement.correct,
-                withdrawn: paid,
-            });
-            Ok(Next::Over)
+            let ended = seller.wallet.ended(id).await?;
+            Ok(ended.map_or(Next::Wait, |_| Next::Later))
         }
     }
+}
+
+/// Accepts an agreement that is open, or says why not; takes the money of one that ended.
+pub async fn take_time<C: RoundChain>(
+    seller: &Arc<Seller<C>>,
+    id: AgreementId,
+) -> anyhow::Result<()> {
+    if let Some(ended) = seller.wallet.ended(id).await? {
+        return over(seller, id, &ended).await;
+    }
+    let now = seller.wallet.chain().head().await?.time;
+    match seller.wallet.agreement(id).await? {
+        Some(agreement) if agreement.state == State::Open => {
+            open(seller, id, &agreement, now).await
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn over<C: Chain>(
+    seller: &Seller<C>,
+    id: AgreementId,
+    agreement: &AgreementSummary,
+) -> anyhow::Result<()> {
+    let token = agreement.terms.token;
+    let paid = seller.wallet.withdraw(token, &id.to_string()).await?;
+    seller.change(id, |deal| deal.over = true)?;
+    seller.looks.forget(id);
+    seller.forget_delivery(id);
+    seller.tell(Event::Over {
+        agreement: id,
+        state: agreement.state,
+        correct: agreement.correct,
+        withdrawn: paid,
+    });
+    Ok(())
 }
 
 async fn open<C: RoundChain>(
@@ -157,14 +175,14 @@ async fn open<C: RoundChain>(
     id: AgreementId,
     agreement: &AgreementSummary,
     now: u64,
-) -> anyhow::Result<Next> {
+) -> anyhow::Result<()> {
     // From the look at what is promised to the acceptance, nothing else is accepted: the clerk accepts, one after the other.
     let purpose = book::accept_purpose(id);
     // What was signed once is seen through.
     if !seller.wallet.was_sent(&purpose)? {
         let facts = seller.facts(id, now).await?;
         if let Err(refusal) = seller.policy.check(&agreement.terms, &facts) {
-            return seller.refuse(id, refusal.to_string(), false);
+            return seller.refuse(id, refusal.to_string(), false).map(drop);
         }
     }
     let (token, bond) = (agreement.terms.token, agreement.terms.bond);
@@ -173,52 +191,48 @@ async fn open<C: RoundChain>(
     let call = Call::Accept { id, value };
     seller.wallet.execute(&purpose, &call).await?;
     seller.tell(Event::Accepted { agreement: id });
-    Ok(Next::Again)
+    Ok(())
 }
 
 /// After a deadline. Where it ends to the seller's gain, or gives the rest of its bond back, the seller ends it.
-async fn overdue<C: Chain>(
-    seller: &Seller<C>,
-    id: AgreementId,
-    state: State,
-) -> anyhow::Result<Next> {
+fn overdue<C: Chain>(seller: &Seller<C>, id: AgreementId, state: State) -> Next {
     if matches!(state, State::Open | State::Delivered | State::Contested) {
-        return Ok(Next::Wait);
+        return Next::Wait;
     }
     let purpose = format!("expire {id} {state:?}");
-    seller.attempt(&purpose, &Call::Expire(id)).await
+    let order = seller.wallet.order(purpose, Call::Expire(id));
+    Next::Send(Due::attempt(None, order))
 }
 
 /// Before the draw, going away is free.
-async fn accepted<C: Chain>(
+fn accepted<C: Chain>(
     seller: &Seller<C>,
     id: AgreementId,
     deal: &Deal,
     agreement: &AgreementSummary,
     head: u64,
-) -> anyhow::Result<Next> {
+) -> Next {
+    let due = |purpose: &str, call| {
+        let order = seller.wallet.order(format!("{purpose} {id}"), call);
+        Due::attempt(Some(agreement.deadline), order)
+    };
     if deal.refused.is_some() {
-        let purpose = format!("decline {id}");
-        return seller.attempt(&purpose, &Call::Decline(id)).await;
+        return Next::Send(due("decline", Call::Decline(id)));
     }
     // The block that draws must be there; the draw itself goes into a later one.
     if head < agreement.draw_block {
-        return Ok(Next::Wait);
+        return Next::Wait;
     }
-    let purpose = format!("draw {id}");
-    let next = seller.attempt(&purpose, &Call::Draw(id)).await?;
-    if next == Next::Again {
-        seller.tell(Event::Drawn { agreement: id });
-    }
-    Ok(next)
+    let draw = due("draw", Call::Draw(id));
+    Next::Send(draw.telling(move |_| Event::Drawn { agreement: id }))
 }
 
-async fn drawn<C: Chain>(
+fn drawn<C: Chain>(
     seller: &Arc<Seller<C>>,
     id: AgreementId,
     deal: &Deal,
     agreement: &AgreementSummary,
-    now: u64,
+    times: (u64, usize),
 ) -> anyhow::Result<Next> {
     let preview = deal.preview.as_ref().filter(|preview| {
         // A reorganization may have drawn others.
@@ -232,7 +246,7 @@ async fn drawn<C: Chain>(
         return Ok(Next::Again);
     }
     let (Some(preview), None) = (preview, &deal.refused) else {
-        return seller.not_going_on(id, deal, agreement, now).await;
+        return Ok(seller.not_going_on(id, deal, agreement, times));
     };
     let ciphertext = preview.ciphertext_hash;
     if deal.preview_receipt.is_none() {
@@ -253,14 +267,14 @@ async fn drawn<C: Chain>(
         ciphertext,
         signature: None,
     };
-    let purpose = format!("proceed {id}");
-    let receipt = seller.wallet.execute(&purpose, &call).await?;
-    seller.tell(Event::Proceeded {
+    let order = seller.wallet.order(format!("proceed {id}"), call);
+    let shards = agreement.terms.preview_shards;
+    let event = move |gas| Event::Proceeded {
         agreement: id,
-        shards: agreement.terms.preview_shards,
-        gas: receipt.gas,
-    });
-    Ok(Next::Again)
+        shards,
+        gas,
+    };
+    Ok(Next::Send(Due::new(agreement.deadline, order, event)))
 }
 
 async fn previewed<C: RoundChain>(
@@ -268,10 +282,10 @@ async fn previewed<C: RoundChain>(
     id: AgreementId,
     deal: &Deal,
     agreement: &AgreementSummary,
-    now: u64,
+    times: (u64, usize),
 ) -> anyhow::Result<Next> {
     let (Some(manifest), None) = (&deal.manifest, &deal.refused) else {
-        return seller.not_going_on(id, deal, agreement, now).await;
+        return Ok(seller.not_going_on(id, deal, agreement, times));
     };
     let ciphertext = manifest.ciphertext_hash;
     if deal.receipt.is_none() {
@@ -284,7 +298,7 @@ async fn previewed<C: RoundChain>(
         if let Some(next) = seller.weigh(id, "the delivery", finding)? {
             return Ok(next);
         }
-        let facts = seller.facts(id, now).await?;
+        let facts = seller.facts(id, times.0).await?;
         if let Err(refusal) = seller.policy.check_before_receipt(&agreement.terms, &facts) {
             return seller.refuse(id, refusal.to_string(), false);
         }
@@ -297,8 +311,7 @@ async fn previewed<C: RoundChain>(
         ciphertext,
         signature: None,
     };
-    let purpose = format!("acknowledge {id}");
-    seller.wallet.execute(&purpose, &call).await?;
-    seller.tell(Event::Acknowledged { agreement: id });
-    Ok(Next::Again)
+    let order = seller.wallet.order(format!("acknowledge {id}"), call);
+    let event = move |_| Event::Acknowledged { agreement: id };
+    Ok(Next::Send(Due::new(agreement.deadline, order, event)))
 }

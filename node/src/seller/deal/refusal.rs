@@ -10,36 +10,46 @@ use zknode_protocol::{
 };
 
 use super::{Deal, Next};
-use crate::seller::{event::Event, inspect::Finding, places::ASKS_AGAIN, Seller};
+use crate::seller::{
+    event::Event,
+    inspect::Finding,
+    places::ASKS_AGAIN,
+    send::{self, Due},
+    Seller,
+};
 
 impl<C: Chain> Seller<C> {
     /// Nothing good was delivered, or it is not wanted. Going away from a delivery as it was agreed costs the preview
     /// fee; one that is not as agreed is the buyer's to answer for: it forfeits its bond, or says on chain that it has
     /// delivered, and is then denied.
-    pub(super) async fn not_going_on(
+    pub(super) fn not_going_on(
         &self,
         id: AgreementId,
         deal: &Deal,
         agreement: &AgreementSummary,
-        now: u64,
-    ) -> anyhow::Result<Next> {
+        (now, awaited): (u64, usize),
+    ) -> Next {
         let sent = matches!(agreement.state, State::PreviewSent | State::RestSent);
-        // What is said to be sent may still be on its way.
+        let send = |purpose: &str, call| {
+            let order = self.wallet.order(format!("{purpose} {id}"), call);
+            Next::Send(Due::attempt(Some(agreement.deadline), order))
+        };
+        // What is said to be sent may still be on its way; all that is awaited may be said to be sent, and denied at once.
         let patience = u64::from(agreement.terms.response_time) / 4;
-        let late = now.saturating_add(patience) > agreement.deadline;
+        let way = send::patience(send::queue(self.wallet.depth()), awaited);
+        let late = now.saturating_add(patience.max(way)) > agreement.deadline;
         let missing = deal.refused.is_none();
         if deal.refused.is_some() && !deal.disputed {
-            let purpose = format!("decline {id}");
-            return self.attempt(&purpose, &Call::Decline(id)).await;
+            return send("decline", Call::Decline(id));
         }
         // What this node was not there for, or had no place for, is missing by its own fault. Then the deadline declines for
         // it, at the same price.
         let needed = Duration::from_secs(patience).max(ASKS_AGAIN);
         let absent = late && self.places.open_for(id) >= needed;
         if sent && (!missing || absent) {
-            return self.attempt(&format!("deny {id}"), &Call::Deny(id)).await;
+            return send("deny", Call::Deny(id));
         }
-        Ok(Next::Wait)
+        Next::Wait
     }
 
     /// Notes whether the chain answered: what is not looked up cannot be delivered.
@@ -96,12 +106,6 @@ impl<C: Chain> Seller<C> {
             ciphertext_hash: ciphertext,
             signature: self.key.sign(digest(&domain, id, ciphertext))?,
         })
-    }
-
-    /// Sends what somebody else may have done, or made impossible, in the meantime: then the chain is looked at again.
-    pub(super) async fn attempt(&self, purpose: &str, call: &Call) -> anyhow::Result<Next> {
-        let sent = self.wallet.attempt(purpose, call).await?;
-        Ok(sent.map_or(Next::Wait, |_| Next::Again))
     }
 
     /// Will not go on with an agreement. Where a bond is locked, the next step gets it back.

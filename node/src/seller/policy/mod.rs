@@ -15,8 +15,8 @@ use zknode_protocol::{
 pub use self::refusal::Refusal;
 use super::{
     model::SPARE_OPENINGS,
-    schedule::{self, Duty},
-    send::BLOCK,
+    schedule::{self, Duty, Pace},
+    send::{self, answer_pace, step_pace, BLOCK},
 };
 use crate::costs::{broken, gas};
 
@@ -81,6 +81,8 @@ pub struct Facts {
     pub duties: Vec<Duty>,
     /// When they may be asked for on the chain.
     pub answers: Vec<Duty>,
+    /// When the clerk may have to send something.
+    pub steps: Vec<Duty>,
     /// Shards of others' deliveries that may have to be looked at.
     pub looks: u32,
     /// Least time, in seconds, that one of those agreements leaves for it.
@@ -184,10 +186,8 @@ impl Policy {
     /// Whether there is time to look at a delivery of the last second, those of others before it, and to answer: here, and
     /// in each of the others, since a look that is begun is not interrupted for another.
     fn check_look(&self, terms: &Terms, facts: &Facts) -> Result<(), Refusal> {
-        let shards = u128::from(terms.shards) + u128::from(facts.looks);
-        let looks = facts.look_time.as_millis().saturating_mul(shards);
-        let looks = looks.saturating_mul(BESIDE_A_PROOF).div_ceil(1_000);
-        let looks = u64::try_from(looks).unwrap_or(u64::MAX);
+        let shards = facts.looks.saturating_add(terms.shards);
+        let looks = look_seconds(facts.look_time, shards);
         let expected = looks.saturating_add(facts.queue).saturating_add(BLOCK);
         let got = terms.response_time.min(facts.look_within);
         if u64::from(got) < expected {
@@ -197,6 +197,10 @@ impl Policy {
                 got,
             });
         }
+        // All that is promised may be delivered, or not be, at the same moment.
+        let whose = "this agreement, delivered,";
+        let step = answered(whose.into(), terms, facts.now, looks, facts.queue);
+        schedule::check(&step, &facts.steps, step_pace(facts.queue), facts.now)?;
         Ok(())
     }
 
@@ -265,15 +269,28 @@ impl Policy {
         from: u64,
         bond: Amount,
     ) -> Result<(), Refusal> {
-        let own = Duty::by("this agreement", terms.shards, from, terms.claim_by);
-        schedule::check(&own, &facts.duties, self.seconds_per_shard, facts.now)?;
-        if terms.mode == Mode::Optimistic {
-            let whose = "this agreement, contested,";
-            let contests = (facts.now, last_contest(terms));
-            let within = u64::from(terms.prove_time).saturating_sub(facts.queue);
-            let answers = Duty::on_demand(whose, terms.shards, contests, within);
-            schedule::check(&answers, &facts.answers, BLOCK, facts.now)?;
-        }
+        let proven_by = send::ready_by(terms.claim_by, facts.queue);
+        let own = Duty::by("this agreement", terms.shards, from, proven_by);
+        let pace = Pace::of(self.seconds_per_shard);
+        schedule::check(&own, &facts.duties, pace, facts.now)?;
+        let answers = match terms.mode {
+            Mode::Optimistic => {
+                let whose = "this agreement, contested,";
+                let contests = (facts.now, last_contest(terms));
+                let within = u64::from(terms.prove_time).saturating_sub(facts.queue);
+                Duty::on_demand(whose, terms.shards, contests, within)
+            }
+            Mode::Eager => {
+                let by = terms.claim_by.saturating_sub(facts.queue);
+                Duty::by("this agreement, on the chain,", terms.shards, from, by)
+            }
+        };
+        schedule::check(
+            &answers,
+            &facts.answers,
+            answer_pace(facts.queue),
+            facts.now,
+        )?;
         let proofs = facts.promised.saturating_add(terms.shards);
         let gas = self.gas_per_shard.0.saturating_mul(proofs.into());
         let expected = Amount(gas.saturating_add(bond.0));
@@ -285,6 +302,20 @@ impl Policy {
         }
         Ok(())
     }
+}
+
+/// Seconds that looks at so many shards take.
+pub(super) fn look_seconds(look_time: Duration, shards: u32) -> u64 {
+    let looks = look_time.as_millis().saturating_mul(shards.into());
+    let looks = looks.saturating_mul(BESIDE_A_PROOF).div_ceil(1_000);
+    u64::try_from(looks).unwrap_or(u64::MAX)
+}
+
+/// When what is delivered, or said to be, is to be answered on the chain: at any moment until the last delivery, after looks
+/// of so many seconds.
+pub(super) fn answered(whose: String, terms: &Terms, now: u64, looks: u64, queue: u64) -> Duty {
+    let within = send::ready_by(terms.response_time.into(), queue).saturating_sub(looks);
+    Duty::on_demand(whose, 1, (now, terms.deliver_by.max(now)), within)
 }
 
 /// The last second in which a delivery may be acknowledged.

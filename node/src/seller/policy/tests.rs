@@ -24,7 +24,7 @@ fn terms() -> Terms {
         accept_by: 100,
         preview_by: 150,
         deliver_by: 188,
-        claim_by: 300,
+        claim_by: 312,
         metric: Metric::Top1,
         mode: Mode::Optimistic,
         preview_shards: 1,
@@ -56,6 +56,7 @@ const FACTS: Facts = Facts {
     promised: 1,
     duties: Vec::new(),
     answers: Vec::new(),
+    steps: Vec::new(),
     looks: 0,
     look_within: u32::MAX,
     look_time: Duration::ZERO,
@@ -108,16 +109,17 @@ fn each_limit_of_the_terms_is_inclusive_and_refuses_one_beyond() {
     assert!(matches!(cheap, Refusal::BuyerBond { .. }));
     let wait = refused(|terms| {
         terms.deliver_by = 189;
-        terms.claim_by = 301;
+        terms.claim_by = 313;
     });
     assert!(matches!(wait, Refusal::Wait { got: 191, .. }));
-    let Refusal::Late(late) = refused(|terms| terms.claim_by = 299) else {
+    let Refusal::Late(late) = refused(|terms| terms.claim_by = 311) else {
         unreachable!()
     };
     assert_eq!((late.deadline, late.needed, late.left), (299, 100, 99));
 }
 
-/// All shards may be contested at once, with those promised to others, and a block is taken to hold one answer.
+/// All shards may be contested at once, with those promised to others; a block is taken to hold one answer, and a list of
+/// them waits for others.
 #[test]
 fn answers_have_a_schedule_too() {
     let late = |prove_time, answers, queue| {
@@ -132,7 +134,7 @@ fn answers_have_a_schedule_too() {
         };
         let terms = Terms {
             response_time: 100,
-            claim_by: 400,
+            claim_by: 500,
             ..terms
         };
         let policy = Policy {
@@ -149,15 +151,16 @@ fn answers_have_a_schedule_too() {
     assert_eq!(late(24, vec![], 0), None);
     assert_eq!(late(23, vec![], 0), Some((own(), 1)));
     // Others of this account may be waited for first.
-    assert_eq!(late(24 + 36, vec![], 36), None);
-    assert_eq!(late(24 + 36, vec![], 37), Some((own(), 1)));
+    assert_eq!(late(30 + 36, vec![], 36), None);
+    assert_eq!(late(30 + 36, vec![], 37), Some((own(), 1)));
     // Contested while others are, whenever that is, and after they ended.
     let another = |last| vec![Duty::on_demand("another", 3, (10, last), 60)];
     assert_eq!(late(60, another(300), 0), None);
-    assert_eq!(late(24, another(300), 0), Some((own(), 12)));
+    // All of a list may be in the way.
+    assert_eq!(late(24, another(300), 0), Some((own(), 36)));
     let hurt = Some(("another".to_owned(), 12));
     let slow = |last| vec![Duty::on_demand("another", 4, (10, last), 60)];
-    assert_eq!(late(36, slow(300), 0), hurt);
+    assert_eq!(late(61, slow(300), 0), hurt);
     // Eager agreements have no contests.
     let eager = Terms {
         mode: Mode::Eager,
@@ -224,6 +227,63 @@ fn a_later_look_leaves_an_earlier_promise_its_time() {
         got: 14,
     };
     assert_eq!(check(14), Err(refused));
+}
+
+/// Of all agreements at once a delivery may have to be acknowledged, or denied, sixteen together: so many are accepted.
+#[test]
+fn what_is_delivered_at_once_can_be_answered_at_once() {
+    let terms = Terms {
+        response_time: 300,
+        deliver_by: 1_000,
+        claim_by: 2_000,
+        prove_time: 1_000,
+        ..terms()
+    };
+    let policy = Policy {
+        longest_wait: 2_000,
+        ..POLICY
+    };
+    // 120 s until the first list is in its block, 7 s each: 25 fit into 180 s.
+    let queue = send::queue(2);
+    assert_eq!((queue, send::patience(queue, 16)), (108, 120));
+    assert_eq!(send::patience(queue, 17), 228);
+    let step = || answered("another".into(), &terms, 10, 0, queue);
+    let check = |others| {
+        let facts = Facts {
+            steps: (0..others).map(|_| step()).collect(),
+            queue,
+            ..FACTS
+        };
+        policy.check(&terms, &facts)
+    };
+    check(24).unwrap();
+    let refused = check(25);
+    let Err(Refusal::Late(late)) = refused else {
+        unreachable!("{refused:?}")
+    };
+    assert_eq!((late.proofs, late.needed, late.left), (26, 182, 180));
+    assert_eq!(late.whose, "this agreement, delivered,");
+}
+
+/// Eager proofs go to the chain one by one, however fast they are made.
+#[test]
+fn eager_proofs_have_a_place_on_the_chain() {
+    let policy = Policy {
+        seconds_per_shard: 1,
+        ..POLICY
+    };
+    let eager = |claim_by| Terms {
+        mode: Mode::Eager,
+        claim_by,
+        ..terms()
+    };
+    policy.check(&eager(224), &FACTS).unwrap();
+    let refused = policy.check(&eager(223), &FACTS).unwrap_err();
+    let Refusal::Late(late) = refused else {
+        unreachable!("{refused}")
+    };
+    assert_eq!((late.needed, late.left), (24, 23));
+    assert_eq!(late.whose, "this agreement, on the chain,");
 }
 
 #[test]

@@ -6,7 +6,13 @@ use zknode_protocol::{
 };
 
 use super::{policy::RoundFacts, Rounds, Service};
-use crate::seller::{model::openings_left, schedule::Duty, send, Seller};
+use crate::seller::{
+    deal::book::Promised,
+    model::openings_left,
+    schedule::Duty,
+    send::{self, answer_pace},
+    Seller,
+};
 
 impl<C: Chain> Seller<C> {
     /// Proofs that accepted rounds may still ask for, at worst.
@@ -20,14 +26,15 @@ impl<C: Chain> Seller<C> {
 }
 
 impl<C: RoundChain> Seller<C> {
-    /// When accepted rounds may ask for the proofs that are not made yet, and for those that are to come to the chain.
-    pub(in crate::seller) async fn round_duties(
+    /// Adds when accepted rounds may ask for the proofs that are not made yet, and for those that are to come to the chain;
+    /// and when they are to be closed.
+    pub(in crate::seller) async fn promise_rounds(
         &self,
+        promised: &mut Promised,
         now: u64,
-    ) -> anyhow::Result<(Vec<Duty>, Vec<Duty>)> {
-        let (mut duties, mut answers) = (vec![], vec![]);
+    ) -> anyhow::Result<()> {
         let Some(rounds) = &self.rounds else {
-            return Ok((duties, answers));
+            return Ok(());
         };
         let queue = send::queue(rounds.wallet.depth());
         for (id, service) in self.services()? {
@@ -39,11 +46,20 @@ impl<C: RoundChain> Seller<C> {
             for index in 0..service.served {
                 made += u32::from(self.batch_proof(id, index)?.is_some());
             }
-            let times = (rounds.close_before, queue, now);
-            duties.extend(owed(id, &service, round.as_ref(), made, times));
-            answers.extend(owed(id, &service, round.as_ref(), 0, times));
+            let times = |reserve| (rounds.close_before, reserve, now);
+            let (proving, sending) = reserves(queue, self.policy.seconds_per_shard);
+            let owed = |made, reserve| owed(id, &service, round.as_ref(), made, times(reserve));
+            promised.duties.extend(owed(made, proving));
+            promised.answers.extend(owed(0, sending));
+            let closed = (round.as_ref()).is_some_and(|round| round.state > RoundState::Serving);
+            if !closed && now <= service.offer.terms.serve_by {
+                let whose = format!("round {id}, to be closed,");
+                let serve_by = service.offer.terms.serve_by;
+                let step = closing(whose, serve_by, rounds.close_before, queue, now);
+                promised.steps.push(step);
+            }
         }
-        Ok((duties, answers))
+        Ok(())
     }
 
     /// What the policy must know at `now`.
@@ -61,6 +77,7 @@ impl<C: RoundChain> Seller<C> {
             promised: promised.on_chain,
             duties: promised.duties,
             answers: promised.answers,
+            steps: promised.steps,
             queue: send::queue(self.wallet.depth()),
             balance: chain.balance(chain.account()).await?,
             close_before: rounds.close_before,
@@ -70,19 +87,38 @@ impl<C: RoundChain> Seller<C> {
     }
 }
 
+/// Seconds kept back of the time to prove: of the prover's, the way to the chain; of the way to the chain, the first proof,
+/// which is made when it is asked for.
+pub(super) fn reserves(queue: u64, seconds_per_proof: u64) -> (u64, u64) {
+    let way = queue.saturating_add(answer_pace(queue).seconds);
+    (way, queue.saturating_add(seconds_per_proof))
+}
+
+/// When a round is to be closed.
+pub(super) fn closing(
+    whose: String,
+    serve_by: u64,
+    close_before: u64,
+    queue: u64,
+    now: u64,
+) -> Duty {
+    let from = serve_by.saturating_sub(close_before).max(now);
+    Duty::by(whose, 1, from, send::ready_by(serve_by, queue))
+}
+
 /// What an accepted round may ask for, `round` being the chain's and `made` of the served batches no matter any more. The
 /// seller itself closes, not earlier than `close_before` seconds before the end; from then on the buyer may contest any batch
-/// at any moment of the window, all at once. An answer may wait `queue` seconds for its turn.
+/// at any moment of the window, all at once. `reserve` seconds of the time to prove are kept back.
 fn owed(
     id: RoundId,
     service: &Service,
     round: Option<&Round>,
     made: u32,
-    (close_before, queue, now): (u64, u64, u64),
+    (close_before, reserve, now): (u64, u64, u64),
 ) -> Vec<Duty> {
     let terms = &service.offer.terms;
     let name = || format!("round {id}");
-    let within = u64::from(terms.prove_time).saturating_sub(queue);
+    let within = u64::from(terms.prove_time).saturating_sub(reserve);
     let on_demand = |proofs, first: u64, last: u64| {
         let span = (first.max(now), last);
         (now <= last).then(|| Duty::on_demand(name(), proofs, span, within))
@@ -100,7 +136,7 @@ fn owed(
         RoundState::Contested => {
             // Which ones are contested is not known here: they may be those that are not made, and so may those that are
             // contested later.
-            let deadline = round.deadline.saturating_sub(queue);
+            let deadline = round.deadline.saturating_sub(reserve);
             let due = Duty::by(name(), round.contests.min(served), now, deadline);
             let due = (now <= round.deadline).then_some(due);
             due.into_iter().chain(more()).collect()

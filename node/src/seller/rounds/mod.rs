@@ -11,17 +11,15 @@ mod prove;
 mod request;
 mod service;
 
-use std::sync::Arc;
-
 use zknode_protocol::{
     chain::{Call, RoundCall, RoundChain},
     round::{message::Domain, Round, RoundId, RoundState},
 };
 
 use self::policy::RoundPolicy;
-pub(super) use self::prove::{answer_contests, nearest, prove_next};
+pub(super) use self::prove::{answers, nearest, prove_next};
 pub use self::{gate::Gate, service::Service};
-use super::{deal::Next, event::Event, Seller};
+use super::{clerk::Next, event::Event, send::Due, Seller};
 use crate::wallet::Wallet;
 
 /// The predictions side of a seller's node.
@@ -36,33 +34,14 @@ pub struct Rounds<C> {
     pub gate: Gate,
 }
 
-/// Takes every round as far as it goes without a proof.
-pub(super) async fn round_trip<C: RoundChain>(seller: &Arc<Seller<C>>) -> anyhow::Result<()> {
-    let Some(rounds) = &seller.rounds else {
-        return Ok(());
-    };
-    let mut failed = None;
-    for (id, _) in seller.services()? {
-        loop {
-            match advance(seller, rounds, id).await {
-                Ok(Next::Again) => {}
-                Ok(Next::Wait | Next::Over) => break,
-                Err(error) => {
-                    failed = Some(error.context(format!("round {id}")));
-                    break;
-                }
-            }
-        }
-    }
-    failed.map_or(Ok(()), Err)
-}
-
 /// Takes the next step of a round.
-async fn advance<C: RoundChain>(
+pub(super) async fn advance<C: RoundChain>(
     seller: &Seller<C>,
-    rounds: &Rounds<C>,
     id: RoundId,
 ) -> anyhow::Result<Next> {
+    let Some(rounds) = &seller.rounds else {
+        return Ok(Next::Wait);
+    };
     let Some(service) = seller.service(id)?.filter(|service| !service.over) else {
         return Ok(Next::Over);
     };
@@ -83,7 +62,7 @@ async fn advance<C: RoundChain>(
         return match round.state {
             RoundState::Serving | RoundState::Closed => {
                 let purpose = format!("expire round {id} {:?}", round.state);
-                rounds.attempt(&purpose, RoundCall::Expire(id)).await
+                Ok(Next::Send(rounds.due(None, purpose, RoundCall::Expire(id))))
             }
             // The buyer's price to take back; nothing is owed for it any more.
             RoundState::Open if service.accepted => {
@@ -94,15 +73,36 @@ async fn advance<C: RoundChain>(
         };
     }
     match round.state {
-        RoundState::Open => open(seller, rounds, id, &service, &round, now).await,
-        RoundState::Serving | RoundState::Closed => {
-            finish(seller, rounds, id, &service, &round, now).await
-        }
+        RoundState::Open if service.refused.is_some() => Ok(Next::Wait),
+        RoundState::Open => Ok(Next::Later),
+        RoundState::Serving | RoundState::Closed => Ok(finish(rounds, id, &service, &round, now)),
         // The prover's.
         RoundState::Contested => Ok(Next::Wait),
         RoundState::Cancelled | RoundState::Settled | RoundState::Slashed => {
-            over(seller, rounds, id, &service).await
+            let ended = rounds.ended(id).await?;
+            Ok(ended.map_or(Next::Wait, |_| Next::Later))
         }
+    }
+}
+
+/// Accepts a round that is open, or says why not; takes the money of one that ended.
+pub(super) async fn take_time<C: RoundChain>(
+    seller: &Seller<C>,
+    id: RoundId,
+) -> anyhow::Result<()> {
+    let (Some(rounds), Some(service)) = (&seller.rounds, seller.service(id)?) else {
+        return Ok(());
+    };
+    if let Some(ended) = rounds.ended(id).await? {
+        return over(seller, rounds, id, &service, &ended).await;
+    }
+    let chain = rounds.wallet.chain();
+    let now = chain.head().await?.time;
+    match chain.round_at_depth(id, 0).await? {
+        Some(round) if round.state == RoundState::Open => {
+            open(seller, rounds, id, &service, &round, now).await
+        }
+        _ => Ok(()),
     }
 }
 
@@ -113,10 +113,7 @@ async fn open<C: RoundChain>(
     service: &Service,
     round: &Round,
     now: u64,
-) -> anyhow::Result<Next> {
-    if service.refused.is_some() {
-        return Ok(Next::Wait);
-    }
+) -> anyhow::Result<()> {
     let terms = &round.terms;
     // From the look at what is promised to the acceptance, nothing else is accepted: the clerk accepts, one after the other.
     // Once it may have been sent, it is seen through.
@@ -130,7 +127,7 @@ async fn open<C: RoundChain>(
             let reason = refusal.to_string();
             seller.change_service(id, |service| service.refused = Some(reason.clone()))?;
             seller.tell(Event::RoundRefused { round: id, reason });
-            return Ok(Next::Again);
+            return Ok(());
         }
         seller.change_service(id, |service| service.accepted = true)?;
     }
@@ -138,23 +135,22 @@ async fn open<C: RoundChain>(
     let allowed = rounds.wallet.allow(terms.token, terms.bond, &purpose);
     allowed.await?;
     let value = terms.wei(terms.bond);
-    let next = rounds.attempt(&purpose, RoundCall::Accept { id, value });
-    let next = next.await?;
-    if next == Next::Again {
+    let call = Call::Round(Box::new(RoundCall::Accept { id, value }));
+    // The buyer may have taken it back.
+    if rounds.wallet.attempt(&purpose, &call).await?.is_some() {
         seller.tell(Event::RoundAccepted { round: id });
     }
-    Ok(next)
+    Ok(())
 }
 
 /// Settles with the buyer's approval; without one, closes in time with what it was paid for.
-async fn finish<C: RoundChain>(
-    seller: &Seller<C>,
+fn finish<C: RoundChain>(
     rounds: &Rounds<C>,
     id: RoundId,
     service: &Service,
     round: &Round,
     now: u64,
-) -> anyhow::Result<Next> {
+) -> Next {
     let serving = round.state == RoundState::Serving;
     let (paid, voucher) = match service.voucher {
         Some((count, signature)) => (count, Some(signature)),
@@ -171,24 +167,21 @@ async fn finish<C: RoundChain>(
             signature: Some(signature),
         };
         let purpose = format!("approve round {id} {:?}", round.state);
-        return rounds.attempt(&purpose, call).await;
+        return Next::Send(rounds.due(Some(round.deadline), purpose, call));
     }
     if !serving || now.saturating_add(rounds.close_before) <= round.terms.serve_by {
-        return Ok(Next::Wait);
+        return Next::Wait;
     }
     let call = RoundCall::Close {
         id,
         count: paid,
         signature: voucher,
     };
-    let next = rounds.attempt(&format!("close round {id}"), call).await?;
-    if next == Next::Again {
-        seller.tell(Event::RoundClosed {
-            round: id,
-            count: paid,
-        });
-    }
-    Ok(next)
+    let close = rounds.due(Some(round.deadline), format!("close round {id}"), call);
+    Next::Send(close.telling(move |_| Event::RoundClosed {
+        round: id,
+        count: paid,
+    }))
 }
 
 async fn over<C: RoundChain>(
@@ -196,12 +189,8 @@ async fn over<C: RoundChain>(
     rounds: &Rounds<C>,
     id: RoundId,
     service: &Service,
-) -> anyhow::Result<Next> {
-    let depth = rounds.wallet.depth();
-    let ended = rounds.wallet.chain().round_at_depth(id, depth).await?;
-    let Some(round) = ended.filter(|round| round.state.is_terminal()) else {
-        return Ok(Next::Wait);
-    };
+    round: &Round,
+) -> anyhow::Result<()> {
     let token = round.terms.token;
     let withdrawn = rounds
         .wallet
@@ -216,7 +205,7 @@ async fn over<C: RoundChain>(
         count: round.count,
         withdrawn,
     });
-    Ok(Next::Over)
+    Ok(())
 }
 
 impl<C: RoundChain> Rounds<C> {
@@ -229,10 +218,16 @@ impl<C: RoundChain> Rounds<C> {
         }
     }
 
-    /// Sends what somebody else may have done, or made impossible, in the meantime: then the chain is looked at again.
-    async fn attempt(&self, purpose: &str, call: RoundCall) -> anyhow::Result<Next> {
-        let call = Call::Round(Box::new(call));
-        let sent = self.wallet.attempt(purpose, &call).await?;
-        Ok(sent.map_or(Next::Wait, |_| Next::Again))
+    /// What somebody else may have done, or made impossible, in the meantime.
+    fn due(&self, deadline: Option<u64>, purpose: String, call: RoundCall) -> Due {
+        let order = self.wallet.order(purpose, Call::Round(Box::new(call)));
+        Due::attempt(deadline, order)
+    }
+
+    /// A round that ended, once its end is believed.
+    async fn ended(&self, id: RoundId) -> anyhow::Result<Option<Round>> {
+        let depth = self.wallet.depth();
+        let found = self.wallet.chain().round_at_depth(id, depth).await?;
+        Ok(found.filter(|round| round.state.is_terminal()))
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     predict::batch_key,
     seller::{
         event::Event,
-        send::{send_all, Proof, AT_ONCE},
+        send::{Due, Found},
         Seller,
     },
     store::Table,
@@ -125,39 +125,35 @@ async fn prove_contested<C: RoundChain>(
     Ok(false)
 }
 
-/// Brings the proofs of contested predictions that are made to the chain, the nearest deadlines first; whether there were any.
-pub(in crate::seller) async fn answer_contests<C: RoundChain>(
+/// The answers to contested predictions whose proofs are made, the nearest deadlines first, no more than `most`.
+pub(in crate::seller) async fn answers<C: RoundChain>(
     seller: &Arc<Seller<C>>,
-) -> anyhow::Result<bool> {
+    most: usize,
+) -> anyhow::Result<Found> {
+    let mut found = Found::default();
     let Some(rounds) = &seller.rounds else {
-        return Ok(false);
+        return Ok(found);
     };
     let now = rounds.wallet.chain().head().await?.time;
-    let (mut proofs, mut failed) = (vec![], None);
     for (id, service, round) in served(seller, rounds).await? {
-        if proofs.len() >= AT_ONCE {
+        let Some(most) = most.checked_sub(found.due.len()).filter(|most| *most > 0) else {
             break;
-        }
-        if !is_contested(&round, now) {
-            continue;
-        }
-        let most = AT_ONCE - proofs.len();
-        match answers(seller, rounds, (id, &service, &round), most).await {
-            Ok(more) => proofs.extend(more),
-            Err(error) => failed = Some(error.context(format!("round {id}"))),
+        };
+        if is_contested(&round, now) {
+            let due = answers_of(seller, rounds, (id, &service, &round), most).await;
+            found.add(due, format!("round {id}"));
         }
     }
-    let sent = send_all(seller, &rounds.wallet, proofs).await?;
-    failed.map_or(Ok(sent), Err)
+    Ok(found)
 }
 
 /// The answers to some contests of a round.
-async fn answers<C: RoundChain>(
+async fn answers_of<C: RoundChain>(
     seller: &Arc<Seller<C>>,
     rounds: &Rounds<C>,
     (id, service, round): (RoundId, &Service, &Round),
     most: usize,
-) -> anyhow::Result<Vec<Proof>> {
+) -> anyhow::Result<Vec<Due>> {
     let contested = contested(seller, rounds, id, service).await?;
     if contested.is_empty() && round.contests > 0 {
         seller.progress.say(format!(
@@ -184,15 +180,14 @@ async fn answers<C: RoundChain>(
             shard_points: batch.answer.points,
             proof: Data(attestation.proof),
         };
-        answers.push(Proof {
-            purpose: format!("answer round {id}/{index}"),
-            call: Call::Round(Box::new(call)),
-            event: Box::new(move |gas| Event::PredictionProven {
-                round: id,
-                batch: index,
-                gas,
-            }),
-        });
+        let purpose = format!("answer round {id}/{index}");
+        let order = rounds.wallet.order(purpose, Call::Round(Box::new(call)));
+        let event = move |gas| Event::PredictionProven {
+            round: id,
+            batch: index,
+            gas,
+        };
+        answers.push(Due::new(round.deadline, order, event));
     }
     Ok(answers)
 }

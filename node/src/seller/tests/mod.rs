@@ -5,6 +5,7 @@ mod buyers;
 mod corpora;
 mod deliveries;
 mod scene;
+mod together;
 
 use zknode_protocol::{
     agreement::{State, Terms},
@@ -216,10 +217,11 @@ async fn an_agreement_that_would_make_another_late_is_refused() {
         claim_by: NOW + claim_by,
         ..scene.terms(Bytes([root; 32]), NOW + 2_000)
     };
-    let first = scene.open(terms(8, 2_110)).await;
+    // Of these, 48 s are for the way to the chain.
+    let first = scene.open(terms(8, 2_158)).await;
     scene.turn().await;
     assert_eq!(scene.state(first).await, State::Previewed);
-    let second = scene.open(terms(9, 2_120)).await;
+    let second = scene.open(terms(9, 2_168)).await;
     scene.turn().await;
     assert_eq!(scene.state(second).await, State::Open);
     let words = scene.seller.deal(second).unwrap().unwrap().refused.unwrap();

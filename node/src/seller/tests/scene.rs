@@ -42,6 +42,11 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) async fn new() -> Self {
+        Self::deep(0).await
+    }
+
+    /// The same where the seller believes a block under so many others, once it serves.
+    pub(super) async fn deep(depth: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(&folder.path().join("seller")).unwrap();
         let store = Arc::new(Store::open(home.database()).unwrap());
@@ -110,6 +115,9 @@ impl Scene {
             zknode_protocol::chain::Chain::with_contracts(&chain, wallet.chain().contracts());
         let books = Arc::new(Store::open(folder.path().join("buyer")).unwrap());
         let prover = Prover::new(srs.clone(), layout).unwrap();
+        let patience = Patience { depth, ..PATIENCE };
+        let contracts = wallet.chain().contracts();
+        let wallet = Wallet::new(wallet.chain().clone(), store.clone(), patience).at(contracts);
         let mut places = Places::new(1);
         places.patience = Duration::from_millis(100);
         places.delivery_patience = Duration::from_secs(2);

@@ -8,10 +8,11 @@ use zknode_protocol::{
 };
 
 pub use self::refusal::RoundRefusal;
+use super::book::{closing, reserves};
 use crate::seller::{
     model::SPARE_OPENINGS,
-    schedule::{self, Duty},
-    send::BLOCK,
+    schedule::{self, Duty, Pace},
+    send::{answer_pace, step_pace},
 };
 
 /// What the seller asks for.
@@ -82,6 +83,8 @@ pub struct RoundFacts {
     pub duties: Vec<Duty>,
     /// When they may be asked for on the chain.
     pub answers: Vec<Duty>,
+    /// When the clerk may have to send something.
+    pub steps: Vec<Duty>,
     /// Seconds that an answer may wait for its turn.
     pub queue: u64,
     /// Wei of the account.
@@ -132,10 +135,18 @@ impl RoundPolicy {
             terms.serve_by.saturating_sub(facts.close_before),
             terms.serve_by.saturating_add(terms.window.into()),
         );
-        let within = u64::from(got).saturating_sub(facts.queue);
-        let own = Duty::on_demand("this round", terms.batches, contests, within);
-        schedule::check(&own, &facts.duties, self.seconds_per_proof, facts.now)?;
-        schedule::check(&own, &facts.answers, BLOCK, facts.now)?;
+        let own = |reserve| {
+            let within = u64::from(got).saturating_sub(reserve);
+            Duty::on_demand("this round", terms.batches, contests, within)
+        };
+        let (queue, now) = (facts.queue, facts.now);
+        let (proving, sending) = reserves(queue, self.seconds_per_proof);
+        let pace = Pace::of(self.seconds_per_proof);
+        schedule::check(&own(proving), &facts.duties, pace, now)?;
+        schedule::check(&own(sending), &facts.answers, answer_pace(queue), now)?;
+        let whose = "this round, to be closed,".to_owned();
+        let close = closing(whose, terms.serve_by, facts.close_before, queue, now);
+        schedule::check(&close, &facts.steps, step_pace(queue), now)?;
         let proofs = facts.promised.saturating_add(terms.batches);
         let gas = self.gas_per_proof.0.saturating_mul(proofs.into());
         let expected = Amount(gas.saturating_add(terms.wei(terms.bond).0));

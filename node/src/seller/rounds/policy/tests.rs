@@ -9,7 +9,7 @@ const POLICY: RoundPolicy = RoundPolicy {
     max_batches: 4,
     seconds_per_proof: 25,
     gas_per_proof: Amount(7),
-    longest_lock: 500,
+    longest_lock: 512,
     shortest_answer: 90,
     least_contest_fee: LeastFee::Named(Amount(3)),
 };
@@ -20,6 +20,7 @@ const FACTS: RoundFacts = RoundFacts {
     promised: 1,
     duties: Vec::new(),
     answers: Vec::new(),
+    steps: Vec::new(),
     queue: 0,
     balance: Amount(5 * 7 + 50),
     close_before: 99,
@@ -38,7 +39,7 @@ fn terms() -> RoundTerms {
         accept_by: 150,
         serve_by: 200,
         window: 300,
-        prove_time: 100,
+        prove_time: 112,
     }
 }
 
@@ -54,8 +55,8 @@ fn each_limit_is_inclusive_and_refuses_one_beyond() {
         (|t, _| t.batches = 5, "at most 4 batches"),
         (|t, _| t.contest_fee = Amount(2), "fee of at least 3"),
         (|_, f| f.close_before = 100, "more than 100 s until the end"),
-        (|t, _| t.window = 301, "at most 500 s, got 501"),
-        (|t, _| t.prove_time = 99, "by 1 s: 4 proofs"),
+        (|t, _| t.window = 301, "at most 512 s, got 513"),
+        (|t, _| t.prove_time = 111, "by 1 s: 4 proofs"),
         (
             |_, f| f.duties = vec![Duty::by("another", 1, 150, 900)],
             "by 25 s",
@@ -64,10 +65,11 @@ fn each_limit_is_inclusive_and_refuses_one_beyond() {
             |_, f| f.duties = vec![Duty::by("another", 1, 150, 190)],
             "another would miss its deadline 190",
         ),
-        (|_, f| f.queue = 1, "by 1 s: 4 proofs"),
+        // The way of a proof takes a second more, too.
+        (|_, f| f.queue = 1, "by 2 s: 4 proofs"),
         (
             |_, f| f.answers = vec![Duty::on_demand("another", 5, (150, 900), 100)],
-            "by 8 s: 9 proofs",
+            "by 21 s: 9 proofs",
         ),
         (|_, f| f.balance = Amount(84), "needs 85 wei"),
         (|_, f| f.openings_left = 11, "11 more times"),
@@ -81,6 +83,30 @@ fn each_limit_is_inclusive_and_refuses_one_beyond() {
             .unwrap_or_default();
         assert!(said.contains(words), "{said:?} says nothing of {words:?}");
     }
+    // Of all rounds that end together each is to be closed in time.
+    let closing = |others| {
+        let facts = RoundFacts {
+            queue: 32,
+            steps: vec![Duty::by("others", others, 101, 156)],
+            ..FACTS
+        };
+        let terms = RoundTerms {
+            prove_time: 200,
+            ..terms()
+        };
+        let policy = RoundPolicy {
+            longest_lock: 600,
+            ..POLICY
+        };
+        policy.check(&terms, &facts)
+    };
+    assert_eq!(closing(26), Ok(()));
+    let late = closing(27).err().map(|late| late.to_string());
+    let words = "this round, to be closed, would miss its deadline 156 by 1 s";
+    assert!(
+        late.as_ref().is_some_and(|late| late.contains(words)),
+        "{late:?}"
+    );
     // Unless it is named, the fee is what a proof costs.
     let mut policy = POLICY;
     for (gas, enough) in [(1, true), (2, false)] {
