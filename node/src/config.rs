@@ -8,7 +8,7 @@ use zknode_protocol::chain::{
     ethers::{Config, EthersChain, PRIORITY_FEE, TIMEOUT},
     journal::Patience,
     key::Key,
-    Chain, ChainError, Contracts,
+    Chain, ChainError, Contracts, Kind,
 };
 
 use crate::home::{read_file, write_bytes, Home};
@@ -134,7 +134,7 @@ impl ChainConfig {
     /// Connects as `key` and checks that the contracts are there and belong together.
     pub async fn connect_checked(&self, key: Key) -> Result<EthersChain, ChainError> {
         let chain = self.connect(key).await?;
-        chain.check_contracts().await?;
+        chain.check_contracts(Kind::Escrow).await?;
         Ok(chain)
     }
 

@@ -54,6 +54,28 @@ pub struct Contracts {
     pub escrow: Address,
 }
 
+/// Contracts that hold money over a registry; each is an "escrow" to [`Contracts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Agreements about an accuracy.
+    Escrow,
+    /// Rounds of predictions.
+    Predictions,
+    /// Retrievals.
+    Retrieval,
+}
+
+impl Kind {
+    /// The name in the contract's EIP-712 domain, as EIP-5267 tells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Escrow => "zknode Escrow",
+            Self::Predictions => "zknode Predictions",
+            Self::Retrieval => "zknode Retrieval",
+        }
+    }
+}
+
 /// A registered model, as the registry stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
@@ -237,8 +259,8 @@ pub trait Chain: Clone + Send + Sync + 'static {
         token: Address,
         owner: Address,
     ) -> impl Future<Output = Result<Amount, ChainError>> + Send;
-    /// The escrow's registry; fails unless registry and escrow are deployed and belong together.
-    fn check_contracts(&self) -> impl Future<Output = Result<(), ChainError>> + Send;
+    /// Fails unless registry and escrow are deployed and belong together, and the escrow is of this kind.
+    fn check_contracts(&self, kind: Kind) -> impl Future<Output = Result<(), ChainError>> + Send;
 
     /// The account's count of executed transactions: the next free nonce when nothing is under way.
     fn next_nonce(&self) -> impl Future<Output = Result<u64, ChainError>> + Send;

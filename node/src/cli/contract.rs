@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use zknode_protocol::{
-    chain::{created_contract, retrieval::RetrievalCall, Call, Chain, Contracts, RoundCall},
+    chain::{created_contract, retrieval::RetrievalCall, Call, Chain, Contracts, Kind, RoundCall},
     value::Address,
 };
 
@@ -102,7 +102,7 @@ impl Command {
                 wallet
                     .chain()
                     .with_contracts(contracts)
-                    .check_contracts()
+                    .check_contracts(Kind::Escrow)
                     .await?;
                 (chain.config(contracts), first.gas + second.gas)
             }
@@ -135,7 +135,7 @@ async fn retrieval(session: &Session, address: Option<Address>) -> anyhow::Resul
     config.retrieval = Some(address);
     let contracts = config.retrieval_contracts()?;
     let chain = party.wallet.chain().with_contracts(contracts);
-    chain.check_contracts().await?;
+    chain.check_contracts(Kind::Retrieval).await?;
     config.save(&party.home)?;
     session.output().print(
         &json!({ "registry": registry, "retrieval": address, "gas": gas }),
@@ -169,7 +169,7 @@ async fn predictions(session: &Session, known: Option<Address>) -> anyhow::Resul
         escrow: contract,
     };
     let there = connection.with_contracts(contracts);
-    there.check_contracts().await?;
+    there.check_contracts(Kind::Predictions).await?;
     config.contracts.predictions = Some(contract);
     config.save(&home)?;
     session.output().print(

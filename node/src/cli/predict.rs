@@ -8,7 +8,7 @@ use rand::{rngs::OsRng, RngCore};
 use serde_json::{json, Value};
 use zknode_circuit::commitment::Seed;
 use zknode_protocol::{
-    chain::{ethers::EthersChain, Chain},
+    chain::{ethers::EthersChain, Chain, Kind},
     round::{
         message::{Domain, RoundOffer},
         RoundId,
@@ -153,7 +153,11 @@ impl PredictArgs {
         let card = offered(&client, self.model).await?;
         let compiler = self.compiler.as_deref();
         let model = check(card, chain, &buyer.home, compiler, &session.progress).await?;
-        buyer.wallet.chain().check_contracts().await?;
+        buyer
+            .wallet
+            .chain()
+            .check_contracts(Kind::Predictions)
+            .await?;
         let count = source.read(&model.layout)?.len();
         let batches = self.cut(count, model.layout.options().samples)?;
         let wish = RoundWish {

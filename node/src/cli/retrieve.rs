@@ -10,7 +10,7 @@ use zknode_protocol::{
     chain::{
         ethers::EthersChain,
         retrieval::{RetrievalCall, RetrievalChain},
-        Call, Chain,
+        Call, Chain, Kind,
     },
     retrieval::{RetrievalId, State, Terms},
     value::{Address, Amount, Bytes, Hash},
@@ -128,7 +128,7 @@ impl Retrieve {
         let party = session.party().await?;
         let config = ChainConfig::load(&party.home)?;
         let wallet = party.wallet.at(config.retrieval_contracts()?);
-        wallet.chain().check_contracts().await?;
+        wallet.chain().check_contracts(Kind::Retrieval).await?;
         if let Some(id) = self.end {
             return end(session, &wallet, RetrievalId(id)).await;
         }

@@ -8,7 +8,7 @@ use rand::rngs::OsRng;
 use tokio::{net::TcpListener, sync::Mutex};
 use zknode_circuit::{layout::Layout, prove::Prover, srs::Srs};
 use zknode_protocol::{
-    chain::{ethers::EthersChain, Chain},
+    chain::{ethers::EthersChain, Chain, Kind},
     message::{Domain, SellerCard, Version},
     value::{Address, Amount, Bytes, Hash, ModelId},
 };
@@ -273,7 +273,7 @@ impl Serve {
         let corpus = OwnCorpus::open(CorpusFile::read(path)?, layout, srs)?;
         let config = ChainConfig::load(&party.home)?;
         let wallet = party.wallet.at(config.retrieval_contracts()?);
-        wallet.chain().check_contracts().await?;
+        wallet.chain().check_contracts(Kind::Retrieval).await?;
         Ok(Some(Responder {
             desk: Desk::new(&corpus.published.manifest)?,
             tries: Tries::default(),
@@ -320,7 +320,7 @@ impl Serve {
         wallet: Wallet<C>,
         answer_gas: u128,
     ) -> anyhow::Result<Rounds<C>> {
-        wallet.chain().check_contracts().await?;
+        wallet.chain().check_contracts(Kind::Predictions).await?;
         let least_contest_fee = match self.least_contest_fee {
             Some(fee) => LeastFee::Named(fee),
             None if self.accept_risk => LeastFee::Named(Amount::ZERO),

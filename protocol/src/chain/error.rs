@@ -46,6 +46,16 @@ pub enum ChainError {
         /// The address.
         address: Address,
     },
+    /// One of the contracts where another should be.
+    #[error("the contract at {address} is {got:?}, expected {expected:?}: correct the address")]
+    OtherContract {
+        /// The address.
+        address: Address,
+        /// The name in the domain of the one that should be there.
+        expected: &'static str,
+        /// The name that is.
+        got: String,
+    },
     /// The contracts at these addresses do not belong together.
     #[error("the escrow's registry is {got}, expected {expected}")]
     WrongRegistry {

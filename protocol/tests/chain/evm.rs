@@ -7,7 +7,7 @@ use zknode_protocol::{
     chain::{
         created_contract,
         ethers::{Config, EthersChain, PRIORITY_FEE},
-        Call, Chain, ChainError, Contracts,
+        Call, Chain, ChainError, Contracts, Kind,
     },
     digest::keccak,
     value::{Address, AgreementId, Amount, Bytes, Data, Hash},
@@ -162,7 +162,7 @@ async fn the_evm_gives_each_trouble_its_name() {
     let lost = poor.with_contracts(nowhere);
     let no_code = |address| Some(ChainError::NoCode { address });
     assert_eq!(
-        lost.check_contracts().await.err(),
+        lost.check_contracts(Kind::Escrow).await.err(),
         no_code(nowhere.registry)
     );
     assert_eq!(
@@ -177,6 +177,14 @@ async fn the_evm_gives_each_trouble_its_name() {
 
     // The same bytes twice are one transaction; another under the same nonce is void.
     let scene = anvil.scene().await;
+    let other = scene.seller.chain.check_contracts(Kind::Retrieval).await;
+    assert!(
+        matches!(
+            &other,
+            Err(ChainError::OtherContract { expected: "zknode Retrieval", got, .. }) if got == "zknode Escrow"
+        ),
+        "{other:?}"
+    );
     let chain = &scene.buyer.chain;
     let market = chain.market().await.unwrap();
     let tx = chain.sign(&Call::DeployRegistry, 0, fees).await.unwrap();

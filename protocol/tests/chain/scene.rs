@@ -10,7 +10,7 @@ use zknode_protocol::{
         journal::{Journal, Patience},
         key::Key,
         sender::Sender,
-        Call, Chain, ChainError, ChainEvent, Contracts, Registration, ShardProof, TxReceipt,
+        Call, Chain, ChainError, ChainEvent, Contracts, Kind, Registration, ShardProof, TxReceipt,
     },
     claim_tree::ShardCount,
     dataset_root::{DatasetTree, ShardLeaf},
@@ -107,7 +107,7 @@ pub async fn set_up<C: Chain>(seller: C, buyer: C) -> Scene<C> {
     let escrow = created_contract(&seller.chain, &receipt).await.unwrap();
     let contracts = Contracts { registry, escrow };
     seller.chain = seller.chain.with_contracts(contracts);
-    seller.chain.check_contracts().await.unwrap();
+    seller.chain.check_contracts(Kind::Escrow).await.unwrap();
     let registration = Registration {
         architecture: keccak(b"architecture"),
         verifier,

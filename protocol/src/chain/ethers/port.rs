@@ -1,7 +1,7 @@
 //! The port: each question and each transaction as JSON-RPC requests.
 
 use ::ethers::{
-    abi::{AbiEncode, Token},
+    abi::{AbiDecode, AbiEncode, Token},
     types::{Block as LibraryBlock, TransactionReceipt, H160, H256, U256, U64},
 };
 use serde_json::json;
@@ -15,8 +15,8 @@ use super::{
 use crate::{
     chain::{
         fees::{Fees, Market},
-        AgreementSummary, Block, Call, Chain, ChainError, ChainEvent, Contracts, Model, SignedTx,
-        TxReceipt,
+        AgreementSummary, Block, Call, Chain, ChainError, ChainEvent, Contracts, Kind, Model,
+        SignedTx, TxReceipt,
     },
     digest::keccak,
     value::{Address, AgreementId, Amount, Bytes, Hash, ModelId},
@@ -136,7 +136,7 @@ impl Chain for EthersChain {
         Ok(Amount(u128::try_from(allowed).unwrap_or(u128::MAX)))
     }
 
-    async fn check_contracts(&self) -> Result<(), ChainError> {
+    async fn check_contracts(&self, kind: Kind) -> Result<(), ChainError> {
         let Contracts { registry, escrow } = self.contracts;
         for address in [registry, escrow] {
             if self.code(address).await?.is_empty() {
@@ -151,13 +151,26 @@ impl Chain for EthersChain {
         let word = <[u8; 32]>::try_from(answer).map_err(|_| other)?;
         let mut got = Address::ZERO;
         got.0.copy_from_slice(&word[12..]);
-        if got == registry {
-            Ok(())
-        } else {
-            Err(ChainError::WrongRegistry {
+        if got != registry {
+            return Err(ChainError::WrongRegistry {
                 expected: registry,
                 got,
-            })
+            });
+        }
+        let other = |got: &str| ChainError::OtherContract {
+            address: escrow,
+            expected: kind.name(),
+            got: got.to_owned(),
+        };
+        let answer = match self.read(escrow, e::Eip712DomainCall.encode()).await {
+            Err(ChainError::Revert { .. }) => return Err(other("a contract without a domain")),
+            answer => answer?,
+        };
+        let domain = e::Eip712DomainReturn::decode(&answer);
+        let name = domain.map_or_else(|_| "no domain".to_owned(), |domain| domain.name);
+        match name == kind.name() {
+            true => Ok(()),
+            false => Err(other(&name)),
         }
     }
 

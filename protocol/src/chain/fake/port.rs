@@ -4,8 +4,8 @@ use super::{world::Refusal, FakeChain};
 use crate::{
     chain::{
         fees::{Fees, Market},
-        AgreementSummary, Block, Call, Chain, ChainError, ChainEvent, Contracts, Model, SignedTx,
-        TxReceipt,
+        AgreementSummary, Block, Call, Chain, ChainError, ChainEvent, Contracts, Kind, Model,
+        SignedTx, TxReceipt,
     },
     digest::keccak,
     value::{Address, AgreementId, Amount, Data, Hash, ModelId},
@@ -104,7 +104,7 @@ impl Chain for FakeChain {
         allowed.ok_or(ChainError::NoCode { address: token })
     }
 
-    async fn check_contracts(&self) -> Result<(), ChainError> {
+    async fn check_contracts(&self, _: Kind) -> Result<(), ChainError> {
         let shared = self.request()?;
         let code = &shared.newest().world.code;
         for address in [self.contracts.registry, self.contracts.escrow] {
