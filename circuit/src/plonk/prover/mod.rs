@@ -74,9 +74,9 @@ pub enum ProveError {
         got: usize,
     },
     /// A circuit with advice in the third phase.
-    #[error("the circuit has {got} phases, halo2-axiom 0.5.3 can prove {expected}: move columns to an earlier phase")]
+    #[error("the circuit has {got} phases, this prover is made for {expected}: move columns to an earlier phase")]
     TooManyPhases {
-        /// Phases halo2 can prove.
+        /// Phases there may be.
         expected: usize,
         /// Phases of the circuit.
         got: usize,
@@ -330,7 +330,7 @@ impl TranscriptWrite<G1Affine, KeccakChallenge> for Observed<'_> {
     }
 }
 
-/// Entering the step after the third phase panics in halo2-axiom 0.5.3, so the third phase itself is lost.
+/// No circuit here needs a third phase, and none was tried (halo2-axiom 0.5.3 panics on it).
 const PROVABLE_PHASES: usize = 2;
 
 /// halo2 panics on these; they are errors here.
