@@ -17,7 +17,7 @@ use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use rand::{rngs::StdRng, RngCore, SeedableRng};
 use std::{collections::HashSet, io};
 use zknode_circuit::{
-    plonk::{create_proof, verify_proof, KeyCosets, ProofShape},
+    plonk::{create_proof, verify_proof, KeyCosets, ProofShape, ProveError},
     transcript::ProofWriter,
 };
 
@@ -102,6 +102,20 @@ fn a_proof_is_the_same_with_a_keys_cosets_kept() {
         assert_eq!(proof, prove(&case, None, 4));
         assert!(accepted(&case, &proof));
     }
+}
+
+#[test]
+fn cosets_of_another_key_are_refused() {
+    let (case, other) = (proven(SMALL), proven(LARGE));
+    let proof = create_proof(
+        &case.params,
+        (&case.pk, Some(&KeyCosets::new(&other.pk))),
+        case.fixture.clone(),
+        &instances(&case, &case.scalars),
+        StdRng::seed_from_u64(4),
+        &|_| (),
+    );
+    assert!(matches!(proof, Err(ProveError::OtherCosets)));
 }
 
 /// Everything hidden is blinded anew: two proofs of one statement share no word, but for fixed columns that are zero.

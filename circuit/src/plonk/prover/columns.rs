@@ -96,7 +96,7 @@ struct Assigner<'turn, 'a, R> {
     challenges: Vec<Option<Fr>>,
     phase: usize,
     phases: usize,
-    /// The last row that a circuit may not use any more, and after it the blinding ones.
+    /// The first row that a circuit may not use; it and those after it are blinded.
     last: usize,
     rng: R,
     failed: Option<ProveError>,
@@ -147,25 +147,31 @@ impl<R: RngCore> Assignment<Fr> for Assigner<'_, '_, R> {
     ) -> Value<&'v Assigned<Fr>> {
         let mut value = None;
         to.map(|known| value = Some(known.evaluate()));
-        // A column that is committed is what it is; a circuit that is run once a phase assigns it again.
-        let open = usize::from(self.phase_of[column.index()]) >= self.phase;
+        let column = column.index();
+        let (Some(phase), Some(cells)) = (self.phase_of.get(column), self.advice.get_mut(column))
+        else {
+            self.fail(Error::BoundsFailure);
+            return Value::unknown();
+        };
+        let phase = usize::from(*phase);
         match value {
             _ if row >= self.last => self.fail(Error::NotEnoughRowsAvailable {
                 current_k: self.turn.params.k(),
             }),
-            Some(value) if open => self.advice[column.index()][row] = value,
-            Some(_) => {}
-            None => self.fail(Error::Synthesis),
+            Some(value) if phase >= self.phase => cells[row] = value,
+            // A column that is committed is what it is; a circuit that is run once a phase assigns it again.
+            Some(value) if cells[row] == value => {}
+            // What waits for a challenge is known when its phase is run.
+            None if phase > self.phase => {}
+            _ => self.fail(Error::Synthesis),
         }
         // What was assigned is not read back: the circuit knows it.
         Value::unknown()
     }
 
     fn get_challenge(&self, challenge: Challenge) -> Value<Fr> {
-        match self.challenges[challenge.index()] {
-            Some(value) => Value::known(value),
-            None => Value::unknown(),
-        }
+        let value = self.challenges.get(challenge.index()).copied().flatten();
+        value.map_or_else(Value::unknown, Value::known)
     }
 
     fn next_phase(&mut self) {

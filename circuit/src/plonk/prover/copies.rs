@@ -63,7 +63,7 @@ pub(super) fn products(
                         *factor *= beta * sigma + gamma + value;
                     }
                 }
-                // Zero with a chance of columns in 2^254; then no product ends at 1 and the proof is refused.
+                // Zero with a chance of cells in 2^254; then that row's constraint fails and the proof is refused.
                 factors.iter_mut().batch_invert();
                 let begin = beta * shape.omega.pow_vartime([start as u64]);
                 for (column, delta) in columns.iter().zip(&deltas) {

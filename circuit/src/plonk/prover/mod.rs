@@ -36,7 +36,7 @@ use halo2curves::{
     group::Curve,
 };
 use rand_chacha::ChaCha20Rng;
-use rand_core::{RngCore, SeedableRng};
+use rand_core::{CryptoRng, RngCore, SeedableRng};
 use rayon::prelude::*;
 use std::io;
 use thiserror::Error;
@@ -81,6 +81,9 @@ pub enum ProveError {
         /// Phases of the circuit.
         got: usize,
     },
+    /// Cosets of another key.
+    #[error("the cosets were made from another proving key: make them from this one")]
+    OtherCosets,
     /// An evaluation point is a row, or an opening point repeats: never by chance.
     #[error("a challenge fell on an excluded point: make the proof again")]
     ExcludedChallenge,
@@ -92,8 +95,8 @@ pub enum ProveError {
 /// Proves `circuit`; `instances` holds one slice of values per instance column, zero-padded to 2^k rows.
 ///
 /// The instance values are committed again here, without blinding: the salt that hides them is part of the values.
-/// `rng` draws everything that is random. `cosets`, if given, are those of `pk`. The circuit must not read back the cells
-/// it assigns.
+/// `rng` draws everything that is random, and with it everything that hides: never the same stream for two witnesses.
+/// `cosets`, if given, are those of `pk`. The circuit must not read back the cells it assigns.
 ///
 /// `on_round` is told as each round of [`ProofShape::rounds`] ends, and so what the prover turns to next.
 pub fn create_proof<C: Circuit<Fr>>(
@@ -101,11 +104,14 @@ pub fn create_proof<C: Circuit<Fr>>(
     (pk, cosets): (&ProvingKey<G1Affine>, Option<&KeyCosets>),
     circuit: C,
     instances: &[&[Fr]],
-    mut rng: impl RngCore,
+    mut rng: impl RngCore + CryptoRng,
     on_round: &dyn Fn(usize),
 ) -> Result<Vec<u8>, ProveError> {
     let shape = ProofShape::new(pk.get_vk())?;
     check_inputs(params, &shape, instances)?;
+    if cosets.is_some_and(|cosets| !cosets.belong_to(pk)) {
+        return Err(ProveError::OtherCosets);
+    }
     let mut turn = Turn {
         params,
         transcript: Observed {
@@ -186,7 +192,7 @@ fn in_order<'a>(
     advice: &'a [Polynomial<Fr, Coeff>],
 ) -> Vec<&'a Polynomial<Fr, Coeff>> {
     let phase_of = pk.get_vk().cs().advice_column_phase();
-    let points = by_phase(&phase_of, shape.rounds.len());
+    let points = by_phase(&phase_of, shape.phases());
     let mut columns: Vec<_> = points.into_iter().zip(advice).collect();
     columns.sort_unstable_by_key(|(point, _)| *point);
     columns.into_iter().map(|(_, column)| column).collect()
@@ -333,7 +339,7 @@ impl TranscriptWrite<G1Affine, KeccakChallenge> for Observed<'_> {
 /// No circuit here needs a third phase, and none was tried (halo2-axiom 0.5.3 panics on it).
 const PROVABLE_PHASES: usize = 2;
 
-/// halo2 panics on these; they are errors here.
+/// What would otherwise be found out by a panic.
 fn check_inputs(
     params: &ParamsKZG<Bn256>,
     shape: &ProofShape,

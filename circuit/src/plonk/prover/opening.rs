@@ -74,9 +74,7 @@ pub(super) fn open(
     if let Some(lowest) = rest.first_mut() {
         *lowest -= constant;
     }
-    let mut witness = kate_division(&rest, u);
-    witness.push(Fr::ZERO);
-    turn.commit(&witness)
+    turn.commit(&kate_division(&rest, u))
 }
 
 fn sum(polys: &Polys<'_>, set: &RotationSet, values: &[Fr], mu: Fr) -> Sum {

@@ -26,7 +26,11 @@ use std::borrow::Cow;
 
 /// What a key's fixed and permutation columns are on every coset: the same for all proofs of a key, and with it a third
 /// of a proof's FFTs. 32 bytes a row, column and coset.
-pub struct KeyCosets(Vec<KeyCoset>);
+pub struct KeyCosets {
+    /// The key's, as it enters the transcript.
+    digest: Fr,
+    cosets: Vec<KeyCoset>,
+}
 
 struct KeyCoset {
     fixed: Vec<Vec<Fr>>,
@@ -37,7 +41,14 @@ impl KeyCosets {
     /// Evaluates the key's columns.
     pub fn new(pk: &ProvingKey<G1Affine>) -> Self {
         let cosets = Coset::all(pk.get_vk().get_domain());
-        Self(cosets.map(|coset| KeyCoset::new(pk, &coset)).collect())
+        Self {
+            digest: pk.get_vk().transcript_repr(),
+            cosets: cosets.map(|coset| KeyCoset::new(pk, &coset)).collect(),
+        }
+    }
+
+    pub(super) fn belong_to(&self, pk: &ProvingKey<G1Affine>) -> bool {
+        self.digest == pk.get_vk().transcript_repr()
     }
 }
 
@@ -66,7 +77,7 @@ pub(super) fn quotient(
     let mut pieces = vec![vec![Fr::ZERO; 1 << shape.k]; shape.quotient_pieces];
     for (index, coset) in Coset::all(domain).enumerate() {
         let made;
-        let key = match kept.and_then(|kept| kept.0.get(index)) {
+        let key = match kept.and_then(|kept| kept.cosets.get(index)) {
             Some(kept) => kept,
             None => {
                 made = KeyCoset::new(pk, &coset);
