@@ -76,7 +76,7 @@ async fn the_prover_sends_nothing() {
         claim_by: NOW + claim_by,
         window: if mode == Mode::Eager { 0 } else { 100 },
         prove_time: if mode == Mode::Eager { 0 } else { 100 },
-        ..scene.terms(set.root, NOW + 2_000)
+        ..scene.terms(set.root, NOW + claim_by / 2)
     };
     let eager = scene.open(terms(Mode::Eager, 4_000)).await;
     let claimed = scene.open(terms(Mode::Optimistic, 3_000)).await;
