@@ -31,7 +31,7 @@ impl<C: Chain> Seller<C> {
         let sent = matches!(agreement.state, State::PreviewSent | State::RestSent);
         let send = |purpose: &str, call| {
             let order = self.wallet.order(format!("{purpose} {id}"), call);
-            Next::Send(Due::attempt(Some(agreement.deadline), order))
+            Next::send(Due::attempt(Some(agreement.deadline), order))
         };
         // What is said to be sent may still be on its way; all that is awaited may be said to be sent.
         let patience = send::patience(send::queue(self.wallet.depth()), awaited);
