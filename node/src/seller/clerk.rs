@@ -27,11 +27,18 @@ pub enum Next {
     /// The other side, the chain or a deadline must move first.
     Wait,
     /// This is to be sent.
-    Send(Due),
+    Send(Box<Due>),
     /// There is an acceptance or a withdrawal, which has time.
     Later,
     /// It ended and all money is withdrawn.
     Over,
+}
+
+impl Next {
+    /// This is to be sent.
+    pub fn send(due: Due) -> Self {
+        Self::Send(Box::new(due))
+    }
 }
 
 /// What the clerk sees to.
@@ -111,7 +118,7 @@ async fn look<C: RetrievalChain + RoundChain>(
             match next {
                 Ok(Next::Again) => continue,
                 Ok(Next::Wait | Next::Over) => {}
-                Ok(Next::Send(one)) => due.push(one),
+                Ok(Next::Send(one)) => due.push(*one),
                 Ok(Next::Later) => later.push(whose),
                 Err(error) => note(seller, turn, error.context(whose.to_string())),
             }

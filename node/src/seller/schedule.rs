@@ -91,6 +91,14 @@ impl Duty {
         }
     }
 
+    /// The same, due so many seconds sooner.
+    pub fn sooner(&self, seconds: u64) -> Self {
+        Self {
+            within: self.within.saturating_sub(seconds),
+            ..self.clone()
+        }
+    }
+
     /// The earliest moment at which they may be due, if they are not owed before `from`.
     fn due(&self, from: u64) -> u64 {
         self.owed.0.max(from).saturating_add(self.within)
@@ -106,6 +114,27 @@ impl Duty {
 /// of them is late by it. The [`Late`] one otherwise. What is late anyhow, and no later by the new one, is no reason to
 /// refuse it.
 pub fn check(new: &Duty, promised: &[Duty], pace: Pace, now: u64) -> Result<(), Late> {
+    find(new, promised, pace, now, false)
+}
+
+/// The same where what is `promised` has less time by the new one than it had `before`. Where something was late before, that
+/// is no reason to refuse it.
+pub fn check_hurry(
+    new: &Duty,
+    before: &[Duty],
+    promised: &[Duty],
+    pace: Pace,
+    now: u64,
+) -> Result<(), Late> {
+    check(new, promised, pace, now)?;
+    if before == promised || find(new, before, pace, now, true).is_err() {
+        return Ok(());
+    }
+    find(new, promised, pace, now, true)
+}
+
+/// What would be late: by the new one, or, with `any`, by whatever.
+fn find(new: &Duty, promised: &[Duty], pace: Pace, now: u64, any: bool) -> Result<(), Late> {
     if new.proofs == 0 {
         return Ok(());
     }
@@ -143,7 +172,7 @@ pub fn check(new: &Duty, promised: &[Duty], pace: Pace, now: u64) -> Result<(), 
             );
             let proofs = proofs.saturating_add(all);
             let (needed, left) = (proofs.saturating_mul(pace.seconds), deadline - from);
-            if needed > left && (has_new || all > without) {
+            if needed > left && (any || has_new || all > without) {
                 return Err(Late {
                     whose: duty.whose.clone(),
                     deadline,

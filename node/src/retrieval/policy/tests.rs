@@ -11,7 +11,7 @@ const OWN: Policy = Policy {
     max_samples: 0,
     seconds_per_shard: 50,
     gas_per_shard: Amount(7),
-    longest_wait: 214,
+    longest_wait: 218,
     shortest_answer: 10,
     least_contest_fee: Amount(9),
     economics: Some(Economics {
@@ -55,9 +55,9 @@ pub fn terms() -> Terms {
         bond: Amount(750),
         contest_fee: Amount(40),
         accept_by: 100,
-        claim_by: 10 + 4 * 50,
+        claim_by: 10 + 4 * 50 + 30 + 12,
         window: 100,
-        prove_time: 30 + 2 * 12,
+        prove_time: 30 + 2 * 14,
         receipt_time: 60,
     }
 }
@@ -101,14 +101,16 @@ fn each_limit_is_inclusive_and_refuses_one_beyond() {
     with_another.unwrap();
     let contested = || "this retrieval, contested,".to_owned();
     assert_eq!(late(|terms, _, _| terms.prove_time -= 1), (contested(), 1));
-    assert_eq!(late(|_, facts, _| facts.queue += 1), (contested(), 1));
+    assert_eq!(late(|_, facts, _| facts.queue += 1), (this(), 1));
+    let queued = late(|terms, facts, _| (facts.queue, terms.claim_by) = (31, terms.claim_by + 1));
+    assert_eq!(queued, (contested(), 1));
     let answer = "seconds to answer contests";
-    assert_eq!(little(|_, _, own| own.shortest_answer = 55), answer);
+    assert_eq!(little(|_, _, own| own.shortest_answer = 59), answer);
     // What is promised to others takes time and gas too.
     more(|_, facts, _| facts.gas_price.0 += 1);
     more(|_, facts, _| facts.on_chain += 1);
     let judge = |prove_time| {
-        let answers = vec![Duty::on_demand("another", 3, (10, 5_000), 59)];
+        let answers = vec![Duty::on_demand("another", 3, (10, 5_000), 70)];
         let facts = Facts { answers, ..FACTS };
         let terms = Terms {
             prove_time,
@@ -117,8 +119,8 @@ fn each_limit_is_inclusive_and_refuses_one_beyond() {
         };
         POLICY.check(&OWN, &terms, &facts)
     };
-    judge(30 + 5 * 12).unwrap();
-    assert!(matches!(judge(30 + 5 * 12 - 1), Err(Refusal::Late(_))));
+    judge(30 + 5 * 14).unwrap();
+    assert!(matches!(judge(30 + 5 * 14 - 1), Err(Refusal::Late(_))));
     assert!(matches!(
         check(|_, facts, _| facts.balance.0 -= 1),
         Err(Refusal::Funds {
@@ -131,7 +133,7 @@ fn each_limit_is_inclusive_and_refuses_one_beyond() {
         Err(Refusal::Bond { .. })
     ));
     assert!(matches!(
-        check(|_, _, own| own.longest_wait = 213),
+        check(|_, _, own| own.longest_wait = 217),
         Err(Refusal::Wait { .. })
     ));
     // Who takes the risk asks for the least it named only.

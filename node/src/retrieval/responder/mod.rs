@@ -185,7 +185,7 @@ fn overdue<C: RetrievalChain>(
             let purpose = format!("expire retrieval {id} {}", retrieval.deadline);
             let call = Call::Retrieval(Box::new(RetrievalCall::Expire(id)));
             let order = responder.wallet.order(purpose, call);
-            Ok(Next::Send(Due::attempt(None, order)))
+            Ok(Next::send(Due::attempt(None, order)))
         }
         // Nothing was at stake.
         State::Open => {

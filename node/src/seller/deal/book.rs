@@ -32,6 +32,8 @@ pub(crate) struct Promised {
     pub answers: Vec<Duty>,
     /// When the clerk may have to send something.
     pub steps: Vec<Duty>,
+    /// When it may have to answer deliveries, those looked at last.
+    pub deliveries: Vec<Duty>,
     /// Shards of deliveries that may still have to be looked at.
     pub looks: u32,
     /// Least time, in seconds, that one of those agreements leaves for it, if there is any.
@@ -60,6 +62,7 @@ impl<C: RoundChain> Seller<C> {
             duties: promised.duties,
             answers: promised.answers,
             steps: promised.steps,
+            deliveries: promised.deliveries,
             looks: promised.looks,
             look_within: promised.look_within.unwrap_or(u32::MAX),
             look_time: self.look_time,
@@ -124,7 +127,7 @@ impl<C: RoundChain> Seller<C> {
         for (id, terms) in awaited {
             let whose = format!("agreement {id}, delivered,");
             let step = answered(whose, &terms, now, looks, queue);
-            promised.steps.push(step);
+            promised.deliveries.push(step);
         }
         Ok(promised)
     }

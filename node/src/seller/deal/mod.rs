@@ -201,7 +201,7 @@ fn overdue<C: Chain>(seller: &Seller<C>, id: AgreementId, state: State) -> Next 
     }
     let purpose = format!("expire {id} {state:?}");
     let order = seller.wallet.order(purpose, Call::Expire(id));
-    Next::Send(Due::attempt(None, order))
+    Next::send(Due::attempt(None, order))
 }
 
 /// Before the draw, going away is free.
@@ -217,14 +217,14 @@ fn accepted<C: Chain>(
         Due::attempt(Some(agreement.deadline), order)
     };
     if deal.refused.is_some() {
-        return Next::Send(due("decline", Call::Decline(id)));
+        return Next::send(due("decline", Call::Decline(id)));
     }
     // The block that draws must be there; the draw itself goes into a later one.
     if head < agreement.draw_block {
         return Next::Wait;
     }
     let draw = due("draw", Call::Draw(id));
-    Next::Send(draw.telling(move |_| Event::Drawn { agreement: id }))
+    Next::send(draw.telling(move |_| Event::Drawn { agreement: id }))
 }
 
 fn drawn<C: Chain>(
@@ -274,7 +274,7 @@ fn drawn<C: Chain>(
         shards,
         gas,
     };
-    Ok(Next::Send(Due::new(agreement.deadline, order, event)))
+    Ok(Next::send(Due::new(agreement.deadline, order, event)))
 }
 
 async fn previewed<C: RoundChain>(
@@ -313,5 +313,5 @@ async fn previewed<C: RoundChain>(
     };
     let order = seller.wallet.order(format!("acknowledge {id}"), call);
     let event = move |_| Event::Acknowledged { agreement: id };
-    Ok(Next::Send(Due::new(agreement.deadline, order, event)))
+    Ok(Next::send(Due::new(agreement.deadline, order, event)))
 }

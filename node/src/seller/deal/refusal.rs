@@ -32,7 +32,7 @@ impl<C: Chain> Seller<C> {
         let sent = matches!(agreement.state, State::PreviewSent | State::RestSent);
         let send = |purpose: &str, call| {
             let order = self.wallet.order(format!("{purpose} {id}"), call);
-            Next::Send(Due::attempt(Some(agreement.deadline), order))
+            Next::send(Due::attempt(Some(agreement.deadline), order))
         };
         // What is said to be sent may still be on its way; all that is awaited may be said to be sent, and denied at once.
         let patience = u64::from(agreement.terms.response_time) / 4;

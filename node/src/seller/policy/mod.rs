@@ -83,6 +83,8 @@ pub struct Facts {
     pub answers: Vec<Duty>,
     /// When the clerk may have to send something.
     pub steps: Vec<Duty>,
+    /// When it may have to answer others' deliveries, after all looks at them.
+    pub deliveries: Vec<Duty>,
     /// Shards of others' deliveries that may have to be looked at.
     pub looks: u32,
     /// Least time, in seconds, that one of those agreements leaves for it.
@@ -197,10 +199,15 @@ impl Policy {
                 got,
             });
         }
-        // All that is promised may be delivered, or not be, at the same moment.
+        // All that is promised may be delivered, or not be, at the same moment; this one may be looked at first.
+        let longer = looks.saturating_sub(look_seconds(facts.look_time, facts.looks));
+        let before = [&facts.steps[..], &facts.deliveries].concat();
+        let sooner = facts.deliveries.iter().map(|duty| duty.sooner(longer));
+        let then: Vec<_> = facts.steps.iter().cloned().chain(sooner).collect();
         let whose = "this agreement, delivered,";
         let step = answered(whose.into(), terms, facts.now, looks, facts.queue);
-        schedule::check(&step, &facts.steps, step_pace(facts.queue), facts.now)?;
+        let pace = step_pace(facts.queue);
+        schedule::check_hurry(&step, &before, &then, pace, facts.now)?;
         Ok(())
     }
 

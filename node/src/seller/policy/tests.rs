@@ -57,6 +57,7 @@ const FACTS: Facts = Facts {
     duties: Vec::new(),
     answers: Vec::new(),
     steps: Vec::new(),
+    deliveries: Vec::new(),
     looks: 0,
     look_within: u32::MAX,
     look_time: Duration::ZERO,
@@ -250,7 +251,7 @@ fn what_is_delivered_at_once_can_be_answered_at_once() {
     let step = || answered("another".into(), &terms, 10, 0, queue);
     let check = |others| {
         let facts = Facts {
-            steps: (0..others).map(|_| step()).collect(),
+            deliveries: (0..others).map(|_| step()).collect(),
             queue,
             ..FACTS
         };
@@ -263,6 +264,45 @@ fn what_is_delivered_at_once_can_be_answered_at_once() {
     };
     assert_eq!((late.proofs, late.needed, late.left), (26, 182, 180));
     assert_eq!(late.whose, "this agreement, delivered,");
+}
+
+/// The look at a new one, begun first, delays the answers to all that were promised before.
+#[test]
+fn a_later_look_leaves_earlier_answers_their_time_together() {
+    let queue = send::queue(2);
+    let terms = Terms {
+        response_time: 3_000,
+        deliver_by: 10_000,
+        claim_by: 20_000,
+        prove_time: 1_000,
+        ..terms()
+    };
+    let before = Terms {
+        response_time: 300,
+        deliver_by: 1_000,
+        ..terms.clone()
+    };
+    let check = |others, looked_at: u64| {
+        let step = || answered("another".into(), &before, 10, 0, queue);
+        let facts = Facts {
+            deliveries: (0..others).map(|_| step()).collect(),
+            queue,
+            look_within: 300,
+            look_time: Duration::from_secs(looked_at),
+            ..FACTS
+        };
+        let policy = Policy {
+            longest_wait: 20_000,
+            ..POLICY
+        };
+        policy.check(&terms, &facts)
+    };
+    check(24, 0).unwrap();
+    let refused = check(24, 10);
+    let Err(Refusal::Late(late)) = refused else {
+        unreachable!("{refused:?}")
+    };
+    assert_eq!(late.whose, "another");
 }
 
 /// Eager proofs go to the chain one by one, however fast they are made.

@@ -77,7 +77,7 @@ impl<C: RoundChain> Seller<C> {
             promised: promised.on_chain,
             duties: promised.duties,
             answers: promised.answers,
-            steps: promised.steps,
+            steps: [promised.steps, promised.deliveries].concat(),
             queue: send::queue(self.wallet.depth()),
             balance: chain.balance(chain.account()).await?,
             close_before: rounds.close_before,

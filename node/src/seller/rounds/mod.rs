@@ -62,7 +62,7 @@ pub(super) async fn advance<C: RoundChain>(
         return match round.state {
             RoundState::Serving | RoundState::Closed => {
                 let purpose = format!("expire round {id} {:?}", round.state);
-                Ok(Next::Send(rounds.due(None, purpose, RoundCall::Expire(id))))
+                Ok(Next::send(rounds.due(None, purpose, RoundCall::Expire(id))))
             }
             // The buyer's price to take back; nothing is owed for it any more.
             RoundState::Open if service.accepted => {
@@ -167,7 +167,7 @@ fn finish<C: RoundChain>(
             signature: Some(signature),
         };
         let purpose = format!("approve round {id} {:?}", round.state);
-        return Next::Send(rounds.due(Some(round.deadline), purpose, call));
+        return Next::send(rounds.due(Some(round.deadline), purpose, call));
     }
     if !serving || now.saturating_add(rounds.close_before) <= round.terms.serve_by {
         return Next::Wait;
@@ -178,7 +178,7 @@ fn finish<C: RoundChain>(
         signature: voucher,
     };
     let close = rounds.due(Some(round.deadline), format!("close round {id}"), call);
-    Next::Send(close.telling(move |_| Event::RoundClosed {
+    Next::send(close.telling(move |_| Event::RoundClosed {
         round: id,
         count: paid,
     }))

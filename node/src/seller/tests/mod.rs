@@ -233,22 +233,22 @@ async fn an_agreement_that_would_make_another_late_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agreement_whose_look_would_make_another_late_is_refused() {
     let mut scene = Scene::new().await;
-    // A look takes 20 s beside a proof, an answer may wait 60 s for its turn and then for a block.
+    // A look takes 20 s beside a proof, an answer may wait 36 s for its turn and then for a block.
     Arc::get_mut(&mut scene.seller).unwrap().look_time = Duration::from_secs(10);
     let terms = |root: u8, response_time| Terms {
         response_time,
         claim_by: NOW + 8_000,
         ..scene.terms(Bytes([root; 32]), NOW + 2_000)
     };
-    let first = scene.open(terms(8, 100)).await;
+    let first = scene.open(terms(8, 76)).await;
     scene.turn().await;
     assert_eq!(scene.state(first).await, State::Previewed);
     let second = scene.open(terms(9, 1_000)).await;
     scene.turn().await;
     assert_eq!(scene.state(second).await, State::Open);
     let words = scene.seller.deal(second).unwrap().unwrap().refused.unwrap();
-    assert!(words.contains("at least 112 s"), "{words}");
-    assert!(words.contains("got 100 s"), "{words}");
+    assert!(words.contains("at least 88 s"), "{words}");
+    assert!(words.contains("got 76 s"), "{words}");
 }
 
 /// Resumed in a home that uses another contract by now, or has another key, it would be paid for once more.

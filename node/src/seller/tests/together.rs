@@ -14,6 +14,9 @@ use super::{
 };
 use crate::delivery::Part;
 
+/// As long as a seller must have been there.
+const LONG: Duration = Duration::from_secs(300);
+
 /// Agreements of which nothing is delivered, though the buyer says so of all at once, more than go out together.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_silent_agreements_are_all_denied() {
@@ -55,6 +58,8 @@ async fn many_silent_agreements_are_all_denied() {
         let ciphertext = Bytes([1; 32]);
         scene.send(Call::Send { id, ciphertext }).await;
     }
+    // It was here all the while, and its chain was.
+    scene.seller.places.has_answered_for(LONG);
     let ticking = blocks();
     let all = async {
         for id in &ids {
@@ -76,7 +81,7 @@ async fn the_prover_sends_nothing() {
         claim_by: NOW + claim_by,
         window: if mode == Mode::Eager { 0 } else { 100 },
         prove_time: if mode == Mode::Eager { 0 } else { 100 },
-        ..scene.terms(set.root, NOW + 2_000)
+        ..scene.terms(set.root, NOW + claim_by / 2)
     };
     let eager = scene.open(terms(Mode::Eager, 4_000)).await;
     let claimed = scene.open(terms(Mode::Optimistic, 3_000)).await;
