@@ -136,10 +136,8 @@ pub fn read_manifest<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use zknode_circuit::{
-        layout::Grid,
-        network::{Layer, Linear, Output, Padding, Shape, TensorId, Term},
-    };
+    use crate::tiny;
+    use zknode_circuit::network::Layer;
     use zknode_protocol::{
         message::Domain,
         value::{Address, Bytes},
@@ -147,32 +145,14 @@ mod tests {
 
     #[test]
     fn a_card_tells_no_names_of_layers() {
-        let term = Term {
-            input: TensorId::INPUT,
-            kernel: (1, 1),
-            stride: (1, 1),
-            padding: Padding::default(),
-            groups: 1,
-        };
-        let layer = Linear {
-            name: "customer-churn/dense".into(),
-            terms: vec![term],
-            shape: Shape::new(2, 1, 1),
-            output: Output::Logits,
-        };
-        let architecture = Architecture {
-            input: Shape::new(2, 1, 1),
-            fraction_bits: 4,
-            range_bits: 11,
-            layers: vec![Layer::Linear(layer)],
-        };
-        let options = LayoutOptions {
-            k: 12,
-            lanes: 8,
-            samples: 8,
-            grid: Grid::default(),
-            top_k: 1,
-        };
+        let mut architecture = tiny::network().architecture().clone();
+        for layer in &mut architecture.layers {
+            let Layer::Linear(layer) = layer else {
+                continue;
+            };
+            layer.name = "customer-churn/dense".into();
+        }
+        let options = tiny::layout().options().clone();
         let layout = Layout::new(architecture.clone(), options).unwrap();
         let seller = SellerCard {
             version: Version,
