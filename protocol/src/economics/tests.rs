@@ -75,6 +75,10 @@ fn flips(terms: &Terms, costs: &Costs, rule: Rule) {
         terms
     };
     let mended = with(changes);
+    if let Err(EconomicsError::OutOfRange { .. }) = inequalities(&mended, costs) {
+        // So much cannot be locked: refused, not judged.
+        return;
+    }
     let after = find(&mended, costs, rule).unwrap();
     assert!(after.holds(), "{rule}: {after:?}");
     for (index, change) in changes.iter().enumerate() {
