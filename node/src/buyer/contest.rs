@@ -32,7 +32,7 @@ pub(crate) async fn contest_all<C: Chain>(
         for ((purpose, _), outcome) in calls.iter().zip(outcomes) {
             match outcome {
                 Ok(receipt) => {
-                    progress.say(format!("{purpose}: done, {} gas", receipt.gas));
+                    progress.say(format!("{purpose}: contested, {} gas", receipt.gas));
                     arrived = true;
                 }
                 Err(ChainError::Revert { .. }) => {}
