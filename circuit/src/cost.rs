@@ -3,8 +3,8 @@
 //! Counts are those of [`crate::plonk::create_proof`]: one FFT of size `n = 2^k` brings each advice, instance and product
 //! column to coefficients; each column that the quotient reads is then evaluated on `d - 1` cosets of size `n` (`d` the
 //! degree of the constraints; rounded up to a power of two), up to [`KEPT`] the keys' own columns by the first proof only; the
-//! quotient comes back by one FFT on each. Every commitment is one MSM of size `n`: of small values for instance and phase-1 columns, of full
-//! scalars for everything else.
+//! quotient comes back by one FFT on each. Every commitment is one MSM of size `n`: of small values for instance and phase-1
+//! columns, of full scalars for everything else.
 //!
 //! The *floor* is these counts times a machine's own speed for one of each: what no prover of this layout with these
 //! FFTs and MSMs undercuts. `prove / floor` is the overhead of everything else.

@@ -241,11 +241,6 @@ impl ProofShape {
         self.rounds.len().saturating_sub(2)
     }
 
-    /// Position among the proof's points of the random polynomial, which is in no constraint.
-    pub fn random_point(&self) -> usize {
-        self.first_quotient_piece - 1
-    }
-
     /// Points of the proof before its evaluations.
     pub fn points(&self) -> usize {
         self.first_quotient_piece + self.quotient_pieces

@@ -147,20 +147,22 @@ pub fn create_proof<C: Circuit<Fr>>(
     turn.commit(random.values())?;
     turn.challenge();
 
-    let mut polys = Polys {
-        instance: &columns.instance,
-        pk,
-        proof: in_order(&shape, pk, &advice),
-        quotient: None,
-    };
-    polys.proof.extend(&products);
-    polys.proof.push(&random);
-    let pieces = quotient::quotient(&shape, pk, cosets, &polys, &turn.transcript.squeezed);
+    let mut proof = in_order(&shape, pk, &advice);
+    proof.extend(&products);
+    let own = (&columns.instance[..], &proof[..]);
+    let pieces = quotient::quotient(&shape, (pk, cosets), own, &turn.transcript.squeezed);
     for piece in &pieces {
         turn.commit(piece.values())?;
     }
     let x = turn.challenge();
 
+    proof.push(&random);
+    let polys = Polys {
+        instance: &columns.instance,
+        pk,
+        proof,
+        quotient: whole(&shape, &pieces, x),
+    };
     let mut values = Vec::with_capacity(shape.evaluations.len() + 1);
     for opening in &shape.evaluations {
         let point = x * shape.rotation_factor(opening.rotation);
@@ -168,9 +170,7 @@ pub fn create_proof<C: Circuit<Fr>>(
         turn.transcript.write_scalar(value)?;
         values.push(value);
     }
-    let quotient = whole(&shape, &pieces, x);
-    values.push(eval_polynomial(quotient.values(), x));
-    polys.quotient = Some(&quotient);
+    values.push(eval_polynomial(polys.quotient.values(), x));
     opening::open(&shape, &polys, &values, &mut turn)?;
     Ok(turn.transcript.writer.finish())
 }
@@ -204,18 +204,18 @@ struct Polys<'a> {
     pk: &'a ProvingKey<G1Affine>,
     /// By their points: advice, products, the random polynomial.
     proof: Vec<&'a Polynomial<Fr, Coeff>>,
-    quotient: Option<&'a Polynomial<Fr, Coeff>>,
+    quotient: Polynomial<Fr, Coeff>,
 }
 
-impl<'a> Polys<'a> {
-    /// `poly` is one of the shape's; the quotient counts as the random polynomial as long as there is none.
-    fn get(&self, poly: Poly) -> &'a Polynomial<Fr, Coeff> {
+impl Polys<'_> {
+    /// `poly` is one of the shape's.
+    fn get(&self, poly: Poly) -> &Polynomial<Fr, Coeff> {
         match poly {
             Poly::Instance(column) => &self.instance[column],
             Poly::Fixed(column) => &self.pk.fixed_polys()[column],
             Poly::Sigma(column) => &self.pk.permutation().polys()[column],
             Poly::Proof(point) => self.proof[point],
-            Poly::Quotient => self.quotient.unwrap_or(self.proof[self.proof.len() - 1]),
+            Poly::Quotient => &self.quotient,
         }
     }
 }

@@ -31,7 +31,10 @@ pub(super) fn open(
     let nu = turn.challenge();
     let sets = &shape.rotation_sets;
     let x = turn.known(shape, SystemChallenge::X);
-    let sums: Vec<Sum> = sets.iter().map(|set| sum(polys, set, values, mu)).collect();
+    let sums: Vec<Sum> = sets
+        .iter()
+        .map(|set| sum(shape, polys, set, values, mu))
+        .collect();
 
     let quotients: Vec<Vec<Fr>> = sets
         .par_iter()
@@ -77,7 +80,7 @@ pub(super) fn open(
     turn.commit(&kate_division(&rest, u))
 }
 
-fn sum(polys: &Polys<'_>, set: &RotationSet, values: &[Fr], mu: Fr) -> Sum {
+fn sum(shape: &ProofShape, polys: &Polys<'_>, set: &RotationSet, values: &[Fr], mu: Fr) -> Sum {
     let mut power = Fr::ONE;
     let mut terms = Vec::with_capacity(set.members.len());
     let mut summed = vec![Fr::ZERO; set.rotations.len()];
@@ -89,9 +92,8 @@ fn sum(polys: &Polys<'_>, set: &RotationSet, values: &[Fr], mu: Fr) -> Sum {
         }
         power *= mu;
     }
-    let rows = terms.iter().map(|(_, poly)| poly.len()).max();
     Sum {
-        coefficients: combine(rows.unwrap_or_default(), &terms),
+        coefficients: combine(1 << shape.k, &terms),
         values: summed,
     }
 }

@@ -4,10 +4,7 @@
 //! is evaluated on `d - 1` cosets of the rows, rounded up to a power of two, one after the other: so much of every column
 //! is in memory at a time. The boundary rows' Lagrange polynomials are rotations of the first one's and cost no FFT.
 
-use super::{
-    program::{Program, BLOCK},
-    Polys,
-};
+use super::program::{Program, BLOCK};
 use crate::plonk::{
     fft::{self, shifts, Coset},
     shape::{Poly, ProofShape, SystemChallenge},
@@ -63,17 +60,18 @@ impl KeyCoset {
     }
 }
 
-/// The pieces of `n` coefficients; `polys` holds all columns and products, `challenges` all up to y.
+/// The pieces of `n` coefficients, of the proof's own instance columns and of advice columns and products by their points;
+/// `challenges` are all up to y.
 pub(super) fn quotient(
     shape: &ProofShape,
-    pk: &ProvingKey<G1Affine>,
-    kept: Option<&KeyCosets>,
-    polys: &Polys<'_>,
+    (pk, kept): (&ProvingKey<G1Affine>, Option<&KeyCosets>),
+    (instance, proof): (&[Polynomial<Fr, Coeff>], &[&Polynomial<Fr, Coeff>]),
     challenges: &[Fr],
 ) -> Vec<Polynomial<Fr, Coeff>> {
     let domain = pk.get_vk().get_domain();
     let program = Program::new(&shape.gates, challenges);
     let weights = pieces_of_cosets(domain);
+    let instance: Vec<_> = instance.iter().collect();
     let mut pieces = vec![vec![Fr::ZERO; 1 << shape.k]; shape.quotient_pieces];
     for (index, coset) in Coset::all(domain).enumerate() {
         let made;
@@ -87,8 +85,8 @@ pub(super) fn quotient(
         let columns = Columns {
             shape,
             key,
-            instance: coset.evaluate(&polys.instance.iter().collect::<Vec<_>>()),
-            proof: coset.evaluate(&polys.proof[..shape.random_point()]),
+            instance: coset.evaluate(&instance),
+            proof: coset.evaluate(proof),
             first: first_row(domain, coset.shift),
             shift: coset.shift,
         };
