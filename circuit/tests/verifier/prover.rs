@@ -78,7 +78,7 @@ fn halo2s_own_proofs_are_accepted_too() {
         plonk::create_proof::<KZGCommitmentScheme<Bn256>, Committed<'_>, _, _, _, Fixture>(
             &case.params,
             &case.pk,
-            &[case.fixture.clone()],
+            std::slice::from_ref(&case.fixture),
             &[&instances(&case, &case.scalars)],
             StdRng::seed_from_u64(4),
             &mut transcript,

@@ -60,12 +60,14 @@ impl KeyCoset {
     }
 }
 
-/// The pieces of `n` coefficients, of the proof's own instance columns and of advice columns and products by their points;
-/// `challenges` are all up to y.
+/// The proof's own columns as coefficients: instance columns, and advice and products by their points.
+type OwnPolys<'a> = (&'a [Polynomial<Fr, Coeff>], &'a [&'a Polynomial<Fr, Coeff>]);
+
+/// The pieces of `n` coefficients; `challenges` are all up to y.
 pub(super) fn quotient(
     shape: &ProofShape,
     (pk, kept): (&ProvingKey<G1Affine>, Option<&KeyCosets>),
-    (instance, proof): (&[Polynomial<Fr, Coeff>], &[&Polynomial<Fr, Coeff>]),
+    (instance, proof): OwnPolys<'_>,
     challenges: &[Fr],
 ) -> Vec<Polynomial<Fr, Coeff>> {
     let domain = pk.get_vk().get_domain();
